@@ -1,0 +1,3 @@
+//! Empty room.
+
+fn main() {}
