@@ -81,6 +81,7 @@ impl From<Sha256Digest> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
 
     #[test]
     fn a_digest_is_read_back_as_written() {

@@ -1,10 +1,8 @@
 //! Public keys as they travel, and checking a signature with one. Private keys never come here.
 
-use alloc::string::{String, ToString};
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical;
@@ -94,7 +92,11 @@ impl PublicKey {
 
 /// Serialises bytes as standard base64 with padding (RFC 4648, 4).
 pub(crate) mod base64_bytes {
-    use super::{Engine as _, STANDARD, String, ToString as _, Vec};
+    use alloc::string::{String, ToString as _};
+    use alloc::vec::Vec;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
@@ -121,7 +123,10 @@ mod tests {
         assert_eq!(key.verify(b"message", &signature), Ok(()));
         assert_eq!(key.verify(b"massage", &signature), Err(SignatureError::DoesNotHold));
         assert_eq!(key.verify(b"message", &signature[..63]), Err(SignatureError::DoesNotHold));
-        assert_eq!(PublicKey::Ed25519(vec![1]).verify(b"m", &signature), Err(SignatureError::BadKey));
+        assert_eq!(
+            PublicKey::Ed25519(alloc::vec![1]).verify(b"m", &signature),
+            Err(SignatureError::BadKey)
+        );
     }
 
     #[test]

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// The last moment that is taken as a date, 9999-12-31T23:59:59Z. RFC 3339 has no later one.
-pub const TIMESTAMP_MS_MAX: u64 = 253_402_300_799_000;
+/// The last moment that is taken as a date, 9999-12-30T22:00:00Z: the last that jiff can say in every
+/// time zone. RFC 3339 ends a day later.
+pub const TIMESTAMP_MS_MAX: u64 = 253_402_207_200_000;
 
 /// A text that is not a moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +92,7 @@ mod tests {
         for (ms, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (4_294_967_296_000, "2106-02-07T06:28:16Z"),
-            (TIMESTAMP_MS_MAX, "9999-12-31T23:59:59Z"),
+            (TIMESTAMP_MS_MAX, "9999-12-30T22:00:00Z"),
         ] {
             assert_eq!(Timestamp::from_ms(ms).to_rfc3339(), text);
             assert_eq!(Timestamp::parse_rfc3339(text).unwrap(), Timestamp::from_ms(ms));

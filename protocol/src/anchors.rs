@@ -1,0 +1,62 @@
+//! What a device must trust beside TUF, as the TUF target `trust/anchors`, signed by the targets role: a stolen server
+//! cannot add to it, and it rotates like everything else.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::PublicKey;
+
+/// Largest `trust/anchors` target, in bytes.
+pub const ANCHORS_BYTES_MAX: usize = 256 * 1024;
+
+/// The content of `trust/anchors`, canonical JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchors {
+    /// Format, 1.
+    pub version: u64,
+    /// Keys that may sign orders: the current one, and the next where a rotation is prepared.
+    pub order_keys: Vec<PublicKey>,
+    /// CA certificates in PEM that servers may present.
+    pub server_cas: Vec<String>,
+    /// CA certificates in PEM that device certificates chain to.
+    pub device_cas: Vec<String>,
+}
+
+/// Anchors that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnchorsError {
+    /// Larger than [`ANCHORS_BYTES_MAX`].
+    #[error("expected anchors of at most {ANCHORS_BYTES_MAX} bytes, got {got}")]
+    TooLarge {
+        /// Size in bytes.
+        got: usize,
+    },
+    /// Not anchors.
+    #[error("expected anchors of format 1: {why}")]
+    Malformed {
+        /// What the parser said.
+        why: String,
+    },
+}
+
+impl Anchors {
+    /// Reads the target's bytes, which the caller has verified.
+    ///
+    /// # Errors
+    /// Too large, or not of format 1.
+    pub fn parse(bytes: &[u8]) -> Result<Self, AnchorsError> {
+        if bytes.len() > ANCHORS_BYTES_MAX {
+            return Err(AnchorsError::TooLarge { got: bytes.len() });
+        }
+        let anchors: Self = serde_json::from_slice(bytes)
+            .map_err(|err| AnchorsError::Malformed { why: alloc::format!("{err}") })?;
+        if anchors.version != 1 {
+            let why = alloc::format!("it says format {}", anchors.version);
+            return Err(AnchorsError::Malformed { why });
+        }
+        Ok(anchors)
+    }
+}

@@ -1,0 +1,385 @@
+//! What operators and responders say to the server and hear from it: `/v1/...` of the operator listener, mutual
+//! TLS with a certificate of the operators' CA. Readers ignore fields they do not know.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256Digest;
+use crate::id::{
+    BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+};
+use crate::poll::RunningRelease;
+use crate::time::Timestamp;
+
+/// What an operator's certificate allows. In the certificate: one organisational unit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Role {
+    /// Sees everything but evidence.
+    Viewer,
+    /// Runs rollouts, provisions devices, may quarantine.
+    Operator,
+    /// Proposes and publishes releases.
+    ReleaseManager,
+    /// Leads an incident: may quarantine.
+    IncidentCommander,
+    /// Collects and pulls evidence.
+    Responder,
+    /// Reads the log of who did what.
+    Auditor,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 6] = [
+        Self::Viewer,
+        Self::Operator,
+        Self::ReleaseManager,
+        Self::IncidentCommander,
+        Self::Responder,
+        Self::Auditor,
+    ];
+
+    /// The role as it stands in a certificate.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::ReleaseManager => "release-manager",
+            Self::IncidentCommander => "incident-commander",
+            Self::Responder => "responder",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// Reads a role; none where there is no such role.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// `POST /v1/claims`: a one-time claim for a machine that is to enrol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimRequest {
+    /// The machine's serial number.
+    pub serial: SerialNumber,
+    /// Who it will be.
+    pub device: DeviceId,
+    /// Its hardware model.
+    pub model: ModelName,
+    /// Milliseconds until the claim lapses.
+    pub valid_ms: u64,
+    /// Why it is made.
+    pub reason: String,
+}
+
+/// The claim. It is shown once; the server keeps its hash.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimReply {
+    /// The secret, `lzc_` and 64 hexadecimal digits.
+    pub claim: String,
+    /// When it lapses.
+    pub expires: Timestamp,
+}
+
+/// `POST /v1/releases`: an image that is about to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRequest {
+    /// The hardware model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionName,
+    /// The digest of the image.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// A release, as `GET /v1/releases` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseView {
+    /// The hardware model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionName,
+    /// The digest of the image.
+    pub sha256: Sha256Digest,
+    /// Its length in bytes.
+    pub length: u64,
+    /// How far it has come.
+    pub state: ReleaseState,
+    /// Bytes of the image that are on the server.
+    pub uploaded: u64,
+    /// Its deltas, made so far.
+    pub deltas: Vec<DeltaView>,
+    /// Bases whose delta is still to be made.
+    pub deltas_pending: Vec<VersionName>,
+    /// Its release counter, once signers have said so.
+    pub counter: Option<u64>,
+    /// Who created it.
+    pub created_by: OperatorName,
+}
+
+/// How far a release has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ReleaseState {
+    /// The image is not whole yet.
+    Uploading,
+    /// The image is whole; release signers may sign it.
+    Uploaded,
+    /// It stands in the signed repository.
+    Published,
+}
+
+/// A delta of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaView {
+    /// The version it starts from.
+    pub base: VersionName,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// The answer to a publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishReply {
+    /// The version of `timestamp.json` that says so.
+    pub tuf_timestamp_version: u64,
+    /// The files that were activated, in order.
+    pub files: Vec<String>,
+}
+
+/// `POST /v1/rollouts`: start a staged deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutRequest {
+    /// What to install.
+    pub model: ModelName,
+    /// What to install.
+    pub version: VersionName,
+    /// Whom it is for.
+    pub scope: RolloutScope,
+    /// Sizes of the groups in permille of the devices, in order; they add up to 1000.
+    pub groups_permille: Vec<u16>,
+    /// A group may end when at least this much of it succeeded, in percent.
+    pub success_percent: u8,
+    /// The rollout halts when at least this much of a group failed, in percent.
+    pub error_percent: u8,
+    /// Why it is done.
+    pub reason: String,
+}
+
+/// Whom a rollout is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RolloutScope {
+    /// Every device of the release's model.
+    Model,
+    /// These devices.
+    Devices {
+        /// Each once.
+        devices: Vec<DeviceId>,
+    },
+}
+
+/// A rollout, as `GET /v1/rollouts/ID` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutView {
+    /// Its name.
+    pub id: RolloutId,
+    /// What it installs.
+    pub model: ModelName,
+    /// What it installs.
+    pub version: VersionName,
+    /// How it stands.
+    pub state: RolloutState,
+    /// Why it halted, where it did.
+    pub halt_reason: Option<String>,
+    /// Its groups, in order.
+    pub groups: Vec<GroupView>,
+    /// Devices that have not taken back an offer although the rollout halted.
+    pub halts_unacknowledged: u64,
+    /// Who started it.
+    pub started_by: OperatorName,
+    /// When.
+    pub started: Timestamp,
+    /// The threshold above which a group halts the rollout, in percent.
+    pub error_percent: u8,
+    /// The threshold at which the next group opens, in percent.
+    pub success_percent: u8,
+}
+
+/// How a rollout stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RolloutState {
+    /// Groups are open and devices install.
+    Running,
+    /// Stopped, by a threshold or by a person. Only a person starts another one.
+    Halted,
+    /// Every device has ended.
+    Finished,
+}
+
+/// A group of a rollout, with each of its devices counted in exactly one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// How it stands.
+    pub state: GroupState,
+    /// Devices in it.
+    pub total: u64,
+    /// Not offered yet.
+    pub waiting: u64,
+    /// Offered, no outcome yet.
+    pub offered: u64,
+    /// Confirmed by the new image itself.
+    pub done: u64,
+    /// Tried and failed, rollbacks included.
+    pub failed: u64,
+    /// Refused by a rule on the device.
+    pub refused: u64,
+    /// The offer lapsed or was taken back.
+    pub expired: u64,
+    /// Reasons of failures and refusals with their counts, most frequent first, at most 10.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// How often a reason was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    /// The stable code.
+    pub code: String,
+    /// How many devices.
+    pub count: u64,
+}
+
+/// How a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum GroupState {
+    /// Its turn has not come.
+    Closed,
+    /// Its devices are offered the release.
+    Open,
+    /// It passed its success threshold.
+    Passed,
+    /// It passed its error threshold.
+    Tripped,
+}
+
+/// A body that is nothing but a reason: halts, quarantines, collections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonRequest {
+    /// Why it is done. Not empty; it lies in the log.
+    pub reason: String,
+}
+
+/// A device, as `GET /v1/devices` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Who it is.
+    pub id: DeviceId,
+    /// Its serial number.
+    pub serial: SerialNumber,
+    /// Its hardware model.
+    pub model: ModelName,
+    /// Whether it is in quarantine, and why.
+    pub quarantine: Option<String>,
+    /// The device's own word that it is in quarantine.
+    pub quarantine_confirmed: bool,
+    /// What runs.
+    pub running: Option<RunningRelease>,
+    /// What its update machine does.
+    pub update_state: String,
+    /// Its last poll, none before the first.
+    pub last_seen: Option<Timestamp>,
+    /// Polls that were accepted.
+    pub polls: u64,
+    /// When its certificate ends.
+    pub certificate_ends: Timestamp,
+    /// The last order that ended, in words, none before the first.
+    pub last_outcome: Option<String>,
+}
+
+/// `POST /v1/devices/ID/evidence`: the collection that was ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionReply {
+    /// The bundle to ask for.
+    pub bundle: BundleId,
+}
+
+/// A bundle, as `GET /v1/bundles/ID` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleView {
+    /// Its name.
+    pub id: BundleId,
+    /// Where it comes from.
+    pub device: DeviceId,
+    /// Whether it is on the server.
+    pub state: BundleState,
+    /// Its digest, once it is.
+    pub sha256: Option<Sha256Digest>,
+    /// Its length in bytes; 0 before.
+    pub length: u64,
+    /// Why it was collected.
+    pub reason: String,
+    /// Who asked for it, and who took a copy since: the beginning of its custody log.
+    pub custody: Vec<CustodyEntry>,
+}
+
+/// Where a bundle stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum BundleState {
+    /// The device has not sent it.
+    Ordered,
+    /// It is on the server, whole, and its digest is what the device said.
+    Received,
+    /// The device said that it could not.
+    Failed,
+}
+
+/// One act on a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustodyEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Who: an operator's name or a device id.
+    pub who: String,
+    /// What they did: `ordered`, `received`, `pulled`.
+    pub act: String,
+}
+
+/// An entry of the event log, as `GET /v1/events` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Its place in the log.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What happened, in one line.
+    pub what: String,
+    /// The event itself.
+    pub event: serde_json::Value,
+}
+
+/// A page of anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// At most as many as asked for.
+    pub items: Vec<T>,
+    /// What to pass as `after` for the next page, none at the end.
+    pub next: Option<String>,
+}

@@ -1,0 +1,183 @@
+//! Orders: whatever the server wants of one device, signed by its online order key, numbered, expiring.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BundleId, DeviceId, ModelName, RolloutId, VersionName};
+use crate::signed::Message;
+use crate::time::Timestamp;
+
+/// One order to one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Whom it is for. Every other device refuses it.
+    pub device: DeviceId,
+    /// Grows with each order to this device: max(last + 1, milliseconds since 1970 on the server), so that a server restored
+    /// from a backup does not fall behind its devices.
+    pub sequence: u64,
+    /// When it was given.
+    pub issued: Timestamp,
+    /// When it lapses.
+    pub expires: Timestamp,
+    /// What is wanted.
+    pub kind: OrderKind,
+}
+
+impl Message for Order {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.lazaret.order.v1+json";
+}
+
+/// What an order asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OrderKind {
+    /// Install the image of this version. Which bytes that is, only TUF says.
+    Install {
+        /// The rollout it belongs to.
+        rollout: RolloutId,
+        /// The hardware model; a device of another refuses.
+        model: ModelName,
+        /// The version to install.
+        version: VersionName,
+    },
+    /// Take back an install order that has not begun its trial.
+    Halt {
+        /// The sequence of the order to forget.
+        install: u64,
+    },
+    /// Enter quarantine: nothing but evidence out and cure in.
+    Quarantine {
+        /// Why, for the forensic log.
+        reason: String,
+    },
+    /// Collect the named artifacts and upload them as one bundle.
+    Collect {
+        /// The bundle to make.
+        bundle: BundleId,
+    },
+}
+
+/// How an order ended on the device. Every order ends in exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Carried out; for an install, said by the new image after its probes.
+    Done,
+    /// A rule on the device said no.
+    Refused {
+        /// A stable code of `docs/ERRORS.md`.
+        code: String,
+        /// In words.
+        reason: String,
+    },
+    /// It was tried and did not work; the device is on its former release.
+    Failed {
+        /// A stable code of `docs/ERRORS.md`.
+        code: String,
+        /// In words, with the last log lines of a failed trial.
+        reason: String,
+    },
+    /// It lapsed before the device could begin.
+    Expired,
+}
+
+/// Why a device does not take an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderRefused {
+    /// It is for another device.
+    #[error("order {sequence} is for {got}, not for {expected}")]
+    WrongDevice {
+        /// Its number.
+        sequence: u64,
+        /// This device.
+        expected: DeviceId,
+        /// The one it names.
+        got: DeviceId,
+    },
+    /// A number that was already taken.
+    #[error("order {got} is a replay: {last} was already accepted")]
+    Replay {
+        /// The highest number accepted.
+        last: u64,
+        /// The number that came.
+        got: u64,
+    },
+    /// It lapsed.
+    #[error("order {sequence} lapsed at {expires}, now is {now}")]
+    Expired {
+        /// Its number.
+        sequence: u64,
+        /// When it lapsed.
+        expires: Timestamp,
+        /// The device's time.
+        now: Timestamp,
+    },
+}
+
+impl Order {
+    /// Whether `device`, which accepted orders up to `last_sequence`, may act on this one at `now`.
+    ///
+    /// # Errors
+    /// For another device, a replay, or lapsed.
+    pub fn check(
+        &self,
+        device: &DeviceId,
+        last_sequence: u64,
+        now: Timestamp,
+    ) -> Result<(), OrderRefused> {
+        if self.device != *device {
+            return Err(OrderRefused::WrongDevice {
+                sequence: self.sequence,
+                expected: device.clone(),
+                got: self.device.clone(),
+            });
+        }
+        if self.sequence <= last_sequence {
+            return Err(OrderRefused::Replay { last: last_sequence, got: self.sequence });
+        }
+        if self.expires <= now {
+            return Err(OrderRefused::Expired {
+                sequence: self.sequence,
+                expires: self.expires,
+                now,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(device: &str, sequence: u64, expires: u64) -> Order {
+        Order {
+            device: device.parse().unwrap(),
+            sequence,
+            issued: Timestamp::from_ms(0),
+            expires: Timestamp::from_ms(expires),
+            kind: OrderKind::Halt { install: 1 },
+        }
+    }
+
+    #[test]
+    fn an_order_is_taken_once_by_its_own_device_before_it_lapses() {
+        let me: DeviceId = "d-1".parse().unwrap();
+        let now = Timestamp::from_ms(50);
+        assert_eq!(order("d-1", 8, 51).check(&me, 7, now), Ok(()));
+        let replay = order("d-1", 7, 51).check(&me, 7, now);
+        assert_eq!(replay, Err(OrderRefused::Replay { last: 7, got: 7 }));
+        assert!(matches!(
+            order("d-2", 8, 51).check(&me, 7, now),
+            Err(OrderRefused::WrongDevice { .. })
+        ));
+        assert!(matches!(
+            order("d-1", 8, 50).check(&me, 7, now),
+            Err(OrderRefused::Expired { .. })
+        ));
+    }
+}

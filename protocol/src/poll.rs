@@ -1,0 +1,88 @@
+//! The poll: a device says how it is and gets time, orders and the moment of its next poll.
+//! `POST /v1/poll` over mutual TLS.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256Digest;
+use crate::id::{ModelName, VersionName};
+use crate::signed::Envelope;
+use crate::time::Timestamp;
+
+/// What a device says when it polls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollRequest {
+    /// Grows with each poll of this device, durably; two of a kind under one identity show a clone.
+    pub sequence: u64,
+    /// The hardware it is.
+    pub model: ModelName,
+    /// What runs, none on a device whose first image is still to come.
+    pub running: Option<RunningRelease>,
+    /// The state of the update machine, for people: `idle`, `staging`, `trial`, ...
+    pub update_state: String,
+    /// Whether the other slot holds a release that could run: good, bad or unknown.
+    pub other_slot: SlotHealth,
+    /// Starts of the agent since it was enrolled.
+    pub boot_count: u64,
+    /// The version of `timestamp.json` that it trusts, 0 for none.
+    pub tuf_timestamp_version: u64,
+    /// The highest order accepted.
+    pub order_sequence: u64,
+    /// The head of its forensic log.
+    pub log_head: LogHead,
+    /// Whether it is in quarantine by its own records.
+    pub quarantined: bool,
+    /// Milliseconds to hold the reply back while there is nothing to say (a long poll), 0 for none.
+    #[serde(default)]
+    pub hold_ms: u64,
+}
+
+/// The release that a device runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningRelease {
+    /// Its version.
+    pub version: VersionName,
+    /// Its release counter.
+    pub counter: u64,
+    /// The digest of its image.
+    pub sha256: Sha256Digest,
+}
+
+/// What is known of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlotHealth {
+    /// It has run and its probes passed.
+    Good,
+    /// It failed its trial.
+    Bad,
+    /// It has not been tried, or nobody remembers.
+    Unknown,
+}
+
+/// How far a device's forensic log has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHead {
+    /// Records so far.
+    pub size: u64,
+    /// The chain's hash over all of them.
+    pub hash: Sha256Digest,
+}
+
+/// What the server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollReply {
+    /// The server's time. It came over an authenticated connection, so the device may move its floor.
+    pub time: Timestamp,
+    /// The version of `timestamp.json` that the server serves: where it differs, refresh.
+    pub tuf_timestamp_version: u64,
+    /// Orders that the device has not accepted yet, by rising sequence.
+    pub orders: Vec<Envelope>,
+    /// Milliseconds until the next poll is wanted.
+    pub next_poll_ms: u64,
+    /// The device should renew its certificate.
+    #[serde(default)]
+    pub renew: bool,
+}

@@ -1,0 +1,106 @@
+//! Refusals as they travel: a rule said no, here is its stable code and what to do about it. Codes are listed
+//! in `docs/ERRORS.md` and are never used for anything else again.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every answer that is not a success (after RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// A stable code, such as `claim-used`.
+    pub code: String,
+    /// What was expected and what came, in words.
+    pub detail: String,
+}
+
+/// Every code there is, on the wire in kebab case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RefusalCode {
+    /// The body or a parameter is not what the route takes.
+    BadRequest,
+    /// Larger than the route allows.
+    TooLarge,
+    /// No certificate, or one of the wrong kind.
+    Unauthenticated,
+    /// The certificate's holder may not do this.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// It exists already, or is in a state in which this cannot be done.
+    Conflict,
+    /// The device is in quarantine and this is neither evidence nor cure.
+    Quarantined,
+    /// The claim is unknown, lapsed, or for another serial number.
+    ClaimRefused,
+    /// The claim was used before. It is recorded.
+    ClaimUsed,
+    /// The CSR is not a P-256 request signed by its own key.
+    CsrRefused,
+    /// Poll or report number that was already accepted.
+    Replay,
+    /// Signed metadata that does not verify.
+    MetadataRefused,
+    /// The store is busy or broken; try again.
+    Unavailable,
+}
+
+impl RefusalCode {
+    /// All codes, for the page that lists them.
+    pub const ALL: [Self; 13] = [
+        Self::BadRequest,
+        Self::TooLarge,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Quarantined,
+        Self::ClaimRefused,
+        Self::ClaimUsed,
+        Self::CsrRefused,
+        Self::Replay,
+        Self::MetadataRefused,
+        Self::Unavailable,
+    ];
+
+    /// The code as it travels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::TooLarge => "too-large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
+            Self::Quarantined => "quarantined",
+            Self::ClaimRefused => "claim-refused",
+            Self::ClaimUsed => "claim-used",
+            Self::CsrRefused => "csr-refused",
+            Self::Replay => "replay",
+            Self::MetadataRefused => "metadata-refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The HTTP status it travels with.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::CsrRefused | Self::MetadataRefused => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden | Self::Quarantined | Self::ClaimRefused | Self::ClaimUsed => 403,
+            Self::NotFound => 404,
+            Self::Conflict | Self::Replay => 409,
+            Self::TooLarge => 413,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// The refusal with its words.
+    #[must_use]
+    pub fn because(self, detail: impl Into<String>) -> Refusal {
+        Refusal { code: self.as_str().into(), detail: detail.into() }
+    }
+}

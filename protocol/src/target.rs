@@ -1,0 +1,168 @@
+//! Our `custom` fields in TUF targets, target names, and the signed rollout schedule. Integers and strings
+//! only, so that they have one canonical spelling.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Sha256Digest;
+use crate::id::{DeviceId, IdError, ModelName, VersionName};
+use crate::time::Timestamp;
+
+/// The target that holds what devices trust beside TUF (`crate::anchors`).
+pub const ANCHORS_TARGET: &str = "trust/anchors";
+
+/// Steps of one schedule. Ten doublings cover any fleet; the rest is room for hand-made ones.
+pub const SCHEDULE_STEPS_MAX: usize = 32;
+
+/// `custom` of an image target `<model>/<version>/image`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageCustom {
+    /// Release counter: strictly growing per model, what "newer" means.
+    pub counter: u64,
+    /// Keeping this image raises the device's floor to this; nothing with a lower counter ever runs again.
+    pub floor: u64,
+    /// The hardware it is for.
+    pub model: ModelName,
+    /// When which part of the fleet may take it.
+    pub schedule: Schedule,
+}
+
+/// `custom` of a delta target `<model>/<version>/from-<base>.delta`. It grants nothing: what it
+/// yields is checked against the image's own target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaCustom {
+    /// The container's name, `lazaret-delta-1`.
+    pub format: String,
+    /// What it is applied to.
+    pub base_sha256: Sha256Digest,
+    /// What it yields.
+    pub result_sha256: Sha256Digest,
+    /// Length of what it yields, in bytes.
+    pub result_length: u64,
+    /// Working memory that the decoder needs, in bytes.
+    pub ram_bytes: u64,
+}
+
+/// The rollout schedule that release signers sign: the server may be slower, never faster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Shuffles the fleet anew for each release.
+    pub salt: String,
+    /// In order of time, each with a larger share than the one before.
+    pub steps: Vec<ScheduleStep>,
+}
+
+/// One step of a [`Schedule`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleStep {
+    /// Devices whose place is below this, of 1000, may install.
+    pub permille: u16,
+    /// From this moment on.
+    pub not_before: Timestamp,
+}
+
+/// A schedule that says nothing sensible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// No step, or more than [`SCHEDULE_STEPS_MAX`].
+    #[error("expected 1 to {SCHEDULE_STEPS_MAX} schedule steps, got {got}")]
+    Steps {
+        /// How many there are.
+        got: usize,
+    },
+    /// A step above 1000 permille, or not after the one before in both share and time.
+    #[error("expected steps that grow in time and up to 1000 permille, step {step} does not")]
+    NotGrowing {
+        /// Which step, from zero.
+        step: usize,
+    },
+}
+
+impl Schedule {
+    /// A schedule that lets everybody install from `not_before` on.
+    #[must_use]
+    pub fn everybody_from(salt: &str, not_before: Timestamp) -> Self {
+        Self { salt: salt.into(), steps: alloc::vec![ScheduleStep { permille: 1000, not_before }] }
+    }
+
+    /// Checks its form, which signers and readers both do.
+    ///
+    /// # Errors
+    /// No steps, too many, or steps that do not grow.
+    pub fn check(&self) -> Result<(), ScheduleError> {
+        if self.steps.is_empty() || self.steps.len() > SCHEDULE_STEPS_MAX {
+            return Err(ScheduleError::Steps { got: self.steps.len() });
+        }
+        let mut before: Option<&ScheduleStep> = None;
+        for (step, this) in self.steps.iter().enumerate() {
+            let grows = before
+                .is_none_or(|b| this.permille > b.permille && this.not_before >= b.not_before);
+            if this.permille > 1000 || !grows {
+                return Err(ScheduleError::NotGrowing { step });
+            }
+            before = Some(this);
+        }
+        Ok(())
+    }
+
+    /// The place of a device in this release's rollout, 0 to 999. Stable, and new for each salt.
+    #[must_use]
+    pub fn place(&self, device: &DeviceId) -> u16 {
+        let mut hash = Sha256::new();
+        hash.update(self.salt.as_bytes());
+        hash.update([0]);
+        hash.update(device.as_str().as_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        let [a, b, c, d, ..] = digest;
+        u16::try_from(u32::from_be_bytes([a, b, c, d]) % 1000).unwrap_or(0)
+    }
+
+    /// The share of the fleet that may install at `now`, in permille.
+    #[must_use]
+    pub fn permille_at(&self, now: Timestamp) -> u16 {
+        let open = self.steps.iter().filter(|step| step.not_before <= now);
+        open.map(|step| step.permille).max().unwrap_or(0)
+    }
+
+    /// When `device` may install: the first step that reaches its place, none where no step does.
+    #[must_use]
+    pub fn opens_for(&self, device: &DeviceId) -> Option<Timestamp> {
+        let place = self.place(device);
+        self.steps.iter().find(|step| place < step.permille).map(|step| step.not_before)
+    }
+}
+
+/// The target name of an image.
+#[must_use]
+pub fn image_target(model: &ModelName, version: &VersionName) -> String {
+    format!("{model}/{version}/image")
+}
+
+/// The target name of a delta.
+#[must_use]
+pub fn delta_target(model: &ModelName, version: &VersionName, base: &VersionName) -> String {
+    format!("{model}/{version}/from-{base}.delta")
+}
+
+/// The TUF role that signs the images of a model.
+#[must_use]
+pub fn release_role(model: &ModelName) -> String {
+    format!("rel-{model}")
+}
+
+/// Reads `<model>/<version>/image` back; none where the name is not of that form.
+#[must_use]
+pub fn parse_image_target(name: &str) -> Option<Result<(ModelName, VersionName), IdError>> {
+    let rest = name.strip_suffix("/image")?;
+    let (model, version) = rest.split_once('/')?;
+    let parsed = model.parse().and_then(|model| Ok((model, version.parse()?)));
+    Some(parsed)
+}
+
+#[cfg(test)]
+mod tests;
