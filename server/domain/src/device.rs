@@ -1,0 +1,163 @@
+//! The record of one device. It holds all that the device's own requests may change.
+
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, SerialNumber};
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::operator::DeviceView;
+use lazaret_protocol::order::{Order, OrderKind};
+use lazaret_protocol::poll::{LogHead, RunningRelease};
+use lazaret_protocol::time::{DAY_MS, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+use crate::refused::Refused;
+
+/// Orders that one device may have open at once. The operator is refused the next one: an order nobody
+/// answers should be looked at, not buried under others.
+pub const OPEN_ORDERS_MAX: usize = 32;
+
+/// How long an order stands, in milliseconds. A device that was away longer gets a new one.
+pub const ORDER_VALID_MS: u64 = 7 * DAY_MS;
+
+/// One enrolled machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Who it is.
+    pub id: DeviceId,
+    /// What is printed on it.
+    pub serial: SerialNumber,
+    /// Its hardware model, as it was provisioned; what it reports must agree.
+    pub model: ModelName,
+    /// Its public key, which also signs its reports.
+    pub key: PublicKey,
+    /// SHA-256 of the certificates it may use: the current one first, then the one before until the
+    /// current one has been seen.
+    pub certificates: Vec<Sha256Digest>,
+    /// When the current certificate ends.
+    pub certificate_ends: Timestamp,
+    /// When it enrolled.
+    pub enrolled: Timestamp,
+    /// In quarantine, by whom and why.
+    pub quarantine: Option<Quarantine>,
+    /// The number of its last poll.
+    pub poll_sequence: u64,
+    /// Polls accepted.
+    pub polls: u64,
+    /// Its last poll.
+    pub last_seen: Option<Timestamp>,
+    /// What runs, by its own word.
+    pub running: Option<RunningRelease>,
+    /// What its update machine does, by its own word.
+    pub update_state: String,
+    /// The head of its forensic log.
+    pub log_head: Option<LogHead>,
+    /// The number of the last order given.
+    pub order_sequence: u64,
+    /// Orders without an outcome.
+    pub open_orders: Vec<OpenOrder>,
+    /// How the last order ended, in words.
+    pub last_outcome: Option<String>,
+}
+
+/// Why a device is in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Who said so.
+    pub by: OperatorName,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The device itself has said that it holds.
+    pub confirmed: bool,
+}
+
+/// An order without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOrder {
+    /// The order.
+    pub order: Order,
+    /// The rollout it belongs to.
+    pub rollout: Option<RolloutId>,
+}
+
+impl Record for Device {
+    const KIND: &'static str = "device";
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Device {
+    /// Adds an order and says its number: max(last + 1, now in ms), so that a server restored from
+    /// a backup does not fall behind its devices.
+    ///
+    /// # Errors
+    /// [`OPEN_ORDERS_MAX`] orders are open.
+    pub fn give_order(
+        &mut self,
+        kind: OrderKind,
+        rollout: Option<RolloutId>,
+        now: Timestamp,
+    ) -> Result<u64, Refused> {
+        if self.open_orders.len() >= OPEN_ORDERS_MAX {
+            return Err(Refused::because(
+                lazaret_protocol::refusal::RefusalCode::Conflict,
+                alloc::format!(
+                    "{} has {OPEN_ORDERS_MAX} orders open, which is the most; it has to answer some first",
+                    self.id
+                ),
+            ));
+        }
+        let sequence = now.as_ms().max(self.order_sequence.saturating_add(1));
+        self.order_sequence = sequence;
+        let order = Order {
+            device: self.id.clone(),
+            sequence,
+            issued: now,
+            expires: now.plus_ms(ORDER_VALID_MS),
+            kind,
+        };
+        self.open_orders.push(OpenOrder { order, rollout });
+        Ok(sequence)
+    }
+
+    /// Takes an open order out; none where there is no such order.
+    pub fn close_order(&mut self, sequence: u64) -> Option<OpenOrder> {
+        let at = self.open_orders.iter().position(|open| open.order.sequence == sequence)?;
+        Some(self.open_orders.remove(at))
+    }
+
+    /// As operators see it.
+    #[must_use]
+    pub fn view(&self) -> DeviceView {
+        DeviceView {
+            id: self.id.clone(),
+            serial: self.serial.clone(),
+            model: self.model.clone(),
+            quarantine: self.quarantine.as_ref().map(|q| q.reason.clone()),
+            quarantine_confirmed: self.quarantine.as_ref().is_some_and(|q| q.confirmed),
+            running: self.running.clone(),
+            update_state: self.update_state.clone(),
+            last_seen: self.last_seen,
+            polls: self.polls,
+            certificate_ends: self.certificate_ends,
+            last_outcome: self.last_outcome.clone(),
+        }
+    }
+}
+
+/// An order in a few words, for the event log.
+#[must_use]
+pub fn order_in_words(kind: &OrderKind) -> String {
+    match kind {
+        OrderKind::Install { model, version, .. } => alloc::format!("install {model} {version}"),
+        OrderKind::Halt { install } => alloc::format!("halt the install of order {install}"),
+        OrderKind::Quarantine { .. } => "enter quarantine".to_string(),
+        OrderKind::Collect { bundle } => alloc::format!("collect evidence as {bundle}"),
+        _ => "an order of a newer kind".to_string(),
+    }
+}

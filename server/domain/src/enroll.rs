@@ -1,0 +1,152 @@
+//! Enrolment and renewal: who gets a certificate, and what stands in it.
+
+use alloc::format;
+use alloc::vec;
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{DeviceId, SerialNumber};
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::time::Timestamp;
+
+use crate::claim::Claim;
+use crate::device::Device;
+use crate::event::{Event, Fact};
+use crate::record::{Decision, Found};
+use crate::refused::Refused;
+
+/// A claim that may be used, which alone lets a certificate be issued.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    claim: &'a Claim,
+}
+
+impl Admitted<'_> {
+    /// Who the machine becomes: the claim says so, never the CSR.
+    #[must_use]
+    pub const fn device(&self) -> &DeviceId {
+        &self.claim.device
+    }
+}
+
+/// What showing a claim comes to.
+#[derive(Debug)]
+pub enum Shown<'a> {
+    /// It may be used.
+    Admitted(Admitted<'a>),
+    /// It may not, and the attempt is to be recorded before it is answered.
+    Recorded(Decision<Refused>),
+    /// It may not.
+    Refused(Refused),
+}
+
+/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial number,
+/// a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
+#[must_use]
+pub fn show<'a>(
+    found: &'a Found<Claim>,
+    serial: &SerialNumber,
+    secret: Sha256Digest,
+    now: Timestamp,
+) -> Shown<'a> {
+    let refused = || {
+        let detail = format!("no claim for serial {serial} with this secret can be used");
+        Refused::because(RefusalCode::ClaimRefused, detail)
+    };
+    let Some(claim) = &found.value else { return Shown::Refused(refused()) };
+    if claim.secret != secret {
+        return Shown::Refused(refused());
+    }
+    if claim.used.is_some() {
+        let detail = format!("the claim of serial {serial} was used before; this is recorded");
+        let fact = Fact::ClaimReused { serial: serial.clone(), device: claim.device.clone() };
+        let refused = Refused::because(RefusalCode::ClaimUsed, detail);
+        return Shown::Recorded(Decision::reply(refused).event(Event { at: now, fact }));
+    }
+    if claim.expires <= now {
+        return Shown::Refused(refused());
+    }
+    Shown::Admitted(Admitted { claim })
+}
+
+/// A certificate that was issued, as far as the registry cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The key in it.
+    pub key: PublicKey,
+    /// SHA-256 of its DER.
+    pub certificate: Sha256Digest,
+    /// When it ends.
+    pub ends: Timestamp,
+}
+
+/// Uses the claim up and enters the device in the registry, both or neither.
+///
+/// # Errors
+/// The device exists already.
+pub fn enroll(
+    admitted: &Admitted<'_>,
+    (claim, device): (&Found<Claim>, &Found<Device>),
+    issued: Issued,
+    now: Timestamp,
+) -> Result<Decision<Device>, Refused> {
+    if device.value.is_some() {
+        let detail = format!("device {} is enrolled already", admitted.device());
+        return Err(Refused::because(RefusalCode::Conflict, detail));
+    }
+    let used = Claim { used: Some(now), ..admitted.claim.clone() };
+    let entered = Device {
+        id: used.device.clone(),
+        serial: used.serial.clone(),
+        model: used.model.clone(),
+        key: issued.key,
+        certificates: vec![issued.certificate],
+        certificate_ends: issued.ends,
+        enrolled: now,
+        quarantine: None,
+        poll_sequence: 0,
+        polls: 0,
+        last_seen: None,
+        running: None,
+        update_state: "enrolled".into(),
+        log_head: None,
+        order_sequence: 0,
+        open_orders: vec![],
+        last_outcome: None,
+    };
+    let fact = Fact::Enrolled {
+        device: used.device.clone(),
+        serial: used.serial.clone(),
+        key: key_digest(&entered.key),
+    };
+    Ok(Decision::reply(entered.clone())
+        .replace(claim, &used)
+        .replace(device, &entered)
+        .event(Event { at: now, fact }))
+}
+
+/// Enters a renewed certificate. The one before stays good until the new one is first used, so that a
+/// reply lost on a bad link does not lock the device out.
+///
+/// # Errors
+/// There is no such device.
+pub fn renew(
+    found: &Found<Device>,
+    issued: Issued,
+    now: Timestamp,
+) -> Result<Decision<Device>, Refused> {
+    let Some(device) = &found.value else {
+        return Err(Refused::because(RefusalCode::NotFound, "no such device"));
+    };
+    let mut renewed = device.clone();
+    renewed.certificates.insert(0, issued.certificate);
+    renewed.certificates.truncate(2);
+    renewed.certificate_ends = issued.ends;
+    renewed.key = issued.key;
+    let fact = Fact::Renewed { device: device.id.clone(), key: key_digest(&renewed.key) };
+    Ok(Decision::reply(renewed.clone()).replace(found, &renewed).event(Event { at: now, fact }))
+}
+
+fn key_digest(key: &PublicKey) -> Sha256Digest {
+    key.key_id().as_str().parse().unwrap_or_else(|_| Sha256Digest::of(&[]))
+}

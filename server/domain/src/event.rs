@@ -1,0 +1,178 @@
+//! Every fact that the store's event log can hold. Events are only ever added; reconcilers read them from a cursor.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{
+    BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+};
+use lazaret_protocol::order::Outcome;
+use lazaret_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Something that happened, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The server's time.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What can happen. Names travel and are stored; they are never reused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are identifiers whose types say what they are")]
+pub enum Fact {
+    /// An operator made a claim for a machine.
+    ClaimMade { serial: SerialNumber, device: DeviceId, by: OperatorName, reason: String },
+    /// Somebody showed a claim that was used before: an indicator.
+    ClaimReused { serial: SerialNumber, device: DeviceId },
+    /// A device enrolled.
+    Enrolled { device: DeviceId, serial: SerialNumber, key: Sha256Digest },
+    /// A device renewed its certificate.
+    Renewed { device: DeviceId, key: Sha256Digest },
+    /// A poll came with a number that was used before: an indicator of a clone.
+    PollReplayed { device: DeviceId, expected_above: u64, got: u64 },
+    /// An image is announced.
+    ReleaseCreated {
+        model: ModelName,
+        version: VersionName,
+        sha256: Sha256Digest,
+        by: OperatorName,
+    },
+    /// The image is whole.
+    ReleaseUploaded { model: ModelName, version: VersionName },
+    /// A delta is made.
+    DeltaMade { model: ModelName, version: VersionName, base: VersionName, length: u64 },
+    /// Signed metadata is active.
+    Published { files: Vec<String>, by: OperatorName },
+    /// Online metadata was signed again before it lapsed.
+    Resigned { files: Vec<String> },
+    /// A rollout began.
+    RolloutStarted {
+        rollout: RolloutId,
+        model: ModelName,
+        version: VersionName,
+        devices: u64,
+        by: OperatorName,
+        reason: String,
+    },
+    /// A group's turn came.
+    GroupOpened { rollout: RolloutId, group: u64 },
+    /// A rollout stopped, by a threshold or by a person.
+    RolloutHalted { rollout: RolloutId, by: String, reason: String },
+    /// Every device of a rollout has ended.
+    RolloutFinished { rollout: RolloutId },
+    /// An order was given.
+    Ordered { device: DeviceId, order: u64, what: String, rollout: Option<RolloutId> },
+    /// An order ended.
+    OrderEnded { device: DeviceId, order: u64, outcome: Outcome, rollout: Option<RolloutId> },
+    /// A device runs the rollout's image already.
+    AlreadyRunning { device: DeviceId, rollout: RolloutId },
+    /// A device is left out of a rollout.
+    NotOffered { device: DeviceId, rollout: RolloutId, code: String },
+    /// A device was put in quarantine.
+    Quarantined { device: DeviceId, by: OperatorName, reason: String },
+    /// The device itself says that it is in quarantine.
+    QuarantineConfirmed { device: DeviceId },
+    /// A collection of evidence was ordered.
+    EvidenceOrdered { device: DeviceId, bundle: BundleId, by: OperatorName, reason: String },
+    /// A bundle is on the server.
+    EvidenceReceived { device: DeviceId, bundle: BundleId, sha256: Sha256Digest, length: u64 },
+    /// Somebody took a copy of a bundle.
+    EvidencePulled { bundle: BundleId, by: OperatorName },
+    /// The device's forensic log is shorter than it was or has another past: an indicator.
+    LogRegressed { device: DeviceId, known: u64, got: u64 },
+}
+
+impl Fact {
+    /// The rollout whose counts this changes, if any.
+    #[must_use]
+    pub const fn rollout(&self) -> Option<&RolloutId> {
+        match self {
+            Self::RolloutStarted { rollout, .. }
+            | Self::GroupOpened { rollout, .. }
+            | Self::RolloutHalted { rollout, .. }
+            | Self::RolloutFinished { rollout }
+            | Self::AlreadyRunning { rollout, .. }
+            | Self::NotOffered { rollout, .. } => Some(rollout),
+            Self::Ordered { rollout, .. } | Self::OrderEnded { rollout, .. } => rollout.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClaimMade { serial, device, by, .. } => {
+                write!(f, "{by} made a claim for serial {serial} to become {device}")
+            }
+            Self::ClaimReused { serial, device } => {
+                write!(f, "INDICATOR: the used claim of serial {serial} ({device}) was shown again")
+            }
+            Self::Enrolled { device, serial, .. } => {
+                write!(f, "{device} enrolled, serial {serial}")
+            }
+            Self::Renewed { device, .. } => write!(f, "{device} renewed its certificate"),
+            Self::PollReplayed { device, expected_above, got } => {
+                write!(
+                    f,
+                    "INDICATOR: {device} polled with number {got}, {expected_above} was already used"
+                )
+            }
+            Self::ReleaseCreated { model, version, by, .. } => {
+                write!(f, "{by} announced {model} {version}")
+            }
+            Self::ReleaseUploaded { model, version } => {
+                write!(f, "image of {model} {version} is whole")
+            }
+            Self::DeltaMade { model, version, base, length } => {
+                write!(f, "delta {model} {base} -> {version} is made, {length} bytes")
+            }
+            Self::Published { files, by } => write!(f, "{by} published {}", files.join(", ")),
+            Self::Resigned { files } => write!(f, "signed again: {}", files.join(", ")),
+            Self::RolloutStarted { rollout, devices, by, .. } => {
+                write!(f, "{by} started {rollout} for {devices} devices")
+            }
+            Self::GroupOpened { rollout, group } => write!(f, "{rollout}: group {group} opened"),
+            Self::RolloutHalted { rollout, by, reason } => {
+                write!(f, "{rollout} halted by {by}: {reason}")
+            }
+            Self::RolloutFinished { rollout } => write!(f, "{rollout} finished"),
+            Self::Ordered { device, order, what, .. } => {
+                write!(f, "order {order} to {device}: {what}")
+            }
+            Self::OrderEnded { device, order, outcome, .. } => {
+                write!(f, "order {order} to {device} ended: {}", crate::report::in_words(outcome))
+            }
+            Self::AlreadyRunning { device, rollout } => {
+                write!(f, "{device} runs the image of {rollout} already")
+            }
+            Self::NotOffered { device, rollout, code } => {
+                write!(f, "{device} is left out of {rollout}: {code}")
+            }
+            Self::Quarantined { device, by, reason } => {
+                write!(f, "{by} put {device} in quarantine: {reason}")
+            }
+            Self::QuarantineConfirmed { device } => write!(f, "{device} confirms its quarantine"),
+            Self::EvidenceOrdered { device, bundle, by, .. } => {
+                write!(f, "{by} ordered evidence of {device} as {bundle}")
+            }
+            Self::EvidenceReceived { device, bundle, length, .. } => {
+                write!(f, "evidence {bundle} of {device} is here, {length} bytes")
+            }
+            Self::EvidencePulled { bundle, by } => {
+                write!(f, "{by} took a copy of evidence {bundle}")
+            }
+            Self::LogRegressed { device, known, got } => {
+                write!(f, "INDICATOR: the log of {device} went from {known} records to {got}")
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What to tell a device that polls. Everything written here is that device's own.
+
+use alloc::format;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
+use lazaret_protocol::id::RolloutId;
+use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
+use lazaret_protocol::operator::{GroupState, RolloutState};
+use lazaret_protocol::order::{Order, OrderKind, Outcome};
+use lazaret_protocol::poll::PollRequest;
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::signed::{FromDevice, Verified};
+use lazaret_protocol::time::Timestamp;
+
+use crate::device::{Device, OpenOrder, order_in_words};
+use crate::event::{Event, Fact};
+use crate::record::{Decision, Found};
+use crate::refused::Refused;
+use crate::rollout::state::{Assigned, Assignment, AssignmentState, Rollout};
+
+/// All that a poll rests on.
+#[derive(Debug, Clone)]
+pub struct PollView {
+    /// The device.
+    pub device: Found<Device>,
+    /// The latest rollout it is in.
+    pub assigned: Found<Assigned>,
+    /// Its part in that rollout and in those of its open orders.
+    pub parts: Vec<RolloutPart>,
+}
+
+/// A rollout and a device's part in it.
+#[derive(Debug, Clone)]
+pub struct RolloutPart {
+    /// The rollout.
+    pub rollout: Found<Rollout>,
+    /// The device's part.
+    pub assignment: Found<Assignment>,
+}
+
+/// What holds for every poll at this moment.
+#[derive(Debug, Clone, Copy)]
+pub struct PollContext {
+    /// The server's time.
+    pub now: Timestamp,
+    /// The version of `timestamp.json` that is served.
+    pub tuf_timestamp_version: u64,
+    /// The usual time between polls, in milliseconds.
+    pub poll_interval_ms: u64,
+    /// The usual life of a device certificate, in milliseconds: past half of it, renewal is asked for.
+    pub certificate_life_ms: u64,
+}
+
+/// The answer, its orders still to be sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollPlan {
+    /// The server's time.
+    pub time: Timestamp,
+    /// The version of `timestamp.json`.
+    pub tuf_timestamp_version: u64,
+    /// Orders to seal and send.
+    pub orders: Vec<Order>,
+    /// Milliseconds until the next poll.
+    pub next_poll_ms: u64,
+    /// Whether to renew.
+    pub renew: bool,
+}
+
+/// What a poll comes to.
+#[derive(Debug)]
+pub enum Polled {
+    /// It is answered.
+    Answered(Decision<PollPlan>),
+    /// It is refused, and that is recorded first.
+    Recorded(Decision<Refused>),
+}
+
+/// Decides a poll.
+///
+/// # Errors
+/// Unknown device, or a hardware model other than the one provisioned.
+pub fn decide(
+    view: &PollView,
+    request: &Verified<FromDevice<PollRequest>>,
+    context: PollContext,
+) -> Result<Polled, Refused> {
+    let request = &request.message().message;
+    let unknown = || Refused::because(RefusalCode::Unauthenticated, "no such device");
+    let device = view.device.value.as_ref().ok_or_else(unknown)?;
+    if request.model != device.model {
+        let detail = format!("{} is of model {}, not {}", device.id, device.model, request.model);
+        return Err(Refused::because(RefusalCode::BadRequest, detail));
+    }
+    if request.sequence <= device.poll_sequence {
+        return Ok(Polled::Recorded(replayed(device, request, context.now)));
+    }
+    let mut turn = Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new() };
+    turn.take_in(request, context.now);
+    turn.settle_orders(view, request.order_sequence, context.now);
+    turn.offer(view, context.now);
+    Ok(Polled::Answered(turn.decision(view, request, context)))
+}
+
+fn replayed(device: &Device, request: &PollRequest, now: Timestamp) -> Decision<Refused> {
+    let detail = format!(
+        "poll {} from {} is a replay: {} was already accepted",
+        request.sequence, device.id, device.poll_sequence
+    );
+    let fact = Fact::PollReplayed {
+        device: device.id.clone(),
+        expected_above: device.poll_sequence,
+        got: request.sequence,
+    };
+    Decision::reply(Refused::because(RefusalCode::Replay, detail)).event(Event { at: now, fact })
+}
+
+/// A poll being answered: the device as it will be, and what happened.
+struct Turn {
+    device: Device,
+    facts: Vec<Fact>,
+    /// Rollouts whose part of this device changed, with its new state.
+    moved: Vec<(RolloutId, AssignmentState)>,
+}
+
+impl Turn {
+    fn take_in(&mut self, request: &PollRequest, now: Timestamp) {
+        let device = &mut self.device;
+        device.poll_sequence = request.sequence;
+        device.polls = device.polls.saturating_add(1);
+        device.last_seen = Some(now);
+        device.running.clone_from(&request.running);
+        device.update_state = request.update_state.chars().take(64).collect();
+        let known = device.log_head.as_ref().map_or(0, |head| head.size);
+        if request.log_head.size < known {
+            let (id, got) = (device.id.clone(), request.log_head.size);
+            self.facts.push(Fact::LogRegressed { device: id, known, got });
+        }
+        device.log_head = Some(request.log_head.clone());
+        if let Some(quarantine) = &mut device.quarantine
+            && request.quarantined
+            && !quarantine.confirmed
+        {
+            quarantine.confirmed = true;
+            self.facts.push(Fact::QuarantineConfirmed { device: device.id.clone() });
+        }
+    }
+
+    /// Ends orders that the device has not taken and shall not take any more, and takes back installs
+    /// that it has taken but that are no longer wanted.
+    fn settle_orders(&mut self, view: &PollView, accepted: u64, now: Timestamp) {
+        for open in self.device.open_orders.clone() {
+            let sequence = open.order.sequence;
+            if sequence > accepted {
+                // The device says durably that it has not taken it, so it can still be taken back silently.
+                if let Some(outcome) = self.why_not(&open, view, now) {
+                    self.end(sequence, outcome);
+                }
+            } else if matches!(open.order.kind, OrderKind::Install { .. })
+                && is_stopped(&open, view)
+                && !self.has_halt_of(sequence)
+            {
+                self.order(OrderKind::Halt { install: sequence }, None, now);
+            }
+        }
+    }
+
+    fn why_not(&self, open: &OpenOrder, view: &PollView, now: Timestamp) -> Option<Outcome> {
+        if open.order.expires <= now {
+            return Some(Outcome::Expired);
+        }
+        if !matches!(open.order.kind, OrderKind::Install { .. }) {
+            return None;
+        }
+        if self.device.quarantine.is_some() {
+            return Some(refused_by_server("quarantined", "the device is in quarantine"));
+        }
+        is_stopped(open, view)
+            .then(|| refused_by_server("halted", "the offer was taken back before it was taken"))
+    }
+
+    fn has_halt_of(&self, install: u64) -> bool {
+        let halts = |open: &OpenOrder| open.order.kind == OrderKind::Halt { install };
+        self.device.open_orders.iter().any(halts)
+    }
+
+    /// Offers the release of the device's rollout, where everything allows it.
+    fn offer(&mut self, view: &PollView, now: Timestamp) {
+        let Some(part) = current_part(view) else { return };
+        let (Some(rollout), Some(assignment)) = (&part.rollout.value, &part.assignment.value)
+        else {
+            return;
+        };
+        if assignment.state != AssignmentState::Waiting || rollout.state != RolloutState::Running {
+            return;
+        }
+        let running = self.device.running.as_ref().map(|running| running.sha256);
+        if running == Some(rollout.release.sha256) {
+            let ended = AssignmentState::Ended { outcome: Outcome::Done };
+            self.moved.push((rollout.id.clone(), ended));
+            self.facts.push(Fact::AlreadyRunning {
+                device: self.device.id.clone(),
+                rollout: rollout.id.clone(),
+            });
+            return;
+        }
+        if !group_is_open(rollout, assignment.group) {
+            return;
+        }
+        if self.device.quarantine.is_some() {
+            let outcome = refused_by_server("quarantined", "the device is in quarantine");
+            self.moved.push((rollout.id.clone(), AssignmentState::Ended { outcome }));
+            self.facts.push(Fact::NotOffered {
+                device: self.device.id.clone(),
+                rollout: rollout.id.clone(),
+                code: "quarantined".to_string(),
+            });
+            return;
+        }
+        let opens = rollout.release.schedule.opens_for(&self.device.id);
+        let busy = self
+            .device
+            .open_orders
+            .iter()
+            .any(|open| matches!(open.order.kind, OrderKind::Install { .. }));
+        if busy || opens.is_none_or(|from| from > now) {
+            return;
+        }
+        let kind = OrderKind::Install {
+            rollout: rollout.id.clone(),
+            model: rollout.release.model.clone(),
+            version: rollout.release.version.clone(),
+        };
+        if let Some(order) = self.order(kind, Some(rollout.id.clone()), now) {
+            self.moved.push((rollout.id.clone(), AssignmentState::Offered { order }));
+        }
+    }
+
+    fn order(
+        &mut self,
+        kind: OrderKind,
+        rollout: Option<RolloutId>,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let what = order_in_words(&kind);
+        // Too many open orders: the next poll tries again, there is nobody here to tell.
+        let order = self.device.give_order(kind, rollout.clone(), now).ok()?;
+        let device = self.device.id.clone();
+        self.facts.push(Fact::Ordered { device, order, what, rollout });
+        Some(order)
+    }
+
+    fn end(&mut self, sequence: u64, outcome: Outcome) {
+        let Some(open) = self.device.close_order(sequence) else { return };
+        self.device.last_outcome = Some(crate::report::in_words(&outcome));
+        if let Some(rollout) = &open.rollout {
+            let ended = AssignmentState::Ended { outcome: outcome.clone() };
+            self.moved.push((rollout.clone(), ended));
+        }
+        let device = self.device.id.clone();
+        self.facts.push(Fact::OrderEnded {
+            device,
+            order: sequence,
+            outcome,
+            rollout: open.rollout,
+        });
+    }
+
+    fn decision(
+        self,
+        view: &PollView,
+        request: &PollRequest,
+        context: PollContext,
+    ) -> Decision<PollPlan> {
+        let left_ms = self.device.certificate_ends.since_ms(context.now);
+        let fresh = self.device.open_orders.iter().map(|open| &open.order);
+        let fresh: Vec<Order> =
+            fresh.filter(|order| order.sequence > request.order_sequence).cloned().collect();
+        let more_wait = fresh.len() > ORDERS_PER_POLL_MAX;
+        let plan = PollPlan {
+            time: context.now,
+            tuf_timestamp_version: context.tuf_timestamp_version,
+            orders: fresh.into_iter().take(ORDERS_PER_POLL_MAX).collect(),
+            next_poll_ms: if more_wait { 0 } else { context.poll_interval_ms },
+            renew: left_ms < context.certificate_life_ms / 2,
+        };
+        let mut decision =
+            Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);
+        for part in &view.parts {
+            decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);
+            let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));
+            if let (Some((_, state)), Some(assignment)) = (moved, &part.assignment.value) {
+                decision = decision.put(&Assignment { state: state.clone(), ..assignment.clone() });
+            }
+        }
+        for fact in self.facts {
+            decision = decision.event(Event { at: context.now, fact });
+        }
+        decision
+    }
+}
+
+fn refused_by_server(code: &str, reason: &str) -> Outcome {
+    Outcome::Refused { code: code.into(), reason: reason.into() }
+}
+
+fn is_part_of(part: &RolloutPart, rollout: &RolloutId) -> bool {
+    part.assignment.value.as_ref().is_some_and(|assignment| assignment.rollout == *rollout)
+}
+
+fn current_part(view: &PollView) -> Option<&RolloutPart> {
+    let assigned = view.assigned.value.as_ref()?;
+    view.parts.iter().find(|part| is_part_of(part, &assigned.rollout))
+}
+
+/// Whether the rollout of an install order is no longer wanted of this device: it halted, or another has
+/// taken its place.
+fn is_stopped(open: &OpenOrder, view: &PollView) -> bool {
+    let Some(rollout) = &open.rollout else { return false };
+    let replaced = view.assigned.value.as_ref().is_some_and(|a| a.rollout != *rollout);
+    let part = view.parts.iter().find(|part| is_part_of(part, rollout));
+    let halted = part
+        .and_then(|part| part.rollout.value.as_ref())
+        .is_some_and(|rollout| rollout.state == RolloutState::Halted);
+    replaced || halted
+}
+
+fn group_is_open(rollout: &Rollout, group: u64) -> bool {
+    let group = usize::try_from(group).ok().and_then(|at| rollout.groups.get(at));
+    group.is_some_and(|group| matches!(group.state, GroupState::Open | GroupState::Passed))
+}
+
+#[cfg(test)]
+mod tests;

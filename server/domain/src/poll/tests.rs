@@ -1,0 +1,198 @@
+//! A poll writes only its own device's records, offers only what may be offered, and never twice.
+
+use super::*;
+use alloc::vec;
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::DeviceId;
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::poll::{LogHead, RunningRelease, SlotHealth};
+use lazaret_protocol::signed::DevicePeer;
+use lazaret_protocol::target::Schedule;
+
+use crate::device::Quarantine;
+use crate::rollout::state::{Group, RolloutRelease, Thresholds};
+
+const NOW: Timestamp = Timestamp::from_ms(1_000_000);
+
+fn device() -> Device {
+    Device {
+        id: "d-1".parse().unwrap(),
+        serial: "s-1".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        key: PublicKey::EcdsaP256(vec![4; 65]),
+        certificates: vec![Sha256Digest::of(b"c")],
+        certificate_ends: NOW.plus_ms(1_000_000),
+        enrolled: Timestamp::from_ms(0),
+        quarantine: None,
+        poll_sequence: 4,
+        polls: 4,
+        last_seen: None,
+        running: None,
+        update_state: "idle".into(),
+        log_head: None,
+        order_sequence: 0,
+        open_orders: vec![],
+        last_outcome: None,
+    }
+}
+
+fn rollout(state: RolloutState, group: GroupState) -> Rollout {
+    Rollout {
+        id: "r-1".parse().unwrap(),
+        release: RolloutRelease {
+            model: "gw2".parse().unwrap(),
+            version: "2.0".parse().unwrap(),
+            sha256: Sha256Digest::of(b"image 2"),
+            schedule: Schedule::everybody_from("s", Timestamp::from_ms(0)),
+        },
+        state,
+        halt_reason: None,
+        groups: vec![Group { state: group, size: 1 }],
+        thresholds: Thresholds { success_percent: 80, error_percent: 20 },
+        started_by: "ana".parse().unwrap(),
+        started: Timestamp::from_ms(0),
+        reason: "test".into(),
+    }
+}
+
+fn found<T>(key: &str, value: T) -> Found<T> {
+    Found { key: key.into(), version: Some(1), value: Some(value) }
+}
+
+fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
+    let id = rollout.id.clone();
+    let assigned = Assigned { device: device.id.clone(), rollout: id.clone() };
+    let assignment = Assignment { rollout: id, device: device.id.clone(), group: 0, state };
+    PollView {
+        device: found("device/d-1", device),
+        assigned: found("assigned/d-1", assigned),
+        parts: vec![RolloutPart {
+            rollout: found("rollout/r-1", rollout),
+            assignment: found("assignment/r-1/d-1", assignment),
+        }],
+    }
+}
+
+fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollRequest>> {
+    let id: DeviceId = "d-1".parse().unwrap();
+    DevicePeer::from_checked_certificate(id).vouch(PollRequest {
+        sequence,
+        model: "gw2".parse().unwrap(),
+        running: None,
+        update_state: "idle".into(),
+        other_slot: SlotHealth::Unknown,
+        boot_count: 1,
+        tuf_timestamp_version: 0,
+        order_sequence,
+        log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
+        quarantined: false,
+        hold_ms: 0,
+    })
+}
+
+fn answered(view: &PollView, request: &Verified<FromDevice<PollRequest>>) -> Decision<PollPlan> {
+    let context = PollContext {
+        now: NOW,
+        tuf_timestamp_version: 3,
+        poll_interval_ms: 1000,
+        certificate_life_ms: 1_000_000,
+    };
+    match decide(view, request, context) {
+        Ok(Polled::Answered(decision)) => decision,
+        other => panic!("expected an answer, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_waiting_device_of_an_open_group_is_offered_the_release() {
+    let view =
+        view(device(), rollout(RolloutState::Running, GroupState::Open), AssignmentState::Waiting);
+    let decision = answered(&view, &request(5, 0));
+    let orders = &decision.preview().orders;
+    assert!(matches!(&orders[..], [Order { kind: OrderKind::Install { .. }, .. }]), "{orders:?}");
+}
+
+#[test]
+fn nothing_is_offered_where_a_rule_says_no() {
+    use GroupState::{Closed, Open};
+    use RolloutState::{Halted, Running};
+    let mut quarantined = device();
+    quarantined.quarantine = Some(Quarantine {
+        by: "ana".parse().unwrap(),
+        reason: "x".into(),
+        since: NOW,
+        confirmed: false,
+    });
+    let mut early = rollout(Running, Open);
+    early.release.schedule = Schedule::everybody_from("s", NOW.plus_ms(1));
+    let mut current = device();
+    let running = RunningRelease {
+        version: "2.0".parse().unwrap(),
+        counter: 2,
+        sha256: Sha256Digest::of(b"image 2"),
+    };
+    current.running = Some(running);
+    let waiting = AssignmentState::Waiting;
+    for (name, view) in [
+        ("closed group", view(device(), rollout(Running, Closed), waiting.clone())),
+        ("halted rollout", view(device(), rollout(Halted, Open), waiting.clone())),
+        ("quarantine", view(quarantined, rollout(Running, Open), waiting.clone())),
+        ("schedule", view(device(), early, waiting)),
+    ] {
+        let decision = answered(&view, &request(5, 0));
+        assert_eq!(decision.preview().orders, [], "{name}");
+    }
+}
+
+#[test]
+fn a_poll_number_that_was_used_is_refused_and_recorded() {
+    let view =
+        view(device(), rollout(RolloutState::Running, GroupState::Open), AssignmentState::Waiting);
+    let context = PollContext {
+        now: NOW,
+        tuf_timestamp_version: 3,
+        poll_interval_ms: 1000,
+        certificate_life_ms: 1,
+    };
+    let Ok(Polled::Recorded(decision)) = decide(&view, &request(4, 0), context) else {
+        panic!("the replay was not recorded");
+    };
+    let parts = decision.into_parts();
+    assert_eq!(parts.reply.code, RefusalCode::Replay);
+    assert_eq!(parts.put, []);
+    assert!(matches!(parts.events[0].fact, Fact::PollReplayed { got: 4, .. }));
+}
+
+#[test]
+fn an_offer_of_a_halted_rollout_that_was_not_taken_is_taken_back() {
+    let mut offered = device();
+    let kind = OrderKind::Install {
+        rollout: "r-1".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: "2.0".parse().unwrap(),
+    };
+    let order = offered.give_order(kind, Some("r-1".parse().unwrap()), NOW).unwrap();
+    let state = AssignmentState::Offered { order };
+    let halted = rollout(RolloutState::Halted, GroupState::Tripped);
+
+    let view = view(offered, halted, state);
+    let not_taken = answered(&view, &request(5, order - 1));
+    assert_eq!(not_taken.preview().orders, []);
+    let parts = not_taken.into_parts();
+    assert!(parts.put.iter().any(|(key, _)| key == "assignment/r-1/d-1"));
+
+    let taken = answered(&view, &request(5, order));
+    let orders = &taken.preview().orders;
+    let halts = [OrderKind::Halt { install: order }];
+    assert_eq!(orders.iter().map(|o| o.kind.clone()).collect::<Vec<_>>(), halts);
+}
+
+#[test]
+fn a_poll_writes_only_records_of_its_own_device() {
+    let view =
+        view(device(), rollout(RolloutState::Running, GroupState::Open), AssignmentState::Waiting);
+    let parts = answered(&view, &request(5, 0)).into_parts();
+    for (key, _) in parts.put {
+        assert!(matches!(key.as_str(), "device/d-1" | "assignment/r-1/d-1"), "{key}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Records as decisions see them, and the decision itself: what was read, what is to be written, what is to be
+//! said once that is on disk. How a record is kept is the store's affair.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+
+/// Something the store keeps under `KIND/name`.
+pub trait Record: Serialize + DeserializeOwned {
+    /// First part of its key. Never reused for anything else.
+    const KIND: &'static str;
+    /// The version of its format, written with it.
+    const FORMAT: u32 = 1;
+    /// Second part of its key, made of identifiers and slashes.
+    fn name(&self) -> String;
+}
+
+/// The key of the record of kind `T` that is called `name`.
+#[must_use]
+pub fn key_of<T: Record>(name: &str) -> String {
+    format!("{}/{name}", T::KIND)
+}
+
+/// The version of a record at the moment it was read; none where there was no record.
+pub type ReadVersion = Option<u64>;
+
+/// What a look-up found, with the version it had, so that a decision can name what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<T> {
+    /// The key looked up.
+    pub key: String,
+    /// Its version; none where there was nothing.
+    pub version: ReadVersion,
+    /// The record; none where there was nothing.
+    pub value: Option<T>,
+}
+
+/// A record of a format that this program does not know, or no record at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The bytes are not a record.
+    #[error("record {key} cannot be read: {why}")]
+    Malformed {
+        /// Its key.
+        key: String,
+        /// What the parser said.
+        why: String,
+    },
+    /// Written by a newer program.
+    #[error("record {key} has format {got}, this program knows up to {known}")]
+    NewerFormat {
+        /// Its key.
+        key: String,
+        /// The highest format known here.
+        known: u32,
+        /// The format it has.
+        got: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Framed<T> {
+    format: u32,
+    record: T,
+}
+
+/// The bytes of a record.
+#[must_use]
+pub fn encode<T: Record>(record: &T) -> Vec<u8> {
+    // Records hold no maps with keys other than strings and no floats, so that serialising has no way to fail.
+    serde_json::to_vec(&Framed { format: T::FORMAT, record }).unwrap_or_default()
+}
+
+/// Reads a record back.
+///
+/// # Errors
+/// Not a record, or of a newer format.
+pub fn decode<T: Record>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
+    #[derive(Deserialize)]
+    struct FormatOnly {
+        format: u32,
+    }
+    let malformed =
+        |err: serde_json::Error| RecordError::Malformed { key: key.into(), why: format!("{err}") };
+    let FormatOnly { format: got } = serde_json::from_slice(bytes).map_err(malformed)?;
+    if got > T::FORMAT {
+        return Err(RecordError::NewerFormat { key: key.into(), known: T::FORMAT, got });
+    }
+    let framed: Framed<T> = serde_json::from_slice(bytes).map_err(malformed)?;
+    Ok(framed.record)
+}
+
+/// What is to be done about one request: nothing of `reply` may leave before the store has
+/// committed the rest, which it refuses when anything in `expect` has changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Decision<R> {
+    expect: Vec<(String, ReadVersion)>,
+    put: Vec<(String, Vec<u8>)>,
+    events: Vec<Event>,
+    reply: R,
+}
+
+/// The parts of a [`Decision`], for the store.
+#[derive(Debug)]
+pub struct DecisionParts<R> {
+    /// Keys and the versions they must still have.
+    pub expect: Vec<(String, ReadVersion)>,
+    /// Keys and their new bytes.
+    pub put: Vec<(String, Vec<u8>)>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What to say afterwards.
+    pub reply: R,
+}
+
+impl<R> Decision<R> {
+    /// A decision that says `reply` and changes nothing yet.
+    pub const fn reply(reply: R) -> Self {
+        Self { expect: Vec::new(), put: Vec::new(), events: Vec::new(), reply }
+    }
+
+    /// Rests on what `found` says.
+    pub fn resting_on<T>(mut self, found: &Found<T>) -> Self {
+        if !self.expect.iter().any(|(key, _)| *key == found.key) {
+            self.expect.push((found.key.clone(), found.version));
+        }
+        self
+    }
+
+    /// Writes `record`.
+    pub fn put<T: Record>(mut self, record: &T) -> Self {
+        self.put.push((key_of::<T>(&record.name()), encode(record)));
+        self
+    }
+
+    /// Replaces what was found by `record`.
+    pub fn replace<T: Record>(self, found: &Found<T>, record: &T) -> Self {
+        self.resting_on(found).put(record)
+    }
+
+    /// Adds to the event log.
+    pub fn event(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Whether committing it would change anything.
+    #[must_use]
+    pub const fn changes_nothing(&self) -> bool {
+        self.put.is_empty() && self.events.is_empty()
+    }
+
+    /// What would be said, for tests and for previews that are never sent.
+    pub const fn preview(&self) -> &R {
+        &self.reply
+    }
+
+    /// Another reply to the same changes.
+    pub fn with_reply<S>(self, reply: S) -> Decision<S> {
+        Decision { expect: self.expect, put: self.put, events: self.events, reply }
+    }
+
+    /// Takes it apart. Only the store has a use for this.
+    pub fn into_parts(self) -> DecisionParts<R> {
+        DecisionParts { expect: self.expect, put: self.put, events: self.events, reply: self.reply }
+    }
+}

@@ -1,0 +1,145 @@
+//! What to make of a device's report of how an order ended.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+
+use lazaret_protocol::limits::REASON_BYTES_MAX;
+use lazaret_protocol::operator::BundleState;
+use lazaret_protocol::order::{OrderKind, Outcome};
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::report::{Report, ReportReply};
+use lazaret_protocol::signed::Verified;
+use lazaret_protocol::time::Timestamp;
+
+use crate::bundle::Bundle;
+use crate::device::{Device, OpenOrder};
+use crate::event::{Event, Fact};
+use crate::record::{Decision, Found};
+use crate::refused::Refused;
+use crate::rollout::state::{Assignment, AssignmentState, Rollout};
+
+/// All that a report rests on.
+#[derive(Debug, Clone)]
+pub struct ReportView {
+    /// The device.
+    pub device: Found<Device>,
+    /// The rollout of the order, where it has one.
+    pub rollout: Option<Found<Rollout>>,
+    /// The device's part in it.
+    pub assignment: Option<Found<Assignment>>,
+    /// The bundle of the order, where it was to collect.
+    pub bundle: Option<Found<Bundle>>,
+}
+
+/// Decides a report. A report of an order that was settled before changes nothing and is acknowledged, so that a lost
+/// answer is not reported for ever.
+///
+/// # Errors
+/// Of another device, of an order that was never given, or too wordy.
+pub fn decide(
+    view: &ReportView,
+    report: &Verified<Report>,
+    now: Timestamp,
+) -> Result<Decision<ReportReply>, Refused> {
+    let report = report.message();
+    let unknown = || Refused::because(RefusalCode::Unauthenticated, "no such device");
+    let device = view.device.value.as_ref().ok_or_else(unknown)?;
+    if report.device != device.id {
+        let detail = format!("{} cannot report for {}", device.id, report.device);
+        return Err(Refused::because(RefusalCode::Forbidden, detail));
+    }
+    check_words(&report.outcome)?;
+    let reply = ReportReply { order: report.order };
+    let mut changed = device.clone();
+    let Some(open) = changed.close_order(report.order) else {
+        if report.order > device.order_sequence {
+            let detail = format!("order {} was never given to {}", report.order, device.id);
+            return Err(Refused::because(RefusalCode::NotFound, detail));
+        }
+        return Ok(Decision::reply(reply));
+    };
+    let outcome = believed(&open, report, view);
+    changed.running.clone_from(&report.running);
+    changed.last_outcome = Some(in_words(&outcome));
+    if matches!(open.order.kind, OrderKind::Quarantine { .. })
+        && outcome == Outcome::Done
+        && let Some(quarantine) = &mut changed.quarantine
+    {
+        quarantine.confirmed = true;
+    }
+    let mut decision = Decision::reply(reply).replace(&view.device, &changed);
+    if let Some(found) = &view.assignment
+        && let Some(assignment) = &found.value
+    {
+        let state = AssignmentState::Ended { outcome: outcome.clone() };
+        decision = decision.replace(found, &Assignment { state, ..assignment.clone() });
+    }
+    if let Some(found) = &view.bundle
+        && let Some(bundle) = &found.value
+        && outcome != Outcome::Done
+        && bundle.state == BundleState::Ordered
+    {
+        let failed = Bundle { state: BundleState::Failed, ..bundle.clone() };
+        decision = decision.replace(found, &failed);
+    }
+    let fact = Fact::OrderEnded {
+        device: device.id.clone(),
+        order: report.order,
+        outcome,
+        rollout: open.rollout,
+    };
+    Ok(decision.event(Event { at: now, fact }))
+}
+
+/// "Done" of an install is believed only with the digest of the image that was to be installed.
+fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
+    let install = matches!(open.order.kind, OrderKind::Install { .. });
+    if !install || report.outcome != Outcome::Done {
+        return report.outcome.clone();
+    }
+    let wanted = view.rollout.as_ref().and_then(|found| found.value.as_ref());
+    let wanted = wanted.map(|rollout| rollout.release.sha256);
+    let runs = report.running.as_ref().map(|running| running.sha256);
+    if wanted.is_some() && wanted == runs {
+        return Outcome::Done;
+    }
+    let words = |digest: Option<_>| match digest {
+        Some(digest) => format!("{digest}"),
+        None => "nothing known".to_string(),
+    };
+    Outcome::Failed {
+        code: "wrong-digest".into(),
+        reason: format!("said done, but runs {} instead of {}", words(runs), words(wanted)),
+    }
+}
+
+fn check_words(outcome: &Outcome) -> Result<(), Refused> {
+    let (code, reason) = match outcome {
+        Outcome::Refused { code, reason } | Outcome::Failed { code, reason } => (code, reason),
+        _ => return Ok(()),
+    };
+    if code.len() > 64 || reason.len() > REASON_BYTES_MAX {
+        let detail = format!(
+            "expected a code of at most 64 and a reason of at most {REASON_BYTES_MAX} bytes, got {} and {}",
+            code.len(),
+            reason.len()
+        );
+        return Err(Refused::because(RefusalCode::TooLarge, detail));
+    }
+    Ok(())
+}
+
+/// An outcome in words.
+#[must_use]
+pub fn in_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_string(),
+        Outcome::Refused { code, reason } => format!("refused ({code}): {reason}"),
+        Outcome::Failed { code, reason } => format!("failed ({code}): {reason}"),
+        Outcome::Expired => "expired".to_string(),
+        _ => "an outcome of a newer kind".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

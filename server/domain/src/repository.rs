@@ -1,0 +1,60 @@
+//! The signed repository's metadata as records, so that activating a release is one commit.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Record;
+
+/// One metadata file as it is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataFile {
+    /// Its name, such as `3.snapshot.json`.
+    pub file: String,
+    /// Its bytes; TUF metadata is UTF-8.
+    pub text: String,
+}
+
+impl Record for MetadataFile {
+    const KIND: &'static str = "metadata";
+    fn name(&self) -> String {
+        self.file.clone()
+    }
+}
+
+/// A file that the signed repository names, by its digest: what may be served as a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedTarget {
+    /// The target's name, such as `gw2/2.0/image`.
+    pub target: String,
+    /// Its digest.
+    pub sha256: lazaret_protocol::digest::Sha256Digest,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+impl Record for PublishedTarget {
+    const KIND: &'static str = "target";
+    fn name(&self) -> String {
+        alloc::format!("{}", self.sha256)
+    }
+}
+
+/// Which versions are served, and the key that every activation rests on: two activations at once cannot both win.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryHead {
+    /// The version of `timestamp.json`.
+    pub timestamp_version: u64,
+}
+
+impl RepositoryHead {
+    /// There is one per repository, and one repository per server in this form.
+    pub const NAME: &'static str = "main";
+}
+
+impl Record for RepositoryHead {
+    const KIND: &'static str = "repository";
+    fn name(&self) -> String {
+        Self::NAME.into()
+    }
+}
