@@ -6,4 +6,7 @@
 
 extern crate alloc;
 
+pub mod bundle;
 pub mod log;
+pub mod manifest;
+pub mod text;

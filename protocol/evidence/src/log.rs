@@ -10,7 +10,6 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
@@ -22,12 +21,14 @@ use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::text::plain;
+
 mod read;
 
 pub use read::{LineFault, LogError, LogReader, Recovered, Torn, VerifiedLog, recover, verify_log};
 
 /// Longest line of a log, its line feed included, in bytes. Every entry within the limits below fits:
-/// 16 texts of 1,100 bytes whose every byte is escaped, and their keys.
+/// 16 texts of 1,024 bytes whose every byte is escaped, and their keys.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest log, in bytes. A quarter of the largest bundle: the artifacts need room too.
@@ -39,7 +40,7 @@ pub const KIND_BYTES_MAX: usize = 64;
 /// Details of one record.
 pub const DETAILS_MAX: usize = 16;
 
-/// Longest text among the details that [`Detail::text`] keeps, in bytes. The rest is cut and counted.
+/// Longest text among the details that [`Detail::text`] keeps, in bytes.
 pub const DETAIL_TEXT_BYTES_MAX: usize = 1024;
 
 /// What a moment in the log rests on.
@@ -165,12 +166,13 @@ impl Detail {
         Self::default()
     }
 
-    /// These particulars and a text. Control characters are shown by their Unicode pictures (a line
-    /// feed by U+240A), because canonical JSON would carry them raw; what is longer than
-    /// [`DETAIL_TEXT_BYTES_MAX`] is cut, and the text then says how many bytes it lost.
+    /// These particulars and a text, made plain and cut to [`DETAIL_TEXT_BYTES_MAX`] by [`plain`].
     #[must_use]
     pub fn text(mut self, key: &str, text: impl AsRef<str>) -> Self {
-        self.0.insert(key.to_string(), DetailValue::Text(recordable(text.as_ref())));
+        self.0.insert(
+            key.to_string(),
+            DetailValue::Text(plain(text.as_ref(), DETAIL_TEXT_BYTES_MAX)),
+        );
         self
     }
 
@@ -184,31 +186,6 @@ impl Detail {
     /// The particulars by key, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DetailValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
-    }
-}
-
-fn recordable(text: &str) -> String {
-    let mut kept = String::new();
-    for c in text.chars() {
-        let shown = picture(c);
-        if kept.len().saturating_add(shown.len_utf8()) > DETAIL_TEXT_BYTES_MAX {
-            return format!("{kept} [cut: {} bytes in all]", text.len());
-        }
-        kept.push(shown);
-    }
-    kept
-}
-
-/// The picture of a control character, any other character itself.
-const fn picture(c: char) -> char {
-    match c {
-        '\0'..='\u{1f}' => match char::from_u32((c as u32).saturating_add(0x2400)) {
-            Some(shown) => shown,
-            None => char::REPLACEMENT_CHARACTER,
-        },
-        '\u{7f}' => '\u{2421}',
-        '\u{80}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
-        c => c,
     }
 }
 
