@@ -1,1 +1,20 @@
-//! Empty room.
+//! Makes deltas of the format `lazaret-delta-1` (described in `lazaret-protocol-delta`): reads the
+//! old and the new image, writes the delta. Deciding which deltas are worth making, and signing
+//! them, is the publisher's.
+//!
+//! The same images and options give the same bytes, however many threads work on them.
+
+mod compress;
+mod encode;
+mod error;
+mod frame;
+mod matching;
+mod options;
+mod sketch;
+mod source;
+mod streams;
+
+pub use encode::{EncodeSummary, encode};
+pub use error::{EncodeError, Side};
+pub use options::EncodeOptions;
+pub use source::ReadAt;

@@ -1,0 +1,70 @@
+//! Why no delta was made.
+
+use lazaret_protocol_delta::DeltaError;
+use std::io;
+use thiserror::Error;
+
+/// One of the two images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The old image.
+    Base,
+    /// The new image.
+    Result,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Base => "base",
+            Side::Result => "result",
+        })
+    }
+}
+
+/// Why no delta was made.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    /// An option is out of its range.
+    #[error("expected option {option} from {min} to {max}, got {value}")]
+    Option {
+        /// The field of [`crate::EncodeOptions`].
+        option: &'static str,
+        /// The least allowed value.
+        min: u64,
+        /// The greatest allowed value.
+        max: u64,
+        /// What was asked for.
+        value: u64,
+    },
+    /// An image could not be read.
+    #[error("failed to read the {side}")]
+    Read {
+        /// Which image.
+        side: Side,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The delta grows longer than [`crate::EncodeOptions::delta_bytes_max`].
+    #[error("delta grows past {allowed} bytes")]
+    SavesTooLittle {
+        /// The option's value.
+        allowed: u64,
+    },
+    /// The suffix sorter or the compressor failed.
+    #[error("failed to encode frame {frame}")]
+    Frame {
+        /// The number of the frame.
+        frame: usize,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The header could not be put together.
+    #[error("failed to make the header")]
+    Header(#[source] DeltaError),
+    /// The delta could not be written.
+    #[error("failed to write the delta")]
+    Write(#[source] io::Error),
+}

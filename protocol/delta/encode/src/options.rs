@@ -1,0 +1,59 @@
+//! What can be chosen about an encoding, and the range of each choice.
+
+use crate::error::EncodeError;
+use lazaret_protocol_delta::FRAME_RESULT_BYTES_MAX;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+/// How to encode. All fields but `threads` and `delta_bytes_max` change the bytes of the delta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// How many bytes of the result one frame makes, 4 KiB to 1 MiB. Longer frames compress a
+    /// little better, shorter ones lose less to a cut of the power.
+    pub frame_bytes: u32,
+    /// How many bytes of the base one frame may draw on, 64 KiB to 1 GiB. This bounds the
+    /// encoder's memory.
+    pub window_bytes: u64,
+    /// The level of zstd, 1 to 22.
+    pub zstd_level: i32,
+    /// How many threads work; zero stands for one per core.
+    pub threads: usize,
+    /// Encoding stops when the delta grows past this many bytes, as it is not worth making then.
+    pub delta_bytes_max: u64,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> EncodeOptions {
+        EncodeOptions {
+            frame_bytes: 512 << 10,
+            window_bytes: 2 << 20,
+            zstd_level: 19,
+            threads: 0,
+            delta_bytes_max: 1 << 30,
+        }
+    }
+}
+
+impl EncodeOptions {
+    /// Refuses what is out of range.
+    pub(crate) fn check(&self) -> Result<(), EncodeError> {
+        let frame_max = u64::from(FRAME_RESULT_BYTES_MAX);
+        in_range("frame_bytes", self.frame_bytes.into(), 4 << 10, frame_max)?;
+        in_range("window_bytes", self.window_bytes, 64 << 10, 1 << 30)?;
+        in_range("zstd_level", u64::try_from(self.zstd_level).unwrap_or(0), 1, 22)
+    }
+
+    /// How many threads to start for this many frames.
+    pub(crate) fn threads_for(&self, frames: usize) -> usize {
+        let cores = || available_parallelism().map_or(1, NonZero::get);
+        let wanted = if self.threads == 0 { cores() } else { self.threads };
+        wanted.clamp(1, frames.max(1))
+    }
+}
+
+fn in_range(option: &'static str, value: u64, min: u64, max: u64) -> Result<(), EncodeError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(EncodeError::Option { option, min, max, value })
+}
