@@ -1,0 +1,412 @@
+//! What DESIGN section 2 draws, as tables. Whatever is absent here is forbidden; a new row needs
+//! its reason in the same commit.
+
+/// One crate: where it lies and what it may use.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// The package's name.
+    pub(crate) package: &'static str,
+    /// Its folder, from the root.
+    pub(crate) folder: &'static str,
+    /// The crates of ours that it may depend on.
+    pub(crate) ours: &'static [&'static str],
+    /// What of the outside it may depend on.
+    pub(crate) outside: Outside,
+}
+
+/// Which crates of others a room may use.
+#[derive(Debug)]
+pub(crate) enum Outside {
+    /// A pure room: these and no others, without their `std` features.
+    Pure(&'static [&'static str]),
+    /// A shell: whatever is not in [`GUARDED`] for somebody else.
+    Shell,
+    /// The harness: anything.
+    Any,
+}
+
+const PROTOCOL: &str = "lazaret-protocol";
+const DELTA: &str = "lazaret-protocol-delta";
+const ENCODE: &str = "lazaret-protocol-delta-encode";
+const EVIDENCE: &str = "lazaret-protocol-evidence";
+const TUF: &str = "lazaret-protocol-tuf";
+const SERVER: &str = "lazaret-server";
+const DOMAIN: &str = "lazaret-server-domain";
+const STORE: &str = "lazaret-server-store";
+const BLOBS: &str = "lazaret-server-blobs";
+const PUBLISH: &str = "lazaret-server-publish";
+const AGENT: &str = "lazaret-agent";
+const CORE: &str = "lazaret-agent-core";
+const KEYS: &str = "lazaret-repo-keys";
+const SIGNING: &str = "lazaret-repo-keys-signing";
+const CLI: &str = "lazaret-cli";
+const TESTS: &str = "lazaret-tests";
+const XTASK: &str = "xtask";
+
+/// Every crate of the workspace.
+pub(crate) const ROOMS: &[Room] = &[
+    Room {
+        package: PROTOCOL,
+        folder: "protocol",
+        ours: &[],
+        outside: Outside::Pure(&[
+            "base64",
+            "ed25519-dalek",
+            "hex",
+            "jiff",
+            "p256",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+        ]),
+    },
+    Room {
+        package: DELTA,
+        folder: "protocol/delta",
+        ours: &[PROTOCOL],
+        outside: Outside::Pure(&["ruzstd", "sha2", "thiserror"]),
+    },
+    Room {
+        package: ENCODE,
+        folder: "protocol/delta/encode",
+        ours: &[PROTOCOL, DELTA],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: EVIDENCE,
+        folder: "protocol/evidence",
+        ours: &[PROTOCOL],
+        outside: Outside::Pure(&["serde", "serde_json", "sha2", "thiserror"]),
+    },
+    Room {
+        package: TUF,
+        folder: "protocol/tuf",
+        ours: &[PROTOCOL],
+        outside: Outside::Pure(&[
+            "ed25519-dalek",
+            "hex",
+            "p256",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+        ]),
+    },
+    Room {
+        package: SERVER,
+        folder: "server",
+        ours: &[PROTOCOL, EVIDENCE, TUF, DOMAIN, STORE, BLOBS, PUBLISH],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: DOMAIN,
+        folder: "server/domain",
+        ours: &[PROTOCOL, EVIDENCE],
+        // `libm` for the logarithms of the statistical halt (DESIGN section 2).
+        outside: Outside::Pure(&["libm", "serde", "serde_json", "sha2", "thiserror"]),
+    },
+    Room {
+        package: STORE,
+        folder: "server/store",
+        ours: &[PROTOCOL, EVIDENCE, DOMAIN],
+        outside: Outside::Shell,
+    },
+    Room { package: BLOBS, folder: "server/blobs", ours: &[PROTOCOL], outside: Outside::Shell },
+    Room {
+        package: PUBLISH,
+        folder: "server/publish",
+        ours: &[PROTOCOL, TUF, DELTA, ENCODE, SIGNING],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: AGENT,
+        folder: "agent",
+        ours: &[PROTOCOL, DELTA, EVIDENCE, TUF, CORE],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: CORE,
+        folder: "agent/core",
+        ours: &[PROTOCOL, DELTA, EVIDENCE, TUF],
+        outside: Outside::Pure(&["serde", "serde_json", "sha2", "thiserror"]),
+    },
+    Room {
+        package: KEYS,
+        folder: "repo-keys",
+        ours: &[PROTOCOL, TUF, SIGNING],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: SIGNING,
+        folder: "repo-keys/signing",
+        ours: &[PROTOCOL],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: CLI,
+        folder: "cli",
+        ours: &[PROTOCOL, EVIDENCE, TUF, DOMAIN],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: TESTS,
+        folder: "tests",
+        ours: &[
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
+            CORE, KEYS, SIGNING, CLI,
+        ],
+        outside: Outside::Any,
+    },
+    Room { package: XTASK, folder: "xtask", ours: &[], outside: Outside::Shell },
+];
+
+/// What every crate may use in its tests beside what it may use anyway.
+pub(crate) const TEST_TOOLS: &[&str] = &["insta", "proptest", "tempfile"];
+
+/// What the tests of one crate may use beside that, and why: a second reader or writer of a format,
+/// which the crate must not link itself.
+pub(crate) const SECOND_READERS: &[(&str, &[&str], &str)] = &[
+    (DELTA, &["bsdiff", "zstd"], "the decoder is held against the encoders whose formats it reads"),
+    (EVIDENCE, &["ed25519-dalek"], "its tests sign; the crate itself only verifies"),
+];
+
+/// A crate of others that is kept in its rooms.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    /// The crate.
+    pub(crate) outside: &'static str,
+    /// Who may depend on it.
+    pub(crate) rooms: &'static [&'static str],
+    /// Why not everybody.
+    pub(crate) why: &'static str,
+}
+
+/// The crates of others that are kept in their rooms.
+pub(crate) const GUARDED: &[Guarded] = &[
+    Guarded { outside: "warp", rooms: &[SERVER], why: "only the server's http room knows warp" },
+    Guarded { outside: "sled", rooms: &[STORE], why: "only backends/sled.rs knows sled" },
+    Guarded {
+        outside: "tough",
+        rooms: &[PUBLISH, KEYS, SIGNING],
+        why: "tough publishes, signs and reads a second time; the agent has protocol/tuf",
+    },
+    Guarded {
+        // The decoder reads our own block format itself, because bsdiff's needs std.
+        outside: "bsdiff",
+        rooms: &[ENCODE],
+        why: "only the delta encoder knows bsdiff",
+    },
+    Guarded {
+        outside: "zstd",
+        rooms: &[ENCODE, CLI],
+        why: "a C library; what runs on devices decodes with ruzstd",
+    },
+    Guarded {
+        outside: "tokio",
+        rooms: &[SERVER, STORE, BLOBS, PUBLISH, KEYS, CLI],
+        why: "devices run blocking std, pure rooms wait for nothing",
+    },
+    Guarded {
+        outside: "tokio-rustls",
+        rooms: &[SERVER],
+        why: "TLS ends in the server's own acceptor",
+    },
+    Guarded {
+        outside: "rustls",
+        rooms: &[SERVER, AGENT, CLI],
+        why: "only what talks over the network needs TLS",
+    },
+    Guarded {
+        outside: "ureq",
+        rooms: &[AGENT, CLI],
+        why: "only the agent and the CLI call the server; key tools have no network crate",
+    },
+    Guarded { outside: "hyper", rooms: &[SERVER], why: "HTTP is the server's front door" },
+    Guarded { outside: "hyper-util", rooms: &[SERVER], why: "HTTP is the server's front door" },
+    Guarded { outside: "reqwest", rooms: &[], why: "one HTTP client is enough, and it is ureq" },
+    Guarded {
+        outside: "rcgen",
+        rooms: &[SERVER, AGENT, KEYS],
+        why: "only the CA and those who ask it for certificates make any",
+    },
+    Guarded {
+        outside: "anyhow",
+        rooms: &[SERVER, AGENT, KEYS, CLI, XTASK],
+        why: "libraries have an error enum of their own (STYLE, Errors)",
+    },
+];
+
+/// A program whose whole list of linked crates is limited.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The package.
+    pub(crate) package: &'static str,
+    /// What it must not link, however indirectly.
+    pub(crate) never: &'static [&'static str],
+    /// Why.
+    pub(crate) why: &'static str,
+}
+
+/// The programs whose closure is limited.
+pub(crate) const PROGRAMS: &[Program] = &[
+    Program {
+        package: AGENT,
+        never: &[
+            "aws-lc-rs",
+            "aws-lc-sys",
+            "bsdiff",
+            "openssl-sys",
+            "sled",
+            "tokio",
+            "tough",
+            "warp",
+            "zstd-sys",
+        ],
+        why: "the agent stays small: rustls on ring, blocking std (DESIGN section 6)",
+    },
+    Program {
+        package: KEYS,
+        // Not rustls: tough brings it along, without anything that would connect.
+        never: &["hyper", "reqwest", "sled", "ureq", "warp"],
+        why: "ceremonies are held on a machine without network (DESIGN section 2)",
+    },
+    Program {
+        package: CLI,
+        never: &["sled", "tough", "warp"],
+        why: "operators' machines see the server from outside (house rules)",
+    },
+];
+
+/// What a room of the server may name.
+#[derive(Debug)]
+pub(crate) struct ServerRoom {
+    /// The module below `server/src`.
+    pub(crate) module: &'static str,
+    /// The sibling modules it may name.
+    pub(crate) siblings: &'static [&'static str],
+    /// The crates of ours, beside `protocol`, that it may name.
+    pub(crate) crates: &'static [&'static str],
+}
+
+const EVERY_SERVER_ROOM: &[&str] =
+    &["wire", "config", "http", "identity", "app", "reconcilers", "telemetry"];
+const EVERY_SERVER_CRATE: &[&str] = &[
+    "lazaret_server_domain",
+    "lazaret_server_store",
+    "lazaret_server_blobs",
+    "lazaret_server_publish",
+];
+
+/// The rooms inside the server (DESIGN section 2). `config` is read by `main` and `wire`, which
+/// hand on plain values.
+pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
+    ServerRoom { module: "main", siblings: &["wire", "config", "telemetry"], crates: &[] },
+    ServerRoom { module: "wire", siblings: EVERY_SERVER_ROOM, crates: EVERY_SERVER_CRATE },
+    ServerRoom { module: "config", siblings: &[], crates: &[] },
+    ServerRoom { module: "telemetry", siblings: &[], crates: &[] },
+    // `http::reply` takes `Committed<R>`, which is the store's.
+    ServerRoom {
+        module: "http",
+        siblings: &["identity", "app"],
+        crates: &["lazaret_server_store"],
+    },
+    ServerRoom { module: "identity", siblings: &[], crates: &["lazaret_server_store"] },
+    ServerRoom { module: "app", siblings: &[], crates: EVERY_SERVER_CRATE },
+    ServerRoom { module: "reconcilers", siblings: &["app"], crates: &[] },
+];
+
+/// A sequence of tokens that only certain files may contain.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    /// The tokens, in order.
+    pub(crate) tokens: &'static [&'static str],
+    /// What the reader is told was named.
+    pub(crate) named: &'static str,
+    /// The files and folders that may contain it. Tests always may.
+    pub(crate) allowed: &'static [&'static str],
+    /// Why nobody else.
+    pub(crate) why: &'static str,
+}
+
+/// Where the clock may be read.
+const CLOCK_READERS: &[&str] = &[
+    // The composition roots: they read the clock and hand `now` on.
+    "server/src/main.rs",
+    "server/src/wire.rs",
+    "agent/src/main.rs",
+    "agent/src/drive.rs",
+    // People's tools: a ceremony dates what it signs, and a progress bar measures.
+    "cli/src",
+    "repo-keys/src",
+    "repo-keys/signing/src",
+    // The harness starts programs and waits for them, with a limit.
+    "tests",
+    "xtask",
+];
+const CLOCK: &str = "time is an argument: only the composition roots read the clock";
+
+/// Constructors and clocks that stay where they are.
+pub(crate) const RESERVED: &[Reserved] = &[
+    Reserved {
+        tokens: &["SystemTime", "::", "now"],
+        named: "SystemTime::now",
+        allowed: CLOCK_READERS,
+        why: CLOCK,
+    },
+    Reserved {
+        tokens: &["Instant", "::", "now"],
+        named: "Instant::now",
+        allowed: CLOCK_READERS,
+        why: CLOCK,
+    },
+    Reserved {
+        // jiff's own.
+        tokens: &["Zoned", "::", "now"],
+        named: "Zoned::now",
+        allowed: CLOCK_READERS,
+        why: CLOCK,
+    },
+    Reserved {
+        // jiff's; the protocol's `Timestamp` has no `now`.
+        tokens: &["Timestamp", "::", "now"],
+        named: "Timestamp::now",
+        allowed: CLOCK_READERS,
+        why: CLOCK,
+    },
+    Reserved {
+        tokens: &["from_checked_certificate"],
+        named: "DevicePeer::from_checked_certificate",
+        allowed: &["server/src/identity", "server/src/identity.rs", "protocol/src/signed.rs"],
+        why: "only the identity room has checked the certificate",
+    },
+    Reserved {
+        tokens: &["Committed", "{"],
+        named: "Committed { .. }",
+        allowed: &["server/store/src"],
+        why: "only the store knows that a reply is on disk",
+    },
+    Reserved {
+        tokens: &["Committed", "("],
+        named: "Committed(..)",
+        allowed: &["server/store/src"],
+        why: "only the store knows that a reply is on disk",
+    },
+    Reserved {
+        tokens: &["warp", "::"],
+        named: "warp",
+        allowed: &["server/src/http", "server/src/http.rs"],
+        why: "only the server's http room knows warp",
+    },
+    Reserved {
+        tokens: &["sled", "::"],
+        named: "sled",
+        // `backends.rs` names the module of that name in its table, which reads the same.
+        allowed: &[
+            "server/store/src/backends.rs",
+            "server/store/src/backends/sled.rs",
+            "server/store/src/backends/sled",
+        ],
+        why: "only backends/sled.rs knows sled",
+    },
+];

@@ -1,0 +1,109 @@
+//! What the tests need of the system, and how it gets there: apt, when this is root on a Debian,
+//! and otherwise a plain word about what to install.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::run;
+use crate::tree::Tree;
+
+/// One thing of the system that the tests use.
+#[derive(Debug)]
+struct Need {
+    found_by: FoundBy,
+    package: &'static str,
+    why: &'static str,
+}
+
+/// How one sees that a need is met.
+#[derive(Debug)]
+enum FoundBy {
+    /// A command of that name is on the path, or where Debian keeps the administrator's.
+    Command(&'static str),
+    /// There is such a file.
+    File(&'static str),
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        found_by: FoundBy::Command("cc"),
+        package: "build-essential",
+        why: "the compiler's linker, and the C code of ring and zstd",
+    },
+    Need {
+        found_by: FoundBy::Command("openssl"),
+        package: "openssl",
+        why: "a second reader of certificates and signatures",
+    },
+    Need {
+        found_by: FoundBy::Command("curl"),
+        package: "curl",
+        why: "a client of the listeners that is not ours",
+    },
+    Need {
+        found_by: FoundBy::File("/etc/ssl/certs/ca-certificates.crt"),
+        package: "ca-certificates",
+        why: "stock tools refuse to start without a list of public authorities",
+    },
+    Need {
+        found_by: FoundBy::Command("nft"),
+        package: "nftables",
+        why: "quarantine is one nftables load",
+    },
+    Need {
+        found_by: FoundBy::Command("ip"),
+        package: "iproute2",
+        why: "tests of the network run in namespaces of their own",
+    },
+];
+
+/// Where Debian keeps the administrator's commands; not on everybody's path.
+const ADMINISTRATOR_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Installs what is missing, and says what and why.
+///
+/// # Errors
+/// Something is missing and cannot be installed from here; the text says what to install.
+pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !is_met(need)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        println!("missing: {} ({})", need.package, need.why);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    anyhow::ensure!(
+        is_root(tree) && has_command("apt-get"),
+        "expected {} to be installed; only root on a Debian is helped: install them and run again",
+        packages.join(", ")
+    );
+    let quiet = [("DEBIAN_FRONTEND", "noninteractive")];
+    run::shown_with(tree, "apt-get", &["update", "-q"], &quiet)?;
+    let install = ["install", "-y", "-q", "--no-install-recommends"];
+    run::shown_with(tree, "apt-get", &[&install[..], &packages].concat(), &quiet)
+}
+
+fn is_met(need: &Need) -> bool {
+    match need.found_by {
+        FoundBy::Command(name) => {
+            has_command(name)
+                || ADMINISTRATOR_FOLDERS.iter().any(|folder| Path::new(folder).join(name).exists())
+        }
+        FoundBy::File(path) => Path::new(path).exists(),
+    }
+}
+
+/// Whether the shell finds a command of that name. Names come from [`NEEDS`] alone.
+pub(crate) fn has_command(name: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", "command -v \"$0\"", name])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn is_root(tree: &Tree) -> bool {
+    run::read(tree, "id", &["-u"]).is_ok_and(|id| id.trim() == "0")
+}
