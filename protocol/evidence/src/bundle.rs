@@ -1,5 +1,5 @@
-//! The verdict over an evidence bundle: what is checked, in which order, and whose doing a fault can
-//! be. The caller has read the archive and checked the certificate; nothing here reads a file.
+//! Checking an evidence bundle from its parts. The caller has read the archive and the certificate
+//! chain; nothing here reads a file.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString as _};
@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::poll::LogHead;
+use lazaret_protocol::time::Timestamp;
 
-use crate::log::{LogError, Record, VerifiedLog, verify_log};
-use crate::manifest::{LOG_FILE, MANIFEST_FILE, Manifest, ManifestError};
+use crate::log::{LogError, VerifiedLog, verify_log};
+use crate::manifest::{LOG_FILE, MANIFEST_FILE, Manifest};
+use crate::verdict::{Check, CheckName, Fault, Outcome, Since, Verdict};
 
 /// What a bundle holds, as its reader found it.
 #[derive(Debug)]
@@ -45,6 +46,10 @@ pub struct Signer {
     pub device: DeviceId,
     /// The public key of its certificate.
     pub key: PublicKey,
+    /// When its certificate begins.
+    pub not_before: Timestamp,
+    /// When its certificate ends.
+    pub not_after: Timestamp,
 }
 
 /// A `device.pem` that proves nothing.
@@ -60,273 +65,6 @@ pub enum CertificateFault {
         /// What was expected and what came.
         why: String,
     },
-}
-
-/// What is checked, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum CheckName {
-    /// `device.pem` chains to the device CA.
-    Certificate,
-    /// The key of that certificate signed the manifest.
-    Signature,
-    /// The manifest is by the device that the certificate names.
-    Device,
-    /// Every file that the manifest names is there.
-    Complete,
-    /// No file is there that the manifest does not name.
-    NothingAdded,
-    /// Every file has the digest and the length that the manifest says.
-    Unchanged,
-    /// The forensic log is one unbroken chain.
-    LogChain,
-    /// The log ends where the manifest says.
-    LogHead,
-}
-
-impl CheckName {
-    /// All checks, in their order.
-    pub const ALL: [Self; 8] = [
-        Self::Certificate,
-        Self::Signature,
-        Self::Device,
-        Self::Complete,
-        Self::NothingAdded,
-        Self::Unchanged,
-        Self::LogChain,
-        Self::LogHead,
-    ];
-
-    /// The check's stable name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Signature => "signature",
-            Self::Device => "device",
-            Self::Complete => "complete",
-            Self::NothingAdded => "nothing-added",
-            Self::Unchanged => "unchanged",
-            Self::LogChain => "log-chain",
-            Self::LogHead => "log-head",
-        }
-    }
-
-    /// What holds where the check is passed, in plain words.
-    #[must_use]
-    pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::Certificate => "the certificate in the bundle is one of this device CA",
-            Self::Signature => "the manifest is signed with that certificate's key",
-            Self::Device => "the manifest is by the device that the certificate names",
-            Self::Complete => "every file that the manifest names is there",
-            Self::NothingAdded => "no file is there that the manifest does not name",
-            Self::Unchanged => "every file has the bytes that the device signed for",
-            Self::LogChain => "the forensic log is one unbroken chain",
-            Self::LogHead => "the forensic log ends where the device signed that it ends",
-        }
-    }
-}
-
-/// How a check came out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is as it should be.
-    Holds,
-    /// It is not, and why: at least one fault.
-    Fails(Vec<Fault>),
-    /// It could not be looked at, because this check before it failed.
-    NotChecked(CheckName),
-}
-
-/// One check and how it came out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// Which.
-    pub name: CheckName,
-    /// How.
-    pub outcome: Outcome,
-}
-
-/// What is wrong with a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The certificate proves nothing.
-    #[error("the signer is not proved")]
-    Certificate(#[source] CertificateFault),
-    /// The manifest proves nothing or contradicts itself.
-    #[error("the manifest is not to be believed")]
-    Manifest(#[source] ManifestError),
-    /// The manifest is by another device than the certificate says.
-    #[error("expected a manifest by {certificate}, got one by {manifest}")]
-    WrongDevice {
-        /// Whom the certificate names.
-        certificate: DeviceId,
-        /// Whom the manifest names.
-        manifest: DeviceId,
-    },
-    /// A file is not there.
-    #[error("{name} is missing")]
-    Missing {
-        /// Which.
-        name: String,
-    },
-    /// A file is there that the device did not sign for.
-    #[error("{name:?} is not named in the manifest")]
-    Extra {
-        /// Which.
-        name: String,
-    },
-    /// A file is there twice, so that readers may differ on which one counts.
-    #[error("{name:?} is there twice")]
-    Twice {
-        /// Which.
-        name: String,
-    },
-    /// A file has other bytes.
-    #[error("expected {name} with the digest {expected}, got {got}")]
-    Changed {
-        /// Which.
-        name: String,
-        /// The digest that the device signed for.
-        expected: Sha256Digest,
-        /// The digest of what is there.
-        got: Sha256Digest,
-    },
-    /// An artifact has the right bytes, but the manifest says another length.
-    #[error("expected {name} to be {expected} bytes long, got {got}")]
-    Length {
-        /// Which.
-        name: String,
-        /// The length that the device signed for.
-        expected: u64,
-        /// The length of what is there.
-        got: u64,
-    },
-    /// The forensic log is not one unbroken chain.
-    #[error("the forensic log is broken")]
-    LogBroken {
-        /// Where, and how.
-        #[source]
-        fault: LogError,
-        /// When it was broken.
-        since: Since,
-    },
-    /// The log ends elsewhere than the manifest says.
-    #[error(
-        "expected the log to end at record {} with the hash {}, got record {} with {}",
-        .expected.size, .expected.hash, .got.size, .got.hash
-    )]
-    WrongLogHead {
-        /// The head in the manifest.
-        expected: LogHead,
-        /// The head of the log that is there.
-        got: LogHead,
-        /// Since when it does.
-        since: Since,
-    },
-}
-
-/// Since when the log is as it is, told by whether its bytes are those that the device signed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Since {
-    /// They are: it was so when the device signed.
-    Signing,
-    /// They are not: it became so later.
-    AfterSigning,
-    /// No signature tells.
-    Unknown,
-}
-
-/// Whose doing a fault can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Blame {
-    /// It is not proved who made the bundle: nothing in it counts as a device's word.
-    Unproved,
-    /// Changed or added after the device signed: on the way, in a store, or by whoever held it.
-    ChangedAfterSigning,
-    /// Left out or lost after the device signed.
-    Missing,
-    /// The device itself signed for it: its software is wrong, or it was not its own master.
-    Device,
-}
-
-impl Blame {
-    /// The stable name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unproved => "unproved",
-            Self::ChangedAfterSigning => "changed-after-signing",
-            Self::Missing => "missing",
-            Self::Device => "device",
-        }
-    }
-
-    /// What it means, in plain words.
-    #[must_use]
-    pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::Unproved => "who made it is not proved, so nothing in it is a device's word",
-            Self::ChangedAfterSigning => "changed after the device signed for it",
-            Self::Missing => "left out or lost after the device signed for it",
-            Self::Device => "the device itself signed for it like that",
-        }
-    }
-}
-
-impl Fault {
-    /// Whose doing it can be.
-    #[must_use]
-    pub const fn blame(&self) -> Blame {
-        match self {
-            Self::Certificate(CertificateFault::Missing) | Self::Missing { .. } => Blame::Missing,
-            Self::Certificate(_)
-            | Self::Manifest(ManifestError::Envelope(_) | ManifestError::NotCanonical) => {
-                Blame::Unproved
-            }
-            Self::Extra { .. } | Self::Twice { .. } | Self::Changed { .. } => {
-                Blame::ChangedAfterSigning
-            }
-            Self::LogBroken { since, .. } | Self::WrongLogHead { since, .. } => match since {
-                Since::Signing => Blame::Device,
-                Since::AfterSigning => Blame::ChangedAfterSigning,
-                Since::Unknown => Blame::Unproved,
-            },
-            Self::Manifest(_) | Self::WrongDevice { .. } | Self::Length { .. } => Blame::Device,
-        }
-    }
-}
-
-/// What is to be thought of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Each check, in the order of [`CheckName::ALL`].
-    pub checks: Vec<Check>,
-    /// The manifest, where its signature holds.
-    pub manifest: Option<Manifest>,
-    /// The records of the log, where its chain is whole. They are the device's word only where every
-    /// check holds.
-    pub records: Vec<Record>,
-}
-
-impl Verdict {
-    /// Whether everything was looked at and is as it should be.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.checks.iter().all(|check| check.outcome == Outcome::Holds)
-    }
-
-    /// The first thing that is wrong, none where the verdict holds.
-    #[must_use]
-    pub fn first_fault(&self) -> Option<&Fault> {
-        self.checks.iter().find_map(|check| match &check.outcome {
-            Outcome::Fails(faults) => faults.first(),
-            Outcome::Holds | Outcome::NotChecked(_) => None,
-        })
-    }
 }
 
 /// Checks a bundle. Everything that can be looked at is; nothing is believed of an unsigned manifest.
@@ -388,6 +126,7 @@ impl<'a> Read<'a> {
             (CheckName::LogChain, _) => self.check_log_chain(),
             (CheckName::Signature, Some(Err(fault))) => Outcome::Fails(vec![fault.clone()]),
             (CheckName::Device, Some(Ok(manifest))) => check_device(manifest, signer),
+            (CheckName::Validity, Some(Ok(manifest))) => check_validity(manifest, signer),
             (CheckName::Complete, Some(Ok(manifest))) => self.check_complete(manifest),
             (CheckName::NothingAdded, Some(Ok(manifest))) => self.check_nothing_added(manifest),
             (CheckName::Unchanged, Some(Ok(manifest))) => self.check_unchanged(manifest),
@@ -472,6 +211,15 @@ fn check_device(manifest: &Manifest, signer: &Signer) -> Outcome {
     }
     let (certificate, manifest) = (signer.device.clone(), manifest.device.clone());
     Outcome::Fails(vec![Fault::WrongDevice { certificate, manifest }])
+}
+
+fn check_validity(manifest: &Manifest, signer: &Signer) -> Outcome {
+    let collected = manifest.collected_at;
+    if signer.not_before <= collected && collected <= signer.not_after {
+        return Outcome::Holds;
+    }
+    let (not_before, not_after) = (signer.not_before, signer.not_after);
+    Outcome::Fails(vec![Fault::OutsideValidity { collected, not_before, not_after }])
 }
 
 fn outcome(faults: Vec<Fault>) -> Outcome {

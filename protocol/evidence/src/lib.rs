@@ -10,3 +10,4 @@ pub mod bundle;
 pub mod log;
 pub mod manifest;
 pub mod text;
+pub mod verdict;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::log::{Chain, Clock, Detail, Entry, Kind, LineFault};
-use crate::manifest::{Artifact, ArtifactStatus, DEVICE_FILE};
+use crate::manifest::{Artifact, ArtifactStatus, DEVICE_FILE, ManifestError};
+use crate::verdict::Blame;
 use core::convert::Infallible;
 use ed25519_dalek::{Signer as _, SigningKey};
+use lazaret_protocol::poll::LogHead;
 use lazaret_protocol::signed::EnvelopeError;
 use lazaret_protocol::time::Timestamp;
 use proptest::prelude::*;
@@ -51,7 +53,12 @@ fn signing_key(seed: u8) -> SigningKey {
 
 fn signer(seed: u8) -> Signer {
     let public = signing_key(seed).verifying_key().as_bytes().to_vec();
-    Signer { device: "d-1".parse().unwrap(), key: PublicKey::Ed25519(public) }
+    Signer {
+        device: "d-1".parse().unwrap(),
+        key: PublicKey::Ed25519(public),
+        not_before: Timestamp::from_ms(9),
+        not_after: Timestamp::from_ms(10),
+    }
 }
 
 fn log() -> (Vec<u8>, LogHead) {
@@ -132,7 +139,7 @@ fn a_certificate_that_proves_nothing_leaves_everything_unproved() {
     assert_eq!(verdict.first_fault(), Some(&Fault::Certificate(fault)));
     assert_eq!(verdict.first_fault().unwrap().blame(), Blame::Unproved);
     let unchecked = |check: &&Check| check.outcome == Outcome::NotChecked(CheckName::Certificate);
-    assert_eq!(verdict.checks.iter().filter(unchecked).count(), 7);
+    assert_eq!(verdict.checks.iter().filter(unchecked).count(), 8);
     assert!(!verdict.holds() && verdict.manifest.is_none() && verdict.records.is_empty());
     let missing = Held { signer: Err(CertificateFault::Missing), ..held() }.first();
     assert_eq!(missing.blame(), Blame::Missing);
@@ -148,8 +155,8 @@ fn a_manifest_signed_with_another_key_is_unproved() {
     ));
     assert_eq!(verdict.first_fault().unwrap().blame(), Blame::Unproved);
     // The chain of the log can be looked at all the same.
-    assert_eq!(verdict.checks[6].outcome, Outcome::Holds);
-    assert_eq!(verdict.checks[7].outcome, Outcome::NotChecked(CheckName::Signature));
+    assert_eq!(verdict.checks[7].outcome, Outcome::Holds);
+    assert_eq!(verdict.checks[8].outcome, Outcome::NotChecked(CheckName::Signature));
 }
 
 #[test]
@@ -170,6 +177,19 @@ fn a_manifest_by_another_device_is_that_devices_doing() {
 }
 
 #[test]
+fn a_bundle_collected_while_the_certificate_was_not_valid_is_found() {
+    for (at, holds) in [(8, false), (9, true), (10, true), (11, false)] {
+        let (log, head) = log();
+        let collected = Timestamp::from_ms(at);
+        let manifest = Manifest { collected_at: collected, ..manifest(&log, &head) };
+        let verdict = held_with(&manifest, log, 1).verdict();
+        let (not_before, not_after) = (Timestamp::from_ms(9), Timestamp::from_ms(10));
+        let fault = Fault::OutsideValidity { collected, not_before, not_after };
+        assert_eq!(verdict.first_fault(), (!holds).then_some(&fault));
+    }
+}
+
+#[test]
 fn each_missing_file_is_named() {
     for place in 0..3 {
         let mut held = held();
@@ -180,7 +200,7 @@ fn each_missing_file_is_named() {
     }
     let verdict = Held { log: None, ..held() }.verdict();
     assert_eq!(verdict.first_fault(), Some(&Fault::Missing { name: LOG_FILE.into() }));
-    assert_eq!(verdict.checks[7].outcome, Outcome::NotChecked(CheckName::LogChain));
+    assert_eq!(verdict.checks[8].outcome, Outcome::NotChecked(CheckName::LogChain));
 }
 
 #[test]
@@ -234,9 +254,9 @@ fn a_log_cut_after_signing_does_not_end_where_the_device_said() {
     log.truncate(end);
     let verdict = held.verdict();
     assert!(matches!(verdict.first_fault(), Some(Fault::Changed { name, .. }) if name == LOG_FILE));
-    assert_eq!(verdict.checks[6].outcome, Outcome::Holds);
+    assert_eq!(verdict.checks[7].outcome, Outcome::Holds);
     assert!(matches!(
-        &verdict.checks[7].outcome,
+        &verdict.checks[8].outcome,
         Outcome::Fails(faults) if matches!(
             &faults[..],
             [Fault::WrongLogHead { since: Since::AfterSigning, got: LogHead { size: 2, .. }, .. }]
@@ -265,7 +285,7 @@ fn a_broken_log_without_a_signature_is_nobodys_proved_doing() {
     let mut held = Held { manifest: None, ..held() };
     held.log.as_mut().unwrap()[20] ^= 1;
     let verdict = held.verdict();
-    let Outcome::Fails(faults) = &verdict.checks[6].outcome else { panic!("{verdict:?}") };
+    let Outcome::Fails(faults) = &verdict.checks[7].outcome else { panic!("{verdict:?}") };
     assert_eq!(faults[0].blame(), Blame::Unproved);
 }
 
