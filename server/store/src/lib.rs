@@ -7,3 +7,6 @@ pub mod backends;
 #[cfg(test)]
 mod contract;
 pub mod faulty;
+mod store;
+
+pub use store::{Committed, Store, StoreError};

@@ -112,15 +112,14 @@ impl Durability {
     }
 }
 
+/// The parent is synced also if the folder is there: whoever made it may not have come that far.
 fn make_folder(dir: &Path) -> io::Result<()> {
     match fs::create_dir(dir) {
-        Ok(()) => {
-            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
     }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Reads the format record, or writes it where nothing else is. It is written before the engine
