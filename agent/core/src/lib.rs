@@ -1,2 +1,22 @@
+//! What a device does next. Everything here decides and nothing acts: no clock, disk, network or
+//! randomness lives here. The shell (`lazaret-agent`) brings facts as an [`event::Event`], gets a new
+//! [`journal::Journal`] and a list of [`action::Action`]s from [`update::step`], and carries them
+//! out in order.
 #![no_std]
-//! Empty room.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+extern crate alloc;
+
+pub mod action;
+mod boot;
+pub mod clock;
+pub mod event;
+pub mod health;
+pub mod journal;
+mod offer;
+mod order;
+pub mod poll;
+pub mod reason;
+pub mod record;
+pub mod slot;
+pub mod update;

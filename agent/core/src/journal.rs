@@ -1,0 +1,255 @@
+//! The journal: all that a device must still know after the power went. Its bytes are in
+//! [`crate::record`], what changes it in [`crate::update`].
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{BundleId, RolloutId, VersionName};
+use lazaret_protocol::order::Outcome;
+use lazaret_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::reason::Reason;
+use crate::slot::{Release, Slot, Slots};
+
+/// Reports that may wait for the server, those of orders still under way counted as well. An order
+/// is only accepted while there is room for its report, so that none is ever dropped.
+pub const REPORTS_MAX: usize = 4;
+
+/// TUF roles whose version is remembered: root, timestamp, snapshot, targets, one `rel-<model>`,
+/// `deltas`, and room for `emergency` and one to come.
+pub const TUF_ROLES_MAX: usize = 8;
+
+/// Releases that are remembered to have failed here. The server stops offering one long before.
+pub const FAILED_MAX: usize = 2;
+
+/// The format of the journal that this code writes.
+pub const JOURNAL_FORMAT: u64 = 1;
+
+/// What survives a loss of power.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// The format, [`JOURNAL_FORMAT`].
+    pub format: u64,
+    /// Grows with each write; the higher one of two records is the truth.
+    pub generation: u64,
+    /// Starts of the agent.
+    pub boot_count: u64,
+    /// The last poll number used.
+    pub poll_sequence: u64,
+    /// The highest order accepted. A lower one never acts.
+    pub order_sequence: u64,
+    /// No release with a lower counter ever runs. Never goes down.
+    pub release_floor: u64,
+    /// The latest authenticated time. Never goes down.
+    pub time_floor: Timestamp,
+    /// The highest version accepted of each TUF role. Never goes down.
+    pub tuf_versions: BTreeMap<String, u64>,
+    /// Whether the device is in quarantine.
+    pub quarantine: Quarantine,
+    /// What the slots hold.
+    pub slots: Slots,
+    /// Releases that failed their trial here and are newer than what was kept last.
+    pub failed: Vec<FailedRelease>,
+    /// The update under way.
+    pub update: Update,
+    /// The collection under way.
+    pub collection: Collection,
+    /// Outcomes that the server has not acknowledged.
+    pub reports: Vec<PendingReport>,
+}
+
+impl Journal {
+    /// The journal of a device that has never started.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self {
+            format: JOURNAL_FORMAT,
+            generation: 0,
+            boot_count: 0,
+            poll_sequence: 0,
+            order_sequence: 0,
+            release_floor: 0,
+            time_floor: Timestamp::default(),
+            tuf_versions: BTreeMap::new(),
+            quarantine: Quarantine::Free,
+            slots: Slots::default(),
+            failed: Vec::new(),
+            update: Update::Idle,
+            collection: Collection::Idle,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Whether one more order could be accepted: every order under way needs room for its report.
+    #[must_use]
+    pub fn has_room_for_an_order(&self) -> bool {
+        let update = usize::from(self.update != Update::Idle);
+        let collection = usize::from(self.collection != Collection::Idle);
+        self.reports.len().saturating_add(update).saturating_add(collection) < REPORTS_MAX
+    }
+
+    /// Notes how an order ended; it stays until the server acknowledges it.
+    pub(crate) fn settle(&mut self, order: u64, outcome: Outcome, bytes_fetched: u64) {
+        self.reports.push(PendingReport { order, outcome, bytes_fetched });
+    }
+}
+
+/// Whether the device is in quarantine by its own records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quarantine {
+    /// It is not.
+    Free,
+    /// It is: nothing but evidence out and cure in.
+    Held {
+        /// The order that said so.
+        order: u64,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// A release that did not survive its trial on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRelease {
+    /// Its release counter.
+    pub counter: u64,
+    /// The digest of its image: a rebuilt release of the same counter is another one.
+    pub sha256: Sha256Digest,
+}
+
+/// An install order under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// The order's sequence.
+    pub order: u64,
+    /// When it lapses. Past that, nothing that has not begun its trial goes on.
+    pub expires: Timestamp,
+    /// The rollout it belongs to.
+    pub rollout: RolloutId,
+    /// The version to install.
+    pub version: VersionName,
+}
+
+/// The image that an install order turned out to mean, from verified TUF metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The release.
+    pub release: Release,
+    /// The device's floor once it is kept.
+    pub floor: u64,
+    /// The slot it goes to.
+    pub slot: Slot,
+    /// Bytes fetched for it over the network so far.
+    pub fetched: u64,
+}
+
+/// Where the update stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Update {
+    /// There is none.
+    Idle,
+    /// An order was accepted; which bytes it means is still to be learned from TUF.
+    Accepted(Install),
+    /// The image is on its way into the inactive slot.
+    Staging {
+        /// The order.
+        install: Install,
+        /// What it means.
+        target: Target,
+        /// Bytes of the result that are durably in the slot.
+        offset: u64,
+    },
+    /// The image is in the slot, whole, and was read back.
+    Staged {
+        /// The order.
+        install: Install,
+        /// What it means.
+        target: Target,
+    },
+    /// The bootloader has been, or is being, told to try the slot.
+    Armed {
+        /// The order.
+        install: Install,
+        /// What it means.
+        target: Target,
+    },
+    /// The new image runs and is being judged.
+    Trial {
+        /// The order.
+        install: Install,
+        /// What it means.
+        target: Target,
+    },
+    /// The new image was judged unfit; the device is on its way back.
+    RollingBack {
+        /// The order.
+        install: Install,
+        /// What failed.
+        target: Target,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Update {
+    /// The state's name, as polls and people say it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Accepted(_) => "accepted",
+            Self::Staging { .. } => "staging",
+            Self::Staged { .. } => "staged",
+            Self::Armed { .. } => "armed",
+            Self::Trial { .. } => "trial",
+            Self::RollingBack { .. } => "rolling-back",
+        }
+    }
+
+    /// The order that is being carried out, none while idle.
+    #[must_use]
+    pub const fn install(&self) -> Option<&Install> {
+        match self {
+            Self::Idle => None,
+            Self::Accepted(install)
+            | Self::Staging { install, .. }
+            | Self::Staged { install, .. }
+            | Self::Armed { install, .. }
+            | Self::Trial { install, .. }
+            | Self::RollingBack { install, .. } => Some(install),
+        }
+    }
+}
+
+/// Where the collection of evidence stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collection {
+    /// There is none.
+    Idle,
+    /// A bundle is being made or uploaded.
+    Collecting {
+        /// The order's sequence.
+        order: u64,
+        /// When the order lapses.
+        expires: Timestamp,
+        /// The bundle to make.
+        bundle: BundleId,
+    },
+}
+
+/// How an order ended, until the server has acknowledged it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingReport {
+    /// The order's sequence.
+    pub order: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Bytes fetched for it.
+    pub bytes_fetched: u64,
+}

@@ -1,0 +1,167 @@
+//! Orders: which are taken, which are refused, and what each one begins. Every order that is taken ends
+//! in exactly one report.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lazaret_protocol::order::{Order, OrderKind, OrderRefused, Outcome};
+
+use crate::action::{Action, LogEvent};
+use crate::event::Situation;
+use crate::journal::{Collection, Install, Journal, Quarantine, Update};
+use crate::reason::Reason;
+use crate::update::drop_install;
+
+/// Takes an order whose signature holds.
+///
+/// An order for another device and a replay change nothing and are only logged. While there is no room for
+/// one more report nothing happens at all: the server sends the order again with the next poll, by which
+/// time the reports that wait have gone.
+pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec<Action> {
+    let lapsed = match order.check(at.device, next.order_sequence, at.now) {
+        Ok(()) => false,
+        Err(OrderRefused::Expired { .. }) => true,
+        Err(refused) => return alloc::vec![Action::Log(unacceptable(order, &refused))],
+    };
+    if !next.has_room_for_an_order() {
+        return Vec::new();
+    }
+    next.order_sequence = order.sequence;
+    if lapsed {
+        next.settle(order.sequence, Outcome::Expired, 0);
+        let reason = Reason::new("it lapsed before this device could begin");
+        return refused_entry(order, "expired", reason);
+    }
+    match &order.kind {
+        OrderKind::Install { rollout, model, version } => {
+            if let Some((code, reason)) = install_refused(next, order, at, model.as_str()) {
+                return refuse(next, order, code, reason);
+            }
+            next.update = Update::Accepted(Install {
+                order: order.sequence,
+                expires: order.expires,
+                rollout: rollout.clone(),
+                version: version.clone(),
+            });
+            accepted(order, "install")
+        }
+        OrderKind::Halt { install } => halt(next, order, *install),
+        OrderKind::Quarantine { reason } => quarantine(next, order, &Reason::new(reason)),
+        OrderKind::Collect { bundle } => {
+            if let Collection::Collecting { bundle: other, .. } = &next.collection {
+                let reason =
+                    Reason::new(&alloc::format!("bundle {other} is still being collected"));
+                return refuse(next, order, "busy", reason);
+            }
+            next.collection = Collection::Collecting {
+                order: order.sequence,
+                expires: order.expires,
+                bundle: bundle.clone(),
+            };
+            accepted(order, "collect")
+        }
+        _ => {
+            refuse(next, order, "unknown-order", Reason::new("this agent does not know the order"))
+        }
+    }
+}
+
+fn install_refused(
+    next: &Journal,
+    order: &Order,
+    at: &Situation<'_>,
+    model: &str,
+) -> Option<(&'static str, Reason)> {
+    if let Quarantine::Held { order: since, .. } = &next.quarantine {
+        let text = alloc::format!("the device is in quarantine since order {since}");
+        return Some(("quarantined", Reason::new(&text)));
+    }
+    if model != at.model.as_str() {
+        let text = alloc::format!("expected the hardware model {}, got {model}", at.model);
+        return Some(("wrong-model", Reason::new(&text)));
+    }
+    let busy = next.update.install()?;
+    let text = alloc::format!(
+        "order {} is still {}, so {} cannot begin",
+        busy.order,
+        next.update.name(),
+        order.sequence
+    );
+    Some(("busy", Reason::new(&text)))
+}
+
+/// Takes an install back that has not begun its trial. The install's own report says `halted`; the halt is
+/// done once nothing of that order can run any more, which is also so where it has ended before.
+fn halt(next: &mut Journal, order: &Order, install: u64) -> Vec<Action> {
+    let mut actions = accepted(order, "halt");
+    match next.update.clone() {
+        Update::Accepted(i)
+        | Update::Staging { install: i, .. }
+        | Update::Staged { install: i, .. }
+            if i.order == install =>
+        {
+            let outcome = Outcome::Refused {
+                code: "halted".into(),
+                reason: alloc::format!("order {} took it back", order.sequence),
+            };
+            let dropped = drop_install(next, &i, "halted", outcome);
+            // One write makes both outcomes durable; two would allow a halt without its effect.
+            actions.splice(1..1, dropped.into_iter().filter(|a| *a != Action::WriteJournal));
+        }
+        update if update.install().is_some_and(|i| i.order == install) => {
+            let text = alloc::format!("order {install} is already in {}", update.name());
+            return refuse(next, order, "trial-begun", Reason::new(&text));
+        }
+        _ => {}
+    }
+    next.settle(order.sequence, Outcome::Done, 0);
+    actions
+}
+
+/// The flag is durable before anything else is done about it: a device that loses power here comes back
+/// in quarantine.
+fn quarantine(next: &mut Journal, order: &Order, reason: &Reason) -> Vec<Action> {
+    let sequence = order.sequence;
+    next.quarantine = Quarantine::Held { order: sequence, reason: reason.clone() };
+    let mut actions = accepted(order, "quarantine");
+    actions.push(Action::Log(LogEvent::Quarantined { order: sequence, reason: reason.clone() }));
+    if let Update::Accepted(install)
+    | Update::Staging { install, .. }
+    | Update::Staged { install, .. } = next.update.clone()
+    {
+        let outcome = Outcome::Refused {
+            code: "quarantined".into(),
+            reason: alloc::format!("order {sequence} put the device in quarantine"),
+        };
+        let dropped = drop_install(next, &install, "quarantined", outcome);
+        actions.extend(dropped.into_iter().filter(|action| *action != Action::WriteJournal));
+    }
+    next.settle(sequence, Outcome::Done, 0);
+    actions
+}
+
+fn accepted(order: &Order, kind: &str) -> Vec<Action> {
+    let event = LogEvent::OrderAccepted { order: order.sequence, kind: kind.into() };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+fn refuse(next: &mut Journal, order: &Order, code: &str, reason: Reason) -> Vec<Action> {
+    let text = String::from(reason.as_str());
+    next.settle(order.sequence, Outcome::Refused { code: code.into(), reason: text }, 0);
+    refused_entry(order, code, reason)
+}
+
+fn refused_entry(order: &Order, code: &str, reason: Reason) -> Vec<Action> {
+    let event = LogEvent::OrderRefused { order: order.sequence, code: code.into(), reason };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+fn unacceptable(order: &Order, refused: &OrderRefused) -> LogEvent {
+    let code = match refused {
+        OrderRefused::WrongDevice { .. } => "wrong-device",
+        OrderRefused::Replay { .. } => "replay",
+        _ => "unacceptable",
+    };
+    let reason = Reason::new(&alloc::format!("{refused}"));
+    LogEvent::OrderRefused { order: order.sequence, code: code.into(), reason }
+}

@@ -1,0 +1,283 @@
+//! The update machine: `Idle -> Accepted -> Staging -> Staged -> Armed -> Trial`, and from there to a kept
+//! image or back. [`step`] is the only thing that changes a journal. Orders are judged in
+//! [`crate::order`], images in [`crate::offer`], and the state after a start in [`crate::boot`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lazaret_protocol::order::Outcome;
+use lazaret_protocol::time::Timestamp;
+
+use crate::action::{Action, LogEvent};
+use crate::event::{Event, Situation};
+use crate::journal::{
+    Collection, FAILED_MAX, FailedRelease, Install, Journal, TUF_ROLES_MAX, Target, Update,
+};
+use crate::reason::Reason;
+use crate::slot::Content;
+use crate::{boot, offer, order};
+
+/// What becomes of the journal, and what to do about it, in order. [`Action::WriteJournal`] stands
+/// where the returned journal has to be durable; where it is absent, the journal is only kept in
+/// memory and goes to disk with the next one.
+#[must_use]
+pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, Vec<Action>) {
+    let mut next = journal.clone();
+    let actions = match event {
+        Event::Booted { a, b } => boot::reconcile(&mut next, *a, *b, at),
+        Event::PollDue => {
+            next.poll_sequence = next.poll_sequence.saturating_add(1);
+            alloc::vec![Action::WriteJournal]
+        }
+        Event::TimeTold { time } => {
+            // Every poll writes the journal anyway, so this waits for the next one.
+            next.time_floor = next.time_floor.max(*time);
+            Vec::new()
+        }
+        Event::TufAdvanced { versions } => tuf_advanced(&mut next, versions),
+        Event::Ordered(order) => order::take(&mut next, order, at),
+        Event::Woke => lapse(&mut next, at.now),
+        Event::Resolved(offer) => offer::weigh(&mut next, offer, at),
+        Event::Unresolved { reason } => match next.update.clone() {
+            Update::Accepted(install) => {
+                refuse_install(&mut next, &install, "unknown-target", reason)
+            }
+            _ => Vec::new(),
+        },
+        Event::StageAdvanced { .. } | Event::StageEnded { .. } | Event::StageFailed { .. } => {
+            staging(&mut next, event)
+        }
+        Event::ReadyToArm => arm(&mut next, at),
+        Event::Healthy => match next.update.clone() {
+            Update::Trial { install, target } => keep(&mut next, &install, &target),
+            _ => Vec::new(),
+        },
+        Event::Unhealthy { reason } => match next.update.clone() {
+            Update::Trial { install, target } => give_up(&mut next, install, target, reason),
+            _ => Vec::new(),
+        },
+        Event::Collected | Event::CollectionFailed { .. } => collection_ended(&mut next, event),
+        Event::Acknowledged { order } => acknowledged(&mut next, *order),
+        Event::ReportRefused { order, code } => report_refused(&mut next, *order, code),
+    };
+    if actions.contains(&Action::WriteJournal) {
+        next.generation = next.generation.saturating_add(1);
+    }
+    (next, actions)
+}
+
+/// Floors of TUF versions only rise. A role beyond [`TUF_ROLES_MAX`] is not remembered: the trusted files
+/// on disk still hold its version.
+fn tuf_advanced(
+    next: &mut Journal,
+    versions: &alloc::collections::BTreeMap<String, u64>,
+) -> Vec<Action> {
+    let before = next.tuf_versions.clone();
+    for (role, &version) in versions {
+        let room = next.tuf_versions.len() < TUF_ROLES_MAX;
+        if let Some(known) = next.tuf_versions.get_mut(role) {
+            *known = version.max(*known);
+        } else if room {
+            next.tuf_versions.insert(role.clone(), version);
+        }
+    }
+    if next.tuf_versions == before { Vec::new() } else { alloc::vec![Action::WriteJournal] }
+}
+
+/// Drops what has lapsed before it could begin: an install that is not in its trial, a collection.
+fn lapse(next: &mut Journal, now: Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if let Update::Accepted(install)
+    | Update::Staging { install, .. }
+    | Update::Staged { install, .. } = next.update.clone()
+        && install.expires <= now
+    {
+        actions.extend(drop_install(next, &install, "expired", Outcome::Expired));
+    }
+    if let Collection::Collecting { order, expires, .. } = next.collection
+        && expires <= now
+    {
+        next.collection = Collection::Idle;
+        next.settle(order, Outcome::Expired, 0);
+        let reason = Reason::new("the order lapsed before the bundle was with the server");
+        let code = String::from("expired");
+        actions.push(Action::Log(LogEvent::CollectionFailed { order, code, reason }));
+        actions.push(Action::WriteJournal);
+    }
+    actions
+}
+
+/// Ends the install under way before its trial.
+pub(crate) fn drop_install(
+    next: &mut Journal,
+    install: &Install,
+    code: &str,
+    outcome: Outcome,
+) -> Vec<Action> {
+    let fetched = match &next.update {
+        Update::Staging { target, .. } | Update::Staged { target, .. } => target.fetched,
+        _ => 0,
+    };
+    next.update = Update::Idle;
+    next.settle(install.order, outcome, fetched);
+    let event = LogEvent::InstallDropped { order: install.order, code: code.into() };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+/// Ends the accepted install with a refusal.
+pub(crate) fn refuse_install(
+    next: &mut Journal,
+    install: &Install,
+    code: &str,
+    reason: &Reason,
+) -> Vec<Action> {
+    next.update = Update::Idle;
+    let outcome = Outcome::Refused { code: code.into(), reason: reason.as_str().into() };
+    next.settle(install.order, outcome, 0);
+    let event =
+        LogEvent::OrderRefused { order: install.order, code: code.into(), reason: reason.clone() };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+fn staging(next: &mut Journal, event: &Event) -> Vec<Action> {
+    let Update::Staging { install, mut target, .. } = next.update.clone() else {
+        return Vec::new();
+    };
+    let order = install.order;
+    match event {
+        Event::StageAdvanced { offset, fetched } => {
+            target.fetched = *fetched;
+            next.update = Update::Staging { install, target, offset: *offset };
+            alloc::vec![Action::WriteJournal]
+        }
+        Event::StageEnded { fetched } => {
+            target.fetched = *fetched;
+            next.slots.set(target.slot, Content::Holds(target.release.clone()));
+            next.update = Update::Staged { install, target };
+            let event = LogEvent::StageEnded { order, bytes_fetched: *fetched };
+            alloc::vec![Action::Log(event), Action::WriteJournal]
+        }
+        Event::StageFailed { code, reason, fetched } => {
+            next.update = Update::Idle;
+            let outcome = failed(code, reason);
+            next.settle(order, outcome, *fetched);
+            let (code, reason) = (code.clone(), reason.clone());
+            let event = LogEvent::StageFailed { order, code, reason };
+            alloc::vec![Action::Log(event), Action::WriteJournal]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The last moment at which the install can still be called back.
+fn arm(next: &mut Journal, at: &Situation<'_>) -> Vec<Action> {
+    let Update::Staged { install, target } = next.update.clone() else {
+        return Vec::new();
+    };
+    if install.expires <= at.now {
+        return drop_install(next, &install, "expired", Outcome::Expired);
+    }
+    let (order, slot, tries) = (install.order, target.slot, at.tries);
+    next.update = Update::Armed { install, target };
+    // Journal first, bootloader second. A power cut between the two leaves an armed journal on the old
+    // slot, which the next start tells from a failed trial by asking the bootloader, and arms again.
+    // That is why it forgets an earlier image's failed trial before. The other order could start an
+    // image that the journal knows nothing of.
+    alloc::vec![
+        Action::Log(LogEvent::Armed { order, slot, tries }),
+        Action::MarkUnknown { slot },
+        Action::WriteJournal,
+        Action::Arm { slot, tries },
+        Action::Restart,
+    ]
+}
+
+/// Keeps the image that runs.
+pub(crate) fn keep(next: &mut Journal, install: &Install, target: &Target) -> Vec<Action> {
+    next.release_floor = next.release_floor.max(target.floor);
+    next.slots.set(target.slot, Content::Holds(target.release.clone()));
+    next.failed.retain(|failed| failed.counter > target.release.counter);
+    next.update = Update::Idle;
+    next.settle(install.order, Outcome::Done, target.fetched);
+    let (order, slot, floor) = (install.order, target.slot, next.release_floor);
+    // Bootloader first, journal second. A power cut between the two leaves a good slot and a trial
+    // journal, which the next start settles by asking the bootloader. The other order could report
+    // a success that the bootloader then undoes.
+    alloc::vec![
+        Action::Log(LogEvent::Kept { order, slot, floor }),
+        Action::MarkGood { slot },
+        Action::WriteJournal,
+    ]
+}
+
+/// Turns back from the image that runs. The reason is durable before the bootloader is told, so
+/// that it outlives the restart.
+fn give_up(next: &mut Journal, install: Install, target: Target, reason: &Reason) -> Vec<Action> {
+    let (order, slot) = (install.order, target.slot);
+    next.update = Update::RollingBack { install, target, reason: reason.clone() };
+    alloc::vec![
+        Action::Log(LogEvent::RolledBack { order, slot, reason: reason.clone() }),
+        Action::WriteJournal,
+        Action::Revert { slot },
+        Action::Restart,
+    ]
+}
+
+/// Settles an install whose image failed its trial, once the device is back on its former release.
+pub(crate) fn settle_failed_trial(
+    next: &mut Journal,
+    install: &Install,
+    target: &Target,
+    outcome: Outcome,
+) {
+    let release = &target.release;
+    let failed = FailedRelease { counter: release.counter, sha256: release.sha256 };
+    next.failed.retain(|known| *known != failed);
+    if next.failed.len() >= FAILED_MAX {
+        next.failed.remove(0);
+    }
+    next.failed.push(failed);
+    next.update = Update::Idle;
+    next.settle(install.order, outcome, target.fetched);
+}
+
+pub(crate) fn failed(code: &str, reason: &Reason) -> Outcome {
+    Outcome::Failed { code: code.into(), reason: reason.as_str().into() }
+}
+
+fn collection_ended(next: &mut Journal, event: &Event) -> Vec<Action> {
+    let Collection::Collecting { order, bundle, .. } = next.collection.clone() else {
+        return Vec::new();
+    };
+    next.collection = Collection::Idle;
+    let event = match event {
+        Event::CollectionFailed { code, reason } => {
+            next.settle(order, failed(code, reason), 0);
+            let (code, reason) = (code.clone(), reason.clone());
+            LogEvent::CollectionFailed { order, code, reason }
+        }
+        _ => {
+            next.settle(order, Outcome::Done, 0);
+            LogEvent::Collected { order, bundle }
+        }
+    };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+fn acknowledged(next: &mut Journal, order: u64) -> Vec<Action> {
+    let before = next.reports.len();
+    next.reports.retain(|report| report.order != order);
+    if next.reports.len() == before { Vec::new() } else { alloc::vec![Action::WriteJournal] }
+}
+
+fn report_refused(next: &mut Journal, order: u64, code: &str) -> Vec<Action> {
+    let mut actions = acknowledged(next, order);
+    if !actions.is_empty() {
+        let event = LogEvent::ReportRefused { order, code: code.into() };
+        actions.insert(0, Action::Log(event));
+    }
+    actions
+}
+
+#[cfg(test)]
+mod tests;

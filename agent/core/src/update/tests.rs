@@ -1,0 +1,317 @@
+//! The table of every state and every event, and single rules. The properties are in `properties`.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{DeviceId, ModelName};
+use lazaret_protocol::order::{Order, OrderKind, Outcome};
+use lazaret_protocol::poll::SlotHealth;
+use lazaret_protocol::target::{ImageCustom, Schedule, ScheduleStep};
+use lazaret_protocol::time::Timestamp;
+
+use super::*;
+use crate::event::Offer;
+use crate::journal::Quarantine;
+use crate::slot::{Release, Slot};
+
+mod properties;
+
+const NOW: Timestamp = Timestamp::from_ms(1_000_000);
+const LATER: Timestamp = Timestamp::from_ms(2_000_000);
+
+fn device() -> DeviceId {
+    "d-1".parse().unwrap()
+}
+
+fn model() -> ModelName {
+    "gw2".parse().unwrap()
+}
+
+fn release(counter: u64) -> Release {
+    Release {
+        version: format!("v{counter}").parse().unwrap(),
+        counter,
+        sha256: Sha256Digest::of(&counter.to_le_bytes()),
+        length: 1000,
+    }
+}
+
+fn order(sequence: u64, kind: OrderKind) -> Order {
+    Order { device: device(), sequence, issued: NOW, expires: LATER, kind }
+}
+
+fn install_kind(version: &str) -> OrderKind {
+    OrderKind::Install {
+        rollout: "r-1".parse().unwrap(),
+        model: model(),
+        version: version.parse().unwrap(),
+    }
+}
+
+fn offer(counter: u64) -> Offer {
+    Offer {
+        release: release(counter),
+        custom: ImageCustom {
+            counter,
+            floor: counter.saturating_sub(1),
+            model: model(),
+            schedule: Schedule::everybody_from("salt", NOW),
+        },
+        free_bytes: 5000,
+    }
+}
+
+fn install() -> Install {
+    Install {
+        order: 10,
+        expires: LATER,
+        rollout: "r-1".parse().unwrap(),
+        version: "v2".parse().unwrap(),
+    }
+}
+
+fn target() -> Target {
+    Target { release: release(2), floor: 1, slot: Slot::B, fetched: 400 }
+}
+
+/// A device that runs release 1 in slot A and has accepted orders up to 10.
+fn base() -> Journal {
+    let mut journal = Journal { order_sequence: 10, release_floor: 1, ..Journal::fresh() };
+    journal.slots.set(Slot::A, Content::Holds(release(1)));
+    journal
+}
+
+fn with(update: Update) -> Journal {
+    Journal { update, ..base() }
+}
+
+fn states() -> Vec<Journal> {
+    let (install, target) = (install(), target());
+    let mut quarantined = base();
+    quarantined.quarantine = Quarantine::Held { order: 9, reason: Reason::new("suspicion") };
+    let mut collecting = base();
+    collecting.collection =
+        Collection::Collecting { order: 9, expires: LATER, bundle: "b-1".parse().unwrap() };
+    alloc::vec![
+        base(),
+        quarantined,
+        collecting,
+        with(Update::Accepted(install.clone())),
+        with(Update::Staging { install: install.clone(), target: target.clone(), offset: 200 }),
+        with(Update::Staged { install: install.clone(), target: target.clone() }),
+        with(Update::Armed { install: install.clone(), target: target.clone() }),
+        with(Update::Trial { install: install.clone(), target: target.clone() }),
+        with(Update::RollingBack { install, target, reason: Reason::new("it broke") }),
+    ]
+}
+
+/// Where an event is met: on the old slot or on the new one, in time or late.
+fn situation<'a>(
+    device: &'a DeviceId,
+    model: &'a ModelName,
+    booted: Slot,
+    now: Timestamp,
+) -> Situation<'a> {
+    Situation { now, device, model, booted: Some(booted), tries: 3 }
+}
+
+fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
+    use SlotHealth::{Bad, Good, Unknown};
+    let (a, b) = (Slot::A, Slot::B);
+    let why = Reason::new("why");
+    let code = String::from("code");
+    let halt = OrderKind::Halt { install: 10 };
+    let enter = OrderKind::Quarantine { reason: "suspicion".into() };
+    let collect = OrderKind::Collect { bundle: "b-2".parse().unwrap() };
+    alloc::vec![
+        ("booted a, b unknown", Event::Booted { a: Good, b: Unknown }, a, NOW),
+        ("booted a, b bad", Event::Booted { a: Good, b: Bad }, a, NOW),
+        ("booted b, unknown", Event::Booted { a: Good, b: Unknown }, b, NOW),
+        ("booted b, good", Event::Booted { a: Good, b: Good }, b, NOW),
+        ("poll due", Event::PollDue, a, NOW),
+        ("time told", Event::TimeTold { time: NOW }, a, NOW),
+        ("install", Event::Ordered(order(11, install_kind("v2"))), a, NOW),
+        ("install, late", Event::Ordered(order(11, install_kind("v2"))), a, LATER),
+        ("install, replayed", Event::Ordered(order(10, install_kind("v2"))), a, NOW),
+        ("halt", Event::Ordered(order(11, halt)), a, NOW),
+        ("quarantine", Event::Ordered(order(11, enter)), a, NOW),
+        ("collect", Event::Ordered(order(11, collect)), a, NOW),
+        ("woke", Event::Woke, a, NOW),
+        ("woke, late", Event::Woke, a, LATER),
+        ("resolved", Event::Resolved(offer(2)), a, NOW),
+        ("unresolved", Event::Unresolved { reason: why.clone() }, a, NOW),
+        ("stage advanced", Event::StageAdvanced { offset: 300, fetched: 500 }, a, NOW),
+        ("stage ended", Event::StageEnded { fetched: 500 }, a, NOW),
+        (
+            "stage failed",
+            Event::StageFailed { code: code.clone(), reason: why.clone(), fetched: 500 },
+            a,
+            NOW,
+        ),
+        ("ready to arm", Event::ReadyToArm, a, NOW),
+        ("ready to arm, late", Event::ReadyToArm, a, LATER),
+        ("healthy", Event::Healthy, b, NOW),
+        ("unhealthy", Event::Unhealthy { reason: why.clone() }, b, NOW),
+        ("collected", Event::Collected, a, NOW),
+        ("collection failed", Event::CollectionFailed { code, reason: why }, a, NOW),
+    ]
+}
+
+fn line(before: &Journal, name: &str, after: &Journal, actions: &[Action]) -> String {
+    let mut text = format!("  {name:<20} -> ");
+    if after == before && actions.is_empty() {
+        return text + "nothing";
+    }
+    text += after.update.name();
+    if after.quarantine != before.quarantine {
+        text += " +quarantine";
+    }
+    if after.collection != before.collection {
+        text += if after.collection == Collection::Idle { " -collecting" } else { " +collecting" };
+    }
+    if after.release_floor != before.release_floor {
+        text += &format!(" floor {}", after.release_floor);
+    }
+    for report in after.reports.iter().skip(before.reports.len()) {
+        let outcome = match &report.outcome {
+            Outcome::Done => "done".to_string(),
+            Outcome::Refused { code, .. } => format!("refused {code}"),
+            Outcome::Failed { code, .. } => format!("failed {code}"),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        text += &format!(" [{} {outcome}]", report.order);
+    }
+    let words: Vec<String> = actions.iter().map(word).collect();
+    text + " : " + &words.join(", ")
+}
+
+fn word(action: &Action) -> String {
+    match action {
+        Action::Log(event) => {
+            let event = serde_json::to_value(event).unwrap();
+            format!("log {}", event["event"].as_str().unwrap())
+        }
+        Action::WriteJournal => "journal".into(),
+        Action::MarkUnknown { slot } => format!("forget {slot}"),
+        Action::Arm { slot, tries } => format!("arm {slot} for {tries}"),
+        Action::MarkGood { slot } => format!("mark {slot} good"),
+        Action::Revert { slot } => format!("revert from {slot}"),
+        Action::Restart => "restart".into(),
+    }
+}
+
+#[test]
+fn every_state_and_event() {
+    let (device, model) = (device(), model());
+    let mut table = String::new();
+    for state in states() {
+        table += state.update.name();
+        if state.quarantine != Quarantine::Free {
+            table += ", in quarantine";
+        }
+        if state.collection != Collection::Idle {
+            table += ", collecting";
+        }
+        table += "\n";
+        for (name, event, booted, now) in events() {
+            let at = situation(&device, &model, booted, now);
+            let (after, actions) = step(&state, &event, &at);
+            table += &line(&state, name, &after, &actions);
+            table += "\n";
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// The outcome with which an accepted install ends when TUF offers `offer`, none where staging begins.
+fn weighed(journal: &Journal, offer: Offer) -> Option<Outcome> {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let journal = Journal { update: Update::Accepted(install()), ..journal.clone() };
+    let (after, _) = step(&journal, &Event::Resolved(offer), &at);
+    after.reports.last().map(|report| report.outcome.clone())
+}
+
+fn code(outcome: Option<Outcome>) -> String {
+    match outcome {
+        Some(Outcome::Refused { code, .. }) => code,
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_image_for_other_hardware_is_refused() {
+    let mut other = offer(2);
+    other.custom.model = "gw3".parse().unwrap();
+    assert_eq!(code(weighed(&base(), other)), "wrong-model");
+}
+
+#[test]
+fn an_image_below_the_floor_or_not_newer_is_refused() {
+    assert_eq!(code(weighed(&base(), offer(0))), "below-floor");
+    let floor = Journal { release_floor: 5, ..base() };
+    assert_eq!(code(weighed(&floor, offer(4))), "below-floor");
+    assert_eq!(weighed(&floor, offer(5)), None);
+    let mut same_counter = offer(1);
+    same_counter.release.sha256 = Sha256Digest::of(b"rebuilt");
+    assert_eq!(code(weighed(&base(), same_counter)), "not-newer");
+}
+
+#[test]
+fn an_image_that_runs_already_is_done() {
+    assert_eq!(weighed(&base(), offer(1)), Some(Outcome::Done));
+}
+
+#[test]
+fn an_image_that_failed_here_is_refused_until_a_newer_one_is_kept() {
+    let mut journal = base();
+    let failed = release(2);
+    journal.failed.push(FailedRelease { counter: failed.counter, sha256: failed.sha256 });
+    assert_eq!(code(weighed(&journal, offer(2))), "failed-before");
+    assert_eq!(weighed(&journal, offer(3)), None);
+    let target = Target { release: release(3), ..target() };
+    let trial = Journal { update: Update::Trial { install: install(), target }, ..journal };
+    let (device, model) = (device(), model());
+    let (kept, _) = step(&trial, &Event::Healthy, &situation(&device, &model, Slot::B, NOW));
+    assert_eq!(kept.failed, []);
+}
+
+#[test]
+fn the_signed_schedule_is_never_outrun() {
+    let mut early = offer(2);
+    early.custom.schedule = Schedule::everybody_from("salt", NOW.plus_ms(1));
+    assert_eq!(code(weighed(&base(), early)), "schedule-not-reached");
+    let mut never = offer(2);
+    let place = never.custom.schedule.place(&device());
+    never.custom.schedule.steps = alloc::vec![ScheduleStep { permille: place, not_before: NOW }];
+    assert_eq!(code(weighed(&base(), never.clone())), "schedule-not-reached");
+    never.custom.schedule.steps =
+        alloc::vec![ScheduleStep { permille: place + 1, not_before: NOW }];
+    assert_eq!(weighed(&base(), never.clone()), None);
+    never.custom.schedule.steps.clear();
+    assert_eq!(code(weighed(&base(), never)), "bad-release");
+}
+
+#[test]
+fn a_full_disk_is_said_with_numbers() {
+    let full = Offer { free_bytes: 999, ..offer(2) };
+    let reason = "expected 1000 bytes free for the slot, got 999".to_string();
+    assert_eq!(weighed(&base(), full), Some(Outcome::Refused { code: "no-space".into(), reason }));
+}
+
+#[test]
+fn an_order_waits_while_there_is_no_room_for_its_report() {
+    let mut journal = base();
+    for order in 1..=u64::try_from(crate::journal::REPORTS_MAX).unwrap() {
+        journal.settle(order, Outcome::Done, 0);
+    }
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let event = Event::Ordered(order(11, install_kind("v2")));
+    assert_eq!(step(&journal, &event, &at), (journal.clone(), Vec::new()));
+    let (journal, _) = step(&journal, &Event::Acknowledged { order: 1 }, &at);
+    let (after, _) = step(&journal, &event, &at);
+    assert_eq!(after.order_sequence, 11);
+}
