@@ -81,6 +81,13 @@ pub enum LogEvent {
         /// The image's digest.
         sha256: Sha256Digest,
     },
+    /// A delta is in doubt, and the full image is taken in its place.
+    DeltaDoubted {
+        /// The order.
+        order: u64,
+        /// Why.
+        reason: Reason,
+    },
     /// An image is in its slot and was read back.
     StageEnded {
         /// The order.

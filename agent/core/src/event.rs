@@ -1,6 +1,5 @@
 //! What the shell tells the core: orders, what came of the work it did, and what the bootloader says.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 
 use lazaret_protocol::id::{DeviceId, ModelName};
@@ -8,6 +7,7 @@ use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::SlotHealth;
 use lazaret_protocol::target::ImageCustom;
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_tuf::Floors;
 
 use crate::reason::Reason;
 use crate::slot::{Release, Slot};
@@ -61,8 +61,10 @@ pub enum Event {
     Woke,
     /// TUF says what the accepted order means.
     Resolved(Offer),
-    /// TUF, verified and fresh, knows no such image.
+    /// TUF, verified and fresh, knows no such image, or says of it what no device can use.
     Unresolved {
+        /// A stable code.
+        code: String,
         /// In words.
         reason: Reason,
     },
@@ -71,6 +73,13 @@ pub enum Event {
         /// How many, from its beginning. Less than before where staging began anew.
         offset: u64,
         /// Bytes fetched for it so far.
+        fetched: u64,
+    },
+    /// The delta is in doubt; staging begins anew with the image itself.
+    DeltaDoubted {
+        /// In words.
+        reason: Reason,
+        /// Bytes fetched so far.
         fetched: u64,
     },
     /// The image is in the slot, and what was read back from the disk is what was signed.
@@ -119,7 +128,7 @@ pub enum Event {
     },
     /// Verified TUF metadata of these versions is on disk.
     TufAdvanced {
-        /// By role.
-        versions: BTreeMap<String, u64>,
+        /// The versions, from the refresh.
+        floors: Floors,
     },
 }

@@ -1,14 +1,13 @@
 //! The journal: all that a device must still know after the power went. Its bytes are in
 //! [`crate::record`], what changes it in [`crate::update`].
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, RolloutId, VersionName};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_tuf::Floors;
 use serde::{Deserialize, Serialize};
 
 use crate::reason::Reason;
@@ -18,9 +17,9 @@ use crate::slot::{Release, Slot, Slots};
 /// is only accepted while there is room for its report, so that none is ever dropped.
 pub const REPORTS_MAX: usize = 4;
 
-/// TUF roles whose version is remembered: root, timestamp, snapshot, targets, one `rel-<model>`,
-/// `deltas`, and room for `emergency` and one to come.
-pub const TUF_ROLES_MAX: usize = 8;
+/// Roles that the snapshot lists and whose version is remembered: targets, one `rel-<model>`, `deltas`
+/// and `emergency`. For all others the files on disk are the only memory.
+pub const TUF_ROLES_MAX: usize = 4;
 
 /// Releases that are remembered to have failed here. The server stops offering one long before.
 pub const FAILED_MAX: usize = 2;
@@ -45,8 +44,8 @@ pub struct Journal {
     pub release_floor: u64,
     /// The latest authenticated time. Never goes down.
     pub time_floor: Timestamp,
-    /// The highest version accepted of each TUF role. Never goes down.
-    pub tuf_versions: BTreeMap<String, u64>,
+    /// The newest TUF versions ever trusted. They never go down, but for the one case of TUF 5.3.11.
+    pub tuf: Floors,
     /// Whether the device is in quarantine.
     pub quarantine: Quarantine,
     /// What the slots hold.
@@ -73,7 +72,7 @@ impl Journal {
             order_sequence: 0,
             release_floor: 0,
             time_floor: Timestamp::default(),
-            tuf_versions: BTreeMap::new(),
+            tuf: Floors::default(),
             quarantine: Quarantine::Free,
             slots: Slots::default(),
             failed: Vec::new(),
@@ -145,6 +144,18 @@ pub struct Target {
     pub slot: Slot,
     /// Bytes fetched for it over the network so far.
     pub fetched: u64,
+    /// How it gets there.
+    pub route: Route,
+}
+
+/// How an image gets into its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// As a delta from what runs, where there is one.
+    Delta,
+    /// As it is: a delta was tried and is in doubt.
+    Image,
 }
 
 /// Where the update stands.

@@ -9,7 +9,7 @@ use lazaret_protocol::order::Outcome;
 
 use crate::action::{Action, LogEvent};
 use crate::event::{Offer, Situation};
-use crate::journal::{Install, Journal, Target, Update};
+use crate::journal::{Install, Journal, Route, Target, Update};
 use crate::reason::Reason;
 use crate::slot::{Content, Slot};
 use crate::update::{drop_install, refuse_install};
@@ -96,7 +96,8 @@ fn begin(next: &mut Journal, install: Install, offer: &Offer, at: &Situation<'_>
         sha256: release.sha256,
     };
     next.slots.set(slot, Content::Unknown);
-    let target = Target { release, floor: offer.custom.floor, slot, fetched: 0 };
+    let target =
+        Target { release, floor: offer.custom.floor, slot, fetched: 0, route: Route::Delta };
     next.update = Update::Staging { install, target, offset: 0 };
     alloc::vec![Action::Log(event), Action::WriteJournal, Action::MarkUnknown { slot }]
 }

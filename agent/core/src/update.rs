@@ -6,12 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use lazaret_protocol::order::Outcome;
+use lazaret_protocol::target::release_role;
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_tuf::Floors;
 
 use crate::action::{Action, LogEvent};
 use crate::event::{Event, Situation};
 use crate::journal::{
-    Collection, FAILED_MAX, FailedRelease, Install, Journal, TUF_ROLES_MAX, Target, Update,
+    Collection, FAILED_MAX, FailedRelease, Install, Journal, Route, Target, Update,
 };
 use crate::reason::Reason;
 use crate::slot::Content;
@@ -34,19 +36,18 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
             next.time_floor = next.time_floor.max(*time);
             Vec::new()
         }
-        Event::TufAdvanced { versions } => tuf_advanced(&mut next, versions),
+        Event::TufAdvanced { floors } => tuf_advanced(&mut next, floors, at),
         Event::Ordered(order) => order::take(&mut next, order, at),
         Event::Woke => lapse(&mut next, at.now),
         Event::Resolved(offer) => offer::weigh(&mut next, offer, at),
-        Event::Unresolved { reason } => match next.update.clone() {
-            Update::Accepted(install) => {
-                refuse_install(&mut next, &install, "unknown-target", reason)
-            }
+        Event::Unresolved { code, reason } => match next.update.clone() {
+            Update::Accepted(install) => refuse_install(&mut next, &install, code, reason),
             _ => Vec::new(),
         },
-        Event::StageAdvanced { .. } | Event::StageEnded { .. } | Event::StageFailed { .. } => {
-            staging(&mut next, event)
-        }
+        Event::StageAdvanced { .. }
+        | Event::DeltaDoubted { .. }
+        | Event::StageEnded { .. }
+        | Event::StageFailed { .. } => staging(&mut next, event),
         Event::ReadyToArm => arm(&mut next, at),
         Event::Healthy => match next.update.clone() {
             Update::Trial { install, target } => keep(&mut next, &install, &target),
@@ -66,22 +67,28 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
     (next, actions)
 }
 
-/// Floors of TUF versions only rise. A role beyond [`TUF_ROLES_MAX`] is not remembered: the trusted files
-/// on disk still hold its version.
-fn tuf_advanced(
-    next: &mut Journal,
-    versions: &alloc::collections::BTreeMap<String, u64>,
-) -> Vec<Action> {
-    let before = next.tuf_versions.clone();
-    for (role, &version) in versions {
-        let room = next.tuf_versions.len() < TUF_ROLES_MAX;
-        if let Some(known) = next.tuf_versions.get_mut(role) {
+/// Versions only rise, but for what the online keys vouched for: where a newer root has rotated those
+/// keys, it falls (TUF 5.3.11), which is how a repository recovers from a fast-forward attack. Only the
+/// roles that this device asks for are remembered, so that no signed file can fill the journal.
+fn tuf_advanced(next: &mut Journal, floors: &Floors, at: &Situation<'_>) -> Vec<Action> {
+    let before = next.tuf.clone();
+    let known = &mut next.tuf;
+    let rotated = floors.root > known.root && floors.online_keys != known.online_keys;
+    if rotated {
+        *known = Floors { root: known.root, online_keys: floors.online_keys, ..Floors::default() };
+    }
+    known.online_keys = known.online_keys.or(floors.online_keys);
+    known.root = known.root.max(floors.root);
+    known.timestamp = known.timestamp.max(floors.timestamp);
+    known.snapshot = known.snapshot.max(floors.snapshot);
+    let release = release_role(at.model);
+    for role in ["targets", "deltas", "emergency", release.as_str()] {
+        if let Some(&version) = floors.roles.get(role) {
+            let known = known.roles.entry(role.into()).or_default();
             *known = version.max(*known);
-        } else if room {
-            next.tuf_versions.insert(role.clone(), version);
         }
     }
-    if next.tuf_versions == before { Vec::new() } else { alloc::vec![Action::WriteJournal] }
+    if next.tuf == before { Vec::new() } else { alloc::vec![Action::WriteJournal] }
 }
 
 /// Drops what has lapsed before it could begin: an install that is not in its trial, a collection.
@@ -149,6 +156,13 @@ fn staging(next: &mut Journal, event: &Event) -> Vec<Action> {
             target.fetched = *fetched;
             next.update = Update::Staging { install, target, offset: *offset };
             alloc::vec![Action::WriteJournal]
+        }
+        Event::DeltaDoubted { reason, fetched } => {
+            target.fetched = *fetched;
+            target.route = Route::Image;
+            next.update = Update::Staging { install, target, offset: 0 };
+            let event = LogEvent::DeltaDoubted { order, reason: reason.clone() };
+            alloc::vec![Action::Log(event), Action::WriteJournal]
         }
         Event::StageEnded { fetched } => {
             target.fetched = *fetched;

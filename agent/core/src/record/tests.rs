@@ -37,8 +37,13 @@ fn largest() -> Journal {
         rollout: long.parse().unwrap(),
         version: long.parse().unwrap(),
     };
-    let target =
-        Target { release: release.clone(), floor: u64::MAX, slot: Slot::A, fetched: u64::MAX };
+    let target = Target {
+        release: release.clone(),
+        floor: u64::MAX,
+        slot: Slot::A,
+        fetched: u64::MAX,
+        route: crate::journal::Route::Delta,
+    };
     let failed = FailedRelease { counter: u64::MAX, sha256: Sha256Digest::of(b"") };
     let mut journal = Journal {
         format: JOURNAL_FORMAT,
@@ -48,7 +53,13 @@ fn largest() -> Journal {
         order_sequence: u64::MAX,
         release_floor: u64::MAX,
         time_floor: Timestamp::from_ms(TIMESTAMP_MS_MAX),
-        tuf_versions: alloc::collections::BTreeMap::new(),
+        tuf: lazaret_protocol_tuf::Floors {
+            root: u64::MAX,
+            online_keys: Some(Sha256Digest::of(b"")),
+            timestamp: u64::MAX,
+            snapshot: u64::MAX,
+            roles: alloc::collections::BTreeMap::new(),
+        },
         quarantine: Quarantine::Held { order: u64::MAX, reason: reason.clone() },
         slots: crate::slot::Slots {
             a: Content::Holds(release.clone()),
@@ -63,11 +74,11 @@ fn largest() -> Journal {
         },
         reports: Vec::new(),
     };
-    for role in ["root", "timestamp", "snapshot", "targets", "deltas", "emergency", "spare"] {
-        journal.tuf_versions.insert(role.into(), u64::MAX);
+    for role in ["targets", "deltas", "emergency"] {
+        journal.tuf.roles.insert(role.into(), u64::MAX);
     }
-    journal.tuf_versions.insert(alloc::format!("rel-{long}"), u64::MAX);
-    assert_eq!(journal.tuf_versions.len(), TUF_ROLES_MAX);
+    journal.tuf.roles.insert(alloc::format!("rel-{long}"), u64::MAX);
+    assert_eq!(journal.tuf.roles.len(), TUF_ROLES_MAX);
     // Two orders are under way above, each of which has its room already.
     for order in 0..REPORTS_MAX - 2 {
         journal.reports.push(PendingReport {

@@ -73,7 +73,7 @@ fn install() -> Install {
 }
 
 fn target() -> Target {
-    Target { release: release(2), floor: 1, slot: Slot::B, fetched: 400 }
+    Target { release: release(2), floor: 1, slot: Slot::B, fetched: 400, route: Route::Delta }
 }
 
 /// A device that runs release 1 in slot A and has accepted orders up to 10.
@@ -141,8 +141,9 @@ fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
         ("woke", Event::Woke, a, NOW),
         ("woke, late", Event::Woke, a, LATER),
         ("resolved", Event::Resolved(offer(2)), a, NOW),
-        ("unresolved", Event::Unresolved { reason: why.clone() }, a, NOW),
+        ("unresolved", Event::Unresolved { code: code.clone(), reason: why.clone() }, a, NOW),
         ("stage advanced", Event::StageAdvanced { offset: 300, fetched: 500 }, a, NOW),
+        ("delta doubted", Event::DeltaDoubted { reason: why.clone(), fetched: 500 }, a, NOW),
         ("stage ended", Event::StageEnded { fetched: 500 }, a, NOW),
         (
             "stage failed",

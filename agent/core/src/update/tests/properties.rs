@@ -158,7 +158,7 @@ impl World {
             3 => Event::Ordered(order(counter % 20, install_kind("v2"))),
             4 => Event::Ordered(Order { expires: NOW, ..order(next, install_kind("v2")) }),
             5 => Event::Resolved(offer(counter)),
-            6 => Event::Unresolved { reason: why },
+            6 => Event::Unresolved { code: "unknown-target".into(), reason: why },
             7 => Event::StageAdvanced { offset: counter, fetched: counter },
             8 | 14 => Event::StageEnded { fetched: counter },
             9 => Event::StageFailed { code: "code".into(), reason: why, fetched: counter },
@@ -169,7 +169,15 @@ impl World {
             17 if counter == 0 => {
                 Event::Ordered(order(next, OrderKind::Quarantine { reason: "suspicion".into() }))
             }
-            18 => Event::TufAdvanced { versions: [("root".into(), counter)].into() },
+            18 => Event::TufAdvanced {
+                floors: Floors {
+                    root: counter,
+                    timestamp: counter,
+                    roles: [("targets".into(), counter)].into(),
+                    ..Floors::default()
+                },
+            },
+            20 => Event::DeltaDoubted { reason: why, fetched: counter },
             19 => Event::TimeTold { time: Timestamp::from_ms(counter * 100_000) },
             _ => Event::Woke,
         }
@@ -190,8 +198,10 @@ fn check_floors(before: &Journal, after: &Journal) {
     assert!(after.release_floor >= before.release_floor, "the release floor went down");
     assert!(after.time_floor >= before.time_floor, "the time floor went down");
     assert!(after.order_sequence >= before.order_sequence, "the order sequence went down");
-    for (role, version) in &before.tuf_versions {
-        assert!(after.tuf_versions.get(role) >= Some(version), "the floor of {role} went down");
+    let (tuf, tuf_before) = (&after.tuf, &before.tuf);
+    assert!(tuf.root >= tuf_before.root && tuf.timestamp >= tuf_before.timestamp);
+    for (role, version) in &tuf_before.roles {
+        assert!(tuf.roles.get(role) >= Some(version), "the floor of {role} went down");
     }
     if before.quarantine != Quarantine::Free {
         assert_ne!(after.quarantine, Quarantine::Free, "quarantine ended by itself");
