@@ -1,0 +1,205 @@
+//! The server's four keys. What loads them is also what refuses to hold a key of an offline role.
+
+use core::fmt;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use lazaret_protocol::key::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, Access, FileError};
+use crate::key::{KeyError, PrivateKey};
+use crate::role::OnlineRole;
+
+/// File name of the key that signs orders (`lazaret_protocol::order`).
+pub const ORDERS_FILE: &str = "orders.pem";
+
+/// File name of the public halves.
+pub const ONLINE_PUBLIC_FILE: &str = "online.pub.json";
+
+/// Files in a folder of online keys: four keys, their public halves, and room for notes.
+const FOLDER_FILES_MAX: usize = 64;
+
+/// How much of an unknown file is searched for a private key, in bytes.
+const SEARCHED_BYTES_MAX: u64 = 64 * 1024;
+
+/// The public halves of the online keys, as `online.pub.json` says them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnlinePublic {
+    /// Signs snapshots.
+    pub snapshot: PublicKey,
+    /// Signs timestamps.
+    pub timestamp: PublicKey,
+    /// Signs lists of deltas.
+    pub deltas: PublicKey,
+    /// Signs orders to devices.
+    pub orders: PublicKey,
+}
+
+/// The server's private keys. Wiped when dropped, never printed.
+pub struct OnlineKeys {
+    folder: PathBuf,
+    snapshot: PrivateKey,
+    timestamp: PrivateKey,
+    deltas: PrivateKey,
+    orders: PrivateKey,
+}
+
+impl fmt::Debug for OnlineKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnlineKeys").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl OnlineKeys {
+    /// Makes four keys and writes them into the new folder `folder`, whole or not at all.
+    ///
+    /// # Errors
+    /// The folder is not empty or cannot be written, or there are no random numbers.
+    pub fn create(folder: &Path) -> Result<OnlinePublic, KeyError> {
+        let keys = Self {
+            folder: folder.to_path_buf(),
+            snapshot: PrivateKey::generate()?,
+            timestamp: PrivateKey::generate()?,
+            deltas: PrivateKey::generate()?,
+            orders: PrivateKey::generate()?,
+        };
+        let public = keys.public();
+        let json = serde_json::to_vec(&public).map_err(|_| KeyError::Encoding)?;
+        let pems = [
+            keys.snapshot.to_pem()?,
+            keys.timestamp.to_pem()?,
+            keys.deltas.to_pem()?,
+            keys.orders.to_pem()?,
+        ];
+        let [snapshot, timestamp, deltas, orders] = pems.each_ref().map(|pem| pem.as_bytes());
+        let files = [
+            ("snapshot.pem", snapshot, Access::Private),
+            ("timestamp.pem", timestamp, Access::Private),
+            ("deltas.pem", deltas, Access::Private),
+            (ORDERS_FILE, orders, Access::Private),
+            (ONLINE_PUBLIC_FILE, json.as_slice(), Access::Public),
+        ];
+        durable::write_folder(folder, &files)?;
+        Ok(public)
+    }
+
+    /// Loads the four keys, and refuses a folder that holds any other private key.
+    ///
+    /// # Errors
+    /// A key is missing, encrypted, readable by others or malformed, or another private key is there.
+    pub fn load(folder: &Path) -> Result<Self, KeyError> {
+        refuse_other_keys(folder)?;
+        let read = |role: OnlineRole| PrivateKey::read_clear(&folder.join(file_of(role)));
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            snapshot: read(OnlineRole::Snapshot)?,
+            timestamp: read(OnlineRole::Timestamp)?,
+            deltas: read(OnlineRole::Deltas)?,
+            orders: PrivateKey::read_clear(&folder.join(ORDERS_FILE))?,
+        })
+    }
+
+    /// Refuses to go on if one of these keys is also a key of an offline role. `offline` holds every
+    /// key that any root lists for root or targets, or that targets lists for a release role.
+    ///
+    /// # Errors
+    /// The first key that is in `offline`.
+    pub fn refuse_offline(&self, offline: &[PublicKey]) -> Result<(), KeyError> {
+        let named = OnlineRole::ALL.map(|role| (file_of(role), self.role_public(role)));
+        let orders = (ORDERS_FILE.to_owned(), self.orders.public());
+        for (file, public) in named.into_iter().chain([orders]) {
+            if offline.contains(&public) {
+                return Err(KeyError::OfflineKey { path: self.folder.join(file) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs the canonical bytes of `role`'s metadata.
+    #[must_use]
+    pub fn sign(&self, role: OnlineRole, payload: &[u8]) -> Vec<u8> {
+        self.private(role).sign(payload)
+    }
+
+    /// Signs the pre-authentication encoding of an order's envelope
+    /// (`lazaret_protocol::signed::Envelope::seal`).
+    #[must_use]
+    pub fn sign_order(&self, pre_authentication_encoding: &[u8]) -> Vec<u8> {
+        self.orders.sign(pre_authentication_encoding)
+    }
+
+    /// The public half that orders are checked against.
+    #[must_use]
+    pub fn orders_public(&self) -> PublicKey {
+        self.orders.public()
+    }
+
+    /// The public half of a role's key.
+    #[must_use]
+    pub fn role_public(&self, role: OnlineRole) -> PublicKey {
+        self.private(role).public()
+    }
+
+    /// All public halves.
+    #[must_use]
+    pub fn public(&self) -> OnlinePublic {
+        OnlinePublic {
+            snapshot: self.snapshot.public(),
+            timestamp: self.timestamp.public(),
+            deltas: self.deltas.public(),
+            orders: self.orders.public(),
+        }
+    }
+
+    const fn private(&self, role: OnlineRole) -> &PrivateKey {
+        match role {
+            OnlineRole::Snapshot => &self.snapshot,
+            OnlineRole::Timestamp => &self.timestamp,
+            OnlineRole::Deltas => &self.deltas,
+        }
+    }
+}
+
+fn file_of(role: OnlineRole) -> String {
+    format!("{}.pem", role.as_str())
+}
+
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name == ORDERS_FILE || OnlineRole::ALL.iter().any(|role| name == file_of(*role))
+}
+
+/// A holder's key that was copied onto the server by mistake is found here, whatever its name.
+fn refuse_other_keys(folder: &Path) -> Result<(), KeyError> {
+    let entries = fs::read_dir(folder).map_err(FileError::io("read", folder))?;
+    for (seen, entry) in entries.enumerate() {
+        if seen >= FOLDER_FILES_MAX {
+            let path = folder.to_path_buf();
+            return Err(KeyError::TooManyFiles { path, max: FOLDER_FILES_MAX });
+        }
+        let entry = entry.map_err(FileError::io("read", folder))?;
+        let path = entry.path();
+        if is_ours(&entry.file_name()) || path.is_dir() {
+            continue;
+        }
+        if holds_private_key(&path)? {
+            return Err(KeyError::Unexpected { path });
+        }
+    }
+    Ok(())
+}
+
+fn holds_private_key(path: &Path) -> Result<bool, FileError> {
+    use std::io::Read as _;
+    let file = File::open(path).map_err(FileError::io("read", path))?;
+    let mut start = pkcs8::der::zeroize::Zeroizing::new(Vec::new());
+    file.take(SEARCHED_BYTES_MAX).read_to_end(&mut start).map_err(FileError::io("read", path))?;
+    // Covers PKCS#8 in both forms, and the older PEM labels (`EC PRIVATE KEY`, `OPENSSH PRIVATE KEY`).
+    let needle = b"PRIVATE KEY-----";
+    Ok(start.windows(needle.len()).any(|window| window == needle))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Passphrases: checked once when made, wiped when dropped, never printed.
+
+use core::fmt;
+
+use pkcs8::der::zeroize::Zeroizing;
+
+/// Shortest passphrase, in characters. Twelve random characters outlast scrypt at our cost.
+pub const PASSPHRASE_CHARS_MIN: usize = 12;
+
+/// Longest passphrase, in bytes: more is a wrong file.
+pub const PASSPHRASE_BYTES_MAX: usize = 1024;
+
+/// A passphrase of an allowed length.
+pub struct Passphrase(Zeroizing<String>);
+
+/// A passphrase that is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PassphraseError {
+    /// Fewer than [`PASSPHRASE_CHARS_MIN`].
+    #[error("expected a passphrase of at least {PASSPHRASE_CHARS_MIN} characters, got {got}")]
+    TooShort {
+        /// Characters that came.
+        got: usize,
+    },
+    /// More than [`PASSPHRASE_BYTES_MAX`].
+    #[error("expected a passphrase of at most {PASSPHRASE_BYTES_MAX} bytes, got {got}")]
+    TooLong {
+        /// Bytes that came.
+        got: usize,
+    },
+}
+
+impl Passphrase {
+    /// Takes `text` as it is; the caller strips a line's end.
+    ///
+    /// # Errors
+    /// Too short or too long.
+    pub fn new(text: String) -> Result<Self, PassphraseError> {
+        let text = Zeroizing::new(text);
+        if text.len() > PASSPHRASE_BYTES_MAX {
+            return Err(PassphraseError::TooLong { got: text.len() });
+        }
+        let chars = text.chars().count();
+        if chars < PASSPHRASE_CHARS_MIN {
+            return Err(PassphraseError::TooShort { got: chars });
+        }
+        Ok(Self(text))
+    }
+
+    /// The bytes for key derivation.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl PartialEq for Passphrase {
+    fn eq(&self, other: &Self) -> bool {
+        *self.0 == *other.0
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line: what can be said to `lazaret-keys`, and where it goes.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use lazaret_protocol::time::Timestamp;
+
+use crate::commands::{anchors, assemble, ca, ceremony, inspect, key, online, payload, sign};
+use crate::error::StepError;
+use crate::session::{Session, Voice};
+
+/// Makes and signs what a Lazaret server cannot: roots, delegations, releases and certificates.
+///
+/// Every file that devices trust is made in detached steps, so that several people on several machines
+/// sign without meeting and without a network: `payload` makes the bytes, each holder looks at them and
+/// runs `sign`, and `assemble` puts the signatures on. Each step appends what it did, with the SHA-256 of
+/// what it read and wrote, to a transcript.
+#[derive(Debug, Parser)]
+#[command(name = "lazaret-keys", version, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 failed or refused, 2 misuse.\n\n\
+    A first look:\n  printf 'a long passphrase\\n' > pass && chmod 600 pass\n  \
+    lazaret-keys ceremony --out demo --model gw2 --passphrase-file pass\n  \
+    lazaret-keys inspect demo/metadata/1.root.json")]
+pub struct Cli {
+    /// Speak JSON: one object per step on standard output and in the transcript.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where the transcript goes; `transcript.txt` beside the output where this is left out.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub transcript: Option<PathBuf>,
+    /// A file whose only line is the passphrase, instead of asking at the terminal.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// The moment that counts as the present, such as 2026-11-22T12:00:00Z, instead of the clock's: the
+    /// same inputs then give the same payload on every machine.
+    #[arg(long, global = true, value_name = "RFC3339", value_parser = moment)]
+    pub now: Option<Timestamp>,
+    /// The step.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The steps.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A holder's own key.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// The keys that a server may have.
+    #[command(subcommand)]
+    Online(online::Command),
+    /// What devices trust beside TUF: order keys and CAs, as one file that targets signs.
+    #[command(
+        after_help = "Example:\n  lazaret-keys anchors --online online/online.pub.json --ca ca/device-ca.pem \
+        \\\n      --server-ca ca/server-ca.pem --out anchors.json"
+    )]
+    Anchors(anchors::AnchorsArgs),
+    /// The bytes that holders will sign.
+    #[command(subcommand)]
+    Payload(payload::Command),
+    /// Sign a payload with your own key, after seeing what it changes.
+    #[command(
+        after_help = "Example:\n  lazaret-keys sign --payload release.payload --key alice.key --previous \
+        1.rel-gw2.json \\\n      --targets 1.targets.json --image gw2/2.0=my-own-copy.img --out alice.sig\n\n\
+        A new image is signed only if your own file has the same SHA-256. Look at the words before you type\n\
+        the passphrase: they are all that the payload says."
+    )]
+    Sign(sign::Sign),
+    /// Put signatures on a payload.
+    #[command(
+        after_help = "Examples:\n  lazaret-keys assemble --payload root.payload --sig alice.sig --sig bob.sig \
+        --out-dir metadata\n  lazaret-keys assemble --payload release.payload --sig alice.sig --sig bob.sig \\\n      \
+        --targets metadata/1.targets.json --out-dir metadata\n\nNo key is needed. Below the threshold nothing is \
+        written."
+    )]
+    Assemble(assemble::Assemble),
+    /// The certificate authority.
+    #[command(subcommand)]
+    Ca(ca::Command),
+    /// Any file of a ceremony in plain words.
+    #[command(after_help = "Example:\n  lazaret-keys inspect metadata/1.targets.json")]
+    Inspect(inspect::Inspect),
+    /// All steps on one machine: for demonstrations, tests and very small teams.
+    #[command(
+        after_help = "Example:\n  lazaret-keys ceremony --out demo --holders alice,bob,carol --threshold 2 \
+        --model gw2 \\\n      --passphrase-file pass\n\nReal ceremonies run the same steps on the holders' own \
+        machines."
+    )]
+    Ceremony(ceremony::Ceremony),
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).map_err(|err| err.to_string())
+}
+
+impl Cli {
+    /// How this run speaks and what time it is.
+    #[must_use]
+    pub fn session(&self, clock: Timestamp) -> Session {
+        Session {
+            voice: if self.json { Voice::Json } else { Voice::Words },
+            now: self.now.unwrap_or(clock),
+            transcript: self.transcript.clone(),
+            passphrase_file: self.passphrase_file.clone(),
+        }
+    }
+
+    /// Runs the step.
+    ///
+    /// # Errors
+    /// As the step.
+    pub fn run(&self, session: &Session) -> Result<(), StepError> {
+        match &self.command {
+            Command::Key(command) => key::run(session, command),
+            Command::Online(command) => online::run(session, command),
+            Command::Anchors(args) => anchors::run(session, args),
+            Command::Payload(command) => payload::run(session, command),
+            Command::Sign(args) => sign::run(session, args),
+            Command::Assemble(args) => assemble::run(session, args).map(|_| ()),
+            Command::Ca(command) => ca::run(session, command),
+            Command::Inspect(args) => inspect::run(session, args),
+            Command::Ceremony(args) => ceremony::run(session, args),
+        }
+    }
+}

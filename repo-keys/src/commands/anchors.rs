@@ -1,0 +1,93 @@
+//! `anchors`: what devices trust beside TUF, as one file that the targets role signs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lazaret_protocol::anchors::Anchors;
+use lazaret_repo_keys_signing::OnlinePublic;
+use x509_parser::pem::Pem;
+
+use crate::error::{Rule, StepError};
+use crate::session::{Session, Step};
+
+/// CA files of one kind.
+const CAS_MAX: usize = 8;
+
+/// See [`crate::cli::Command::Anchors`].
+#[derive(Debug, Args)]
+pub struct AnchorsArgs {
+    /// The server's public keys; devices will take orders from its order key.
+    #[arg(long, value_name = "online.pub.json")]
+    pub online: PathBuf,
+    /// CA certificates that device certificates chain to.
+    #[arg(long = "ca", value_name = "PEM", required = true, value_delimiter = ',')]
+    pub device_cas: Vec<PathBuf>,
+    /// CA certificates that servers may present.
+    #[arg(long = "server-ca", value_name = "PEM", required = true, value_delimiter = ',')]
+    pub server_cas: Vec<PathBuf>,
+    /// The next order key, where a rotation is prepared.
+    #[arg(long, value_name = "online.pub.json")]
+    pub next_online: Option<PathBuf>,
+    /// Where the anchors go.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Writes the anchors.
+///
+/// # Errors
+/// A file is not what it should be.
+pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
+    let mut step = session.begin("anchors");
+    let mut order_keys = Vec::new();
+    for path in [Some(&args.online), args.next_online.as_ref()].into_iter().flatten() {
+        let online: OnlinePublic = step.read_json(path, "the server's public keys")?;
+        step.say(format!("orders are signed by key {}", online.orders.key_id()));
+        order_keys.push(online.orders);
+    }
+    let anchors = Anchors {
+        version: 1,
+        order_keys,
+        server_cas: read_cas(&mut step, &args.server_cas)?,
+        device_cas: read_cas(&mut step, &args.device_cas)?,
+    };
+    // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the line
+    // ends within a PEM as they are and so is no JSON. What signs this file is its hash in targets.
+    let bytes = serde_json::to_vec(&anchors).map_err(|source| StepError::Json {
+        expected: "anchors",
+        path: args.out.clone(),
+        source,
+    })?;
+    // The strict reader of devices is asked before anybody signs.
+    Anchors::parse(&bytes)?;
+    step.write(&args.out, &bytes)?;
+    session.finish(step)?;
+    Ok(())
+}
+
+fn read_cas(step: &mut Step, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {
+    if paths.len() > CAS_MAX {
+        let what = format!("expected at most {CAS_MAX} CA files, got {}", paths.len());
+        return Err(StepError::misuse(what));
+    }
+    let mut cas = Vec::new();
+    for path in paths {
+        let bytes = step.read(path)?;
+        let refused = || {
+            let what = format!("expected one CA certificate in PEM in {}", path.display());
+            StepError::refused(Rule::WrongFile, what)
+        };
+        let found: Vec<Pem> =
+            Pem::iter_from_buffer(&bytes).collect::<Result<_, _>>().map_err(|_| refused())?;
+        let [pem] = found.as_slice() else {
+            return Err(refused());
+        };
+        let certificate = pem.parse_x509().map_err(|_| refused())?;
+        if !certificate.is_ca() {
+            return Err(refused());
+        }
+        step.say(format!("trusts {}", certificate.subject()));
+        cas.push(String::from_utf8(bytes.clone()).map_err(|_| refused())?);
+    }
+    Ok(cas)
+}

@@ -1,0 +1,185 @@
+//! What an offline role will say, in our words. A plan gives its payload and is read back from one, and
+//! a payload whose plan does not give the same bytes again is refused: nobody signs what was not shown.
+
+mod release;
+mod root;
+mod targets;
+
+use std::collections::BTreeSet;
+
+use lazaret_protocol::id::ModelName;
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::target::{ANCHORS_TARGET, parse_image_target};
+use lazaret_protocol::time::Timestamp;
+use lazaret_repo_keys_signing::OfflineRole;
+use lazaret_repo_keys_signing::metadata::{Document, Keyring, MetadataError};
+use serde_json::Value;
+use tough::schema::{Root, Targets};
+
+use crate::error::{Rule, StepError};
+
+pub use release::ReleasePlan;
+pub(crate) use release::check_new;
+pub use root::RootPlan;
+pub use targets::{ModelSigners, TargetsPlan};
+
+/// Keys, and how many of them must sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySet {
+    /// The keys, each once.
+    pub keys: BTreeSet<PublicKey>,
+    /// How many must sign.
+    pub threshold: u64,
+}
+
+impl From<Keyring> for KeySet {
+    fn from(ring: Keyring) -> Self {
+        Self { keys: ring.keys.into_values().collect(), threshold: ring.threshold }
+    }
+}
+
+impl KeySet {
+    fn to_vec(&self) -> Vec<PublicKey> {
+        self.keys.iter().cloned().collect()
+    }
+}
+
+/// What one offline role will say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Who may sign.
+    Root(RootPlan),
+    /// Delegations and anchors.
+    Targets(TargetsPlan),
+    /// Images of one model.
+    Release(ReleasePlan),
+}
+
+impl Plan {
+    /// Reads the bytes that are to be signed.
+    ///
+    /// # Errors
+    /// Not a payload of an offline role, or one that says more than a plan can show.
+    pub fn read_payload(bytes: &[u8]) -> Result<Self, StepError> {
+        let plan = match peek(bytes) {
+            Some(Peeked::Root) => Self::Root(RootPlan::read(&Document::parse_payload(bytes)?)?),
+            Some(Peeked::Targets(model)) => {
+                Self::of_targets(&Document::parse_payload(bytes)?, model.as_ref())?
+            }
+            None => {
+                let what = "expected a payload of root, targets or a release role";
+                return Err(StepError::refused(Rule::WrongFile, what));
+            }
+        };
+        if plan.payload()? != bytes {
+            let what = "the payload says more than this tool understands";
+            return Err(StepError::refused(Rule::Unshowable, what));
+        }
+        Ok(plan)
+    }
+
+    /// Reads signed metadata of an offline role. Its signatures are not looked at.
+    ///
+    /// # Errors
+    /// Not metadata of an offline role.
+    pub fn read_signed(bytes: &[u8]) -> Result<Self, StepError> {
+        let file: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+        let signed = file.get("signed").map(Value::to_string).unwrap_or_default();
+        match peek(signed.as_bytes()) {
+            Some(Peeked::Root) => Ok(Self::Root(RootPlan::read(&Document::parse(bytes)?)?)),
+            Some(Peeked::Targets(model)) => {
+                Self::of_targets(&Document::parse(bytes)?, model.as_ref())
+            }
+            None => Err(StepError::refused(
+                Rule::WrongFile,
+                "expected signed metadata of root, targets or a release role",
+            )),
+        }
+    }
+
+    fn of_targets(
+        document: &Document<Targets>,
+        model: Option<&ModelName>,
+    ) -> Result<Self, StepError> {
+        Ok(match model {
+            Some(model) => Self::Release(ReleasePlan::read(document, model)?),
+            None => Self::Targets(TargetsPlan::read(document)?),
+        })
+    }
+
+    /// The role it is for.
+    #[must_use]
+    pub fn role(&self) -> OfflineRole {
+        match self {
+            Self::Root(_) => OfflineRole::Root,
+            Self::Targets(_) => OfflineRole::Targets,
+            Self::Release(plan) => OfflineRole::Release(plan.model.clone()),
+        }
+    }
+
+    /// Its version.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        match self {
+            Self::Root(plan) => plan.version,
+            Self::Targets(plan) => plan.version,
+            Self::Release(plan) => plan.version,
+        }
+    }
+
+    /// When it expires.
+    #[must_use]
+    pub const fn expires(&self) -> Timestamp {
+        match self {
+            Self::Root(plan) => plan.expires,
+            Self::Targets(plan) => plan.expires,
+            Self::Release(plan) => plan.expires,
+        }
+    }
+
+    /// The bytes to sign. The same plan always gives the same bytes.
+    ///
+    /// # Errors
+    /// The plan breaks a rule of its role.
+    pub fn payload(&self) -> Result<Vec<u8>, MetadataError> {
+        match self {
+            Self::Root(plan) => plan.payload(),
+            Self::Targets(plan) => plan.payload(),
+            Self::Release(plan) => plan.payload(),
+        }
+    }
+}
+
+enum Peeked {
+    Root,
+    /// The top-level targets, or the release role of a model.
+    Targets(Option<ModelName>),
+}
+
+/// A payload does not name its role, but only one role could have said what it says: top-level targets
+/// lists the anchors, and a release role lists images of one model.
+fn peek(payload: &[u8]) -> Option<Peeked> {
+    let value: Value = serde_json::from_slice(payload).ok()?;
+    match value.get("_type")?.as_str()? {
+        "root" => Some(Peeked::Root),
+        "targets" => {
+            let targets = value.get("targets")?.as_object()?;
+            if targets.contains_key(ANCHORS_TARGET) {
+                return Some(Peeked::Targets(None));
+            }
+            let (model, _) = parse_image_target(targets.keys().next()?)?.ok()?;
+            Some(Peeked::Targets(Some(model)))
+        }
+        _ => None,
+    }
+}
+
+/// A root whose own signatures reach its own threshold.
+///
+/// # Errors
+/// Not a root, or not signed by its own keys.
+pub fn read_root(bytes: &[u8]) -> Result<Document<Root>, StepError> {
+    let document = Document::<Root>::parse(bytes)?;
+    Keyring::of_root(&document.signed, tough::schema::RoleType::Root)?.check(&document)?;
+    Ok(document)
+}
