@@ -33,8 +33,7 @@ pub struct Device {
     pub model: ModelName,
     /// Its public key, which also signs its reports.
     pub key: PublicKey,
-    /// SHA-256 of the certificates it may use: the current one first, then the one before until the
-    /// current one has been seen.
+    /// SHA-256 of the certificates it may use: the current one first, then the one before.
     pub certificates: Vec<Sha256Digest>,
     /// When the current certificate ends.
     pub certificate_ends: Timestamp,

@@ -125,8 +125,8 @@ pub fn enroll(
         .event(Event { at: now, fact }))
 }
 
-/// Enters a renewed certificate. The one before stays good until the new one is first used, so that a
-/// reply lost on a bad link does not lock the device out.
+/// Enters a renewed certificate. The one before stays good until it ends by itself, so that a reply
+/// lost on a bad link does not lock the device out; the one before that does not.
 ///
 /// # Errors
 /// There is no such device.

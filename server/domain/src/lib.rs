@@ -18,3 +18,4 @@ pub mod release;
 pub mod report;
 pub mod repository;
 pub mod rollout;
+pub mod upload;

@@ -10,7 +10,7 @@ use lazaret_protocol::id::{ModelName, OperatorName, VersionName};
 use lazaret_protocol::limits::IMAGE_BYTES_MAX;
 use lazaret_protocol::operator::{DeltaView, ReleaseRequest, ReleaseState, ReleaseView};
 use lazaret_protocol::refusal::RefusalCode;
-use lazaret_protocol::target::DeltaCustom;
+use lazaret_protocol::target::{DeltaCustom, ImageCustom, Schedule};
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,8 @@ pub struct Release {
     pub pending: Vec<DeltaBase>,
     /// Its release counter, once it is published.
     pub counter: Option<u64>,
+    /// When whom the signers let install it, once it is published.
+    pub schedule: Option<Schedule>,
     /// Who announced it.
     pub created_by: OperatorName,
 }
@@ -135,6 +137,7 @@ pub fn announce(
         deltas: vec![],
         pending: vec![],
         counter: None,
+        schedule: None,
         created_by: by.clone(),
     };
     let fact = Fact::ReleaseCreated {
@@ -216,6 +219,17 @@ pub fn delta_settled(
         decision = decision.event(Event { at: now, fact });
     }
     Ok(decision)
+}
+
+/// The release as signers published it.
+#[must_use]
+pub fn published(release: &Release, custom: &ImageCustom) -> Release {
+    Release {
+        state: ReleaseState::Published,
+        counter: Some(custom.counter),
+        schedule: Some(custom.schedule.clone()),
+        ..release.clone()
+    }
 }
 
 fn known(found: &Found<Release>) -> Result<Release, Refused> {

@@ -1,6 +1,7 @@
 //! The signed repository's metadata as records, so that activating a release is one commit.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,8 @@ impl Record for MetadataFile {
 /// A file that the signed repository names, by its digest: what may be served as a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedTarget {
-    /// The target's name, such as `gw2/2.0/image`.
-    pub target: String,
+    /// The targets' names, such as `gw2/2.0/image`: two releases may have the same image.
+    pub targets: Vec<String>,
     /// Its digest.
     pub sha256: lazaret_protocol::digest::Sha256Digest,
     /// Its length in bytes.
@@ -45,6 +46,8 @@ impl Record for PublishedTarget {
 pub struct RepositoryHead {
     /// The version of `timestamp.json`.
     pub timestamp_version: u64,
+    /// The files that make up the repository at present: every root, and the last of each other role.
+    pub current: Vec<String>,
 }
 
 impl RepositoryHead {
