@@ -1,0 +1,1 @@
+//! Whole ceremonies through `lazaret-keys`, published and read by tough.
