@@ -18,6 +18,9 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
     steps.note("arrows", arrows::run(tree));
     steps.note("tidy", tidy::run(tree));
     steps.note("pages", docs_check::run(tree));
+    let doc = ["doc", "--workspace", "--no-deps", "--locked"];
+    let strict = [("RUSTDOCFLAGS", "-D warnings")];
+    steps.note("API documentation", run::shown_with(tree, "cargo", &doc, &strict));
     for package in arrows::pure_packages() {
         // Alone, because in a workspace build another crate's features could lend it std.
         let check = run::shown(tree, "cargo", &["check", "--locked", "--package", package]);

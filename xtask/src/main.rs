@@ -39,7 +39,7 @@ enum Command {
     /// Run all that a change must pass: formatting, lints, arrows, tidy, docs, `no_std`, and
     /// `test`.
     Ci,
-    /// Check the pages in docs: links, named files, named tests, and the API documentation.
+    /// Check that links, files and tests that the pages name exist.
     DocsCheck,
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Folders that hold nothing of ours. Every hidden folder is skipped too.
-const SKIPPED: [&str; 2] = ["target", "node_modules"];
+/// What cargo puts into a build folder. Its name says nothing: `target` is also a word of ours.
+const MARK_OF_A_BUILD_FOLDER: &str = "CACHEDIR.TAG";
 
 /// A checkout of the workspace, or a copy of one.
 #[derive(Debug, Clone)]
@@ -97,11 +97,32 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type()?;
-        if kind.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
-            collect(&entry.path(), into)?;
+        if kind.is_dir() {
+            if !name.starts_with('.') && !entry.path().join(MARK_OF_A_BUILD_FOLDER).exists() {
+                collect(&entry.path(), into)?;
+            }
         } else if kind.is_file() {
             into.push(entry.path());
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_folder_is_skipped_whatever_its_name_and_a_room_called_target_is_not() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        for path in ["src/target/tests.rs", "built/debug/out.rs", "built/CACHEDIR.TAG", ".git/a.rs"]
+        {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::File::create(path).expect("a file");
+        }
+        let files = Tree::at(folder.path()).files("rs").expect("the tree is listed");
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["src/target/tests.rs"]);
+    }
 }

@@ -298,20 +298,30 @@ const EVERY_SERVER_CRATE: &[&str] = &[
     "lazaret_server_publish",
 ];
 
-/// The rooms inside the server (DESIGN section 2). `config` is read by `main` and `wire`, which
-/// hand on plain values.
+/// The rooms inside the server (DESIGN section 2).
 pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
     ServerRoom { module: "main", siblings: &["wire", "config", "telemetry"], crates: &[] },
     ServerRoom { module: "wire", siblings: EVERY_SERVER_ROOM, crates: EVERY_SERVER_CRATE },
-    ServerRoom { module: "config", siblings: &[], crates: &[] },
-    ServerRoom { module: "telemetry", siblings: &[], crates: &[] },
+    // It checks the names of engines against their tables, and opens none.
+    ServerRoom {
+        module: "config",
+        siblings: &[],
+        crates: &["lazaret_server_store", "lazaret_server_blobs"],
+    },
+    // It is set up from its own section of the configuration.
+    ServerRoom { module: "telemetry", siblings: &["config"], crates: &[] },
     // `http::reply` takes `Committed<R>`, which is the store's.
     ServerRoom {
         module: "http",
         siblings: &["identity", "app"],
         crates: &["lazaret_server_store"],
     },
-    ServerRoom { module: "identity", siblings: &[], crates: &["lazaret_server_store"] },
+    // It looks devices up, and what the store answers with is in the domain's language.
+    ServerRoom {
+        module: "identity",
+        siblings: &[],
+        crates: &["lazaret_server_store", "lazaret_server_domain"],
+    },
     ServerRoom { module: "app", siblings: &[], crates: EVERY_SERVER_CRATE },
     ServerRoom { module: "reconcilers", siblings: &["app"], crates: &[] },
 ];

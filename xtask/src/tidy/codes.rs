@@ -1,5 +1,6 @@
 //! Every stable code has its row in `docs/ERRORS.md`, and every row its code. Codes are the string
-//! literals in the bodies of `fn code` and, for refusals, `fn as_str`.
+//! literals in the bodies of `fn code` and, for refusals, `fn as_str`; and, where an order's
+//! outcome is decided, those that are given in place.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,11 @@ use crate::tree::SourceFile;
 pub(crate) const PAGE: &str = "docs/ERRORS.md";
 /// The file whose `as_str` gives the refusals' codes.
 const REFUSALS: &str = "protocol/src/refusal.rs";
+/// Where outcomes of orders are decided, and codes are given in place.
+const OUTCOMES: [&str; 3] = ["agent/core/src", "agent/src", "server/domain/src"];
+/// The functions there that take a code.
+const CODE_TAKERS: [&str; 6] =
+    ["drop_install", "failed", "refuse", "refuse_install", "refused_by_server", "refused_entry"];
 const RULE: &str = "codes";
 
 /// Codes without a row, and rows without a code.
@@ -41,6 +47,9 @@ fn codes(sources: &[SourceFile]) -> BTreeMap<String, String> {
         if file.path == REFUSALS {
             found.extend(literals_in(&lexed.tokens, "as_str"));
         }
+        if OUTCOMES.iter().any(|folder| file.is_in(folder)) {
+            found.extend(given_in_place(&lexed.tokens));
+        }
         codes.extend(found.into_iter().map(|code| (code, file.path.clone())));
     }
     codes
@@ -69,6 +78,43 @@ fn literals_in(tokens: &[Token], name: &str) -> Vec<String> {
         }
     }
     literals
+}
+
+/// The codes in `code: "..."`, in `let code = ...;`, at the head of `Some(("...", ..))`, and among
+/// the arguments of the functions that take one.
+fn given_in_place(tokens: &[Token]) -> Vec<String> {
+    let mut codes = Vec::new();
+    let mut rest = tokens;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let next = after.first().map_or("", |token| token.text.as_str());
+        let end = match (first.text.as_str(), next) {
+            ("code", ":") => 2,
+            ("code", "=") => after.iter().position(|token| token.text == ";").unwrap_or(0),
+            ("Some", "(") if after.get(1).is_some_and(|token| token.text == "(") => 3,
+            (taker, "(") if CODE_TAKERS.contains(&taker) => length_of_call(after),
+            _ => continue,
+        };
+        let literals = after.iter().take(end).filter_map(|token| kebab_case(&token.text));
+        codes.extend(literals);
+    }
+    codes
+}
+
+/// How many tokens the parentheses at the head of `tokens` take.
+fn length_of_call(tokens: &[Token]) -> usize {
+    let mut depth: usize = 0;
+    for (index, token) in tokens.iter().enumerate() {
+        match token.text.as_str() {
+            "(" => depth = depth.saturating_add(1),
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return index;
+        }
+    }
+    tokens.len()
 }
 
 fn kebab_case(literal: &str) -> Option<String> {

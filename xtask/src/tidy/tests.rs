@@ -151,3 +151,17 @@ fn code_without_a_row_and_row_without_a_code_are_found() {
         [("codes", "protocol/tuf/src/error.rs"), ("codes", "docs/ERRORS.md:6")]
     );
 }
+
+#[test]
+fn code_that_is_given_in_place_needs_a_row() {
+    for line in [
+        "fn a() { refuse(next, order, \"no-space\", Reason::new(\"not a code\")) }",
+        "fn a() { LogEvent::Refused { order, code: \"no-space\".into() } }",
+        "fn a() { return Some((\"no-space\", text)); }",
+        "fn a() { let code = match b { C => \"no-space\" }; }",
+    ] {
+        let file = file("agent/core/src/offer.rs", &format!("//! O.\n{line}\n"));
+        let found = codes::check(&[file], "");
+        assert_eq!(rules(&found), [("codes", "agent/core/src/offer.rs")], "{line}");
+    }
+}
