@@ -23,6 +23,8 @@ pub enum Voice {
     Words,
     /// One JSON object per line.
     Json,
+    /// Nothing on the terminal; the transcript in plain words.
+    Quiet,
 }
 
 /// Whether a passphrase opens an existing key or will protect a new one, which is asked for twice.
@@ -136,6 +138,9 @@ impl Session {
 
     fn show(&self, entry: &Entry) {
         use std::io::Write as _;
+        if self.voice == Voice::Quiet {
+            return;
+        }
         // A reader that went away (`| head`) is no failure of the step, which is done.
         let _printed = writeln!(std::io::stdout().lock(), "{}", self.render(entry));
     }
@@ -143,14 +148,15 @@ impl Session {
     fn render(&self, entry: &Entry) -> String {
         match self.voice {
             Voice::Json => serde_json::to_string(entry).unwrap_or_default(),
-            Voice::Words => in_words(entry),
+            Voice::Words | Voice::Quiet => in_words(entry),
         }
     }
 
     /// Says something to a person who watches, on the error stream.
     pub fn warn(&self, text: &str) {
         use std::io::Write as _;
-        if self.voice == Voice::Words || std::io::stderr().is_terminal() {
+        let watched = std::io::stderr().is_terminal() && self.voice == Voice::Json;
+        if self.voice == Voice::Words || watched {
             let _printed = writeln!(std::io::stderr().lock(), "lazaret-keys: {text}");
         }
     }

@@ -93,6 +93,29 @@ pub fn write_once(path: &Path, bytes: &[u8], access: Access) -> Result<(), FileE
     }
 }
 
+/// Writes a file piece by piece, in the place of one that may be there: for what can be made again.
+///
+/// # Errors
+/// `write` failed, or the system refused.
+pub fn replace_with<T, E: From<FileError>>(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let folder = folder_of(path);
+    create_folder(folder)?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".lazaret-")
+        .permissions(access.permissions())
+        .tempfile_in(folder)
+        .map_err(FileError::io("write", path))?;
+    let made = write(temporary.as_file_mut())?;
+    temporary.as_file().sync_all().map_err(FileError::io("sync", path))?;
+    temporary.persist(path).map_err(|err| FileError::io("write", path)(err.error))?;
+    sync_folder(folder)?;
+    Ok(made)
+}
+
 /// Makes a folder with all of `files` in it, or nothing. A folder with something in it is refused.
 ///
 /// # Errors

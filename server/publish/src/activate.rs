@@ -82,9 +82,7 @@ pub fn refresh_timestamp(
 }
 
 /// Roots by version, then targets, then releases: each is checked by what comes before it.
-fn in_tuf_order(
-    new: Vec<(String, Vec<u8>)>,
-) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
+fn in_tuf_order(new: Vec<(String, Vec<u8>)>) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
     let mut ordered = BTreeMap::new();
     for (name, bytes) in new {
         let file: FileName = name.parse()?;
@@ -125,10 +123,10 @@ impl Signing<'_> {
     ) -> Result<Option<(u64, NewFile)>, PublishError> {
         if !self.trusted.has_deltas() {
             return match wanted {
-                Some(list) if !list.is_empty() => Err(MetadataError::UnknownRole {
-                    role: OnlineRole::Deltas.as_str().to_owned(),
+                Some(list) if !list.is_empty() => {
+                    Err(MetadataError::UnknownRole { role: OnlineRole::Deltas.as_str().to_owned() }
+                        .into())
                 }
-                .into()),
                 _ => Ok(None),
             };
         }
@@ -256,8 +254,7 @@ impl Signing<'_> {
 fn of_delta(name: &str) -> Option<(ModelName, VersionName)> {
     let (model, rest) = name.split_once('/')?;
     let (version, file) = rest.split_once('/')?;
-    let base: VersionName =
-        file.strip_prefix("from-")?.strip_suffix(".delta")?.parse().ok()?;
+    let base: VersionName = file.strip_prefix("from-")?.strip_suffix(".delta")?.parse().ok()?;
     let (model, version) = (model.parse().ok()?, version.parse().ok()?);
     (delta_target(&model, &version, &base) == name).then_some((model, version))
 }

@@ -3,17 +3,21 @@
 //! the caller's. Nothing here decides who gets what, and nothing here can sign for an offline role.
 
 mod activate;
+mod delta;
 mod error;
 mod files;
 mod reader;
+mod served;
 mod trusted;
 mod upload;
 
 pub use activate::{Activation, activate, refresh_timestamp};
+pub use delta::{DELTA_FORMAT, DeltaMade, MakeDeltaError, make_delta};
 pub use error::PublishError;
 pub use files::Files;
 pub use lazaret_repo_keys_signing::metadata::rules::{DeltaEntry, ImageEntry};
 pub use reader::second_reader;
+pub use served::{anchors, models};
 pub use trusted::{Expiry, expiries, images, offline_keys};
 pub use upload::check_upload;
 

@@ -115,7 +115,9 @@ fn check_follows(
             }
             None if image.custom.counter <= highest => {
                 let counter = image.custom.counter;
-                return Err(refuse(format!("a new image with counter {counter}, not above {highest}")));
+                return Err(refuse(format!(
+                    "a new image with counter {counter}, not above {highest}"
+                )));
             }
             _ => {}
         }

@@ -1,0 +1,78 @@
+//! tough, and our own client, read what is published.
+
+use super::delta;
+use super::house::{Wanted, first_release, house, now, published, second_release};
+use crate::{Files, PublishError, activate, second_reader};
+use lazaret_protocol::time::DAY_MS;
+use lazaret_repo_keys_signing::OnlineRole;
+use lazaret_repo_keys_signing::metadata::{Document, Signature, assemble, make};
+use tough::schema::Targets;
+
+fn second() -> Files {
+    let current = published(first_release());
+    let new = vec![second_release().clone()];
+    let deltas = Some(vec![delta(b"image two")]);
+    let made = activate(&current, new, deltas, &house().keys(), now()).unwrap();
+    current.with(made.files)
+}
+
+#[tokio::test]
+async fn tough_reads_the_first_and_the_second_release() {
+    let known = house().known(&[b"image one", b"image two", b"delta"]);
+    second_reader(&published(first_release()), &known, now()).await.unwrap();
+    second_reader(&second(), &known, now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_at_hand_is_named() {
+    let known = house().known(&[b"image one", b"image two"]);
+    let refused = second_reader(&second(), &known, now()).await.unwrap_err();
+    let PublishError::TargetMissing { name, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(name, "gw2/2.0/from-1.0.delta");
+}
+
+#[tokio::test]
+async fn a_repository_with_an_expired_timestamp_is_refused() {
+    let known = house().known(&[b"image one"]);
+    let late = now().plus_ms(3 * DAY_MS);
+    let refused = second_reader(&published(first_release()), &known, late).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Expired { ref role, .. } if role == "timestamp"));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_swapped_is_refused() {
+    let known = house().known(&[b"image one"]);
+    let mut all = published(first_release());
+    let snapshot = all.0.get_mut("1.snapshot.json").unwrap();
+    snapshot.push(b' ');
+    let refused = second_reader(&all, &known, now()).await.unwrap_err();
+    assert!(matches!(refused, PublishError::SecondReaderRefused(_)), "{refused:?}");
+}
+
+/// tough stops looking at the first delegated role without a file, gw2 here, and says nothing.
+#[tokio::test]
+async fn a_model_without_a_release_does_not_hide_the_faults_of_those_behind_it() {
+    let house = house();
+    let gw3 = house.release(&Wanted {
+        model: "gw3",
+        version: "1.0",
+        counter: 1,
+        image: b"image three",
+        previous: None,
+    });
+    let mut all = published(&gw3);
+    let known = house.known(&[b"image three"]);
+    second_reader(&all, &known, now()).await.unwrap();
+
+    let deltas = Document::<Targets>::parse(all.named("1.deltas.json").unwrap()).unwrap();
+    let keys = house.keys();
+    let keyid = make::key_id("deltas", &keys.role_public(OnlineRole::Deltas)).unwrap();
+    let sig = keys.sign(OnlineRole::Snapshot, &deltas.payload);
+    let forged = assemble(&deltas.payload, &[Signature { keyid, sig }]);
+    all.0.insert("1.deltas.json".to_owned(), forged);
+    let refused = second_reader(&all, &known, now()).await.unwrap_err();
+    assert!(
+        matches!(refused, PublishError::SecondReaderRefusedRole { ref role, .. } if role == "deltas"),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,150 @@
+//! Keys come and go, and what depends on them is signed again in the same activation.
+
+use std::path::PathBuf;
+
+use lazaret_repo_keys::commands::payload::{self, ModelArg};
+use lazaret_repo_keys::commands::{key, online};
+use lazaret_repo_keys_signing::OnlineKeys;
+
+use super::house::{first_release, house, now, published, read, write};
+use crate::{PublishError, activate, offline_keys, second_reader};
+
+struct Rotation {
+    folder: tempfile::TempDir,
+}
+
+impl Rotation {
+    fn new() -> Self {
+        let rotation = Self { folder: tempfile::tempdir().unwrap() };
+        let out = rotation.path("online");
+        online::create(&house().session(now()), &online::Create { out }).unwrap();
+        rotation
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn keys(&self) -> OnlineKeys {
+        OnlineKeys::load(&self.path("online")).unwrap()
+    }
+
+    /// Root version 2 with the new server keys, signed by alice and bob.
+    fn root(&self, holders: &[&str]) -> (String, Vec<u8>) {
+        let house = house();
+        let previous = house.path("repo/metadata/1.root.json");
+        let args = payload::Root {
+            holder_keys: holders.iter().map(|name| house.holder(name)).collect(),
+            threshold: 2,
+            targets_keys: Vec::new(),
+            targets_threshold: None,
+            online: self.path("online/online.pub.json"),
+            previous: Some(previous.clone()),
+            expires_days: 365,
+            out: self.path("root.payload"),
+        };
+        payload::root(&house.session(now()), &args).unwrap();
+        let trusted = (Some(previous.clone()), Some(previous), None);
+        house.sign(&args.out, &["alice", "bob"], trusted, &[])
+    }
+
+    /// Targets version 2 with the new deltas key.
+    fn targets(&self, root: &(String, Vec<u8>)) -> (String, Vec<u8>) {
+        let house = house();
+        let people = ["alice", "bob", "carol"].map(|name| house.holder(name)).to_vec();
+        let model = |name: &str| ModelArg {
+            model: name.parse().unwrap(),
+            keys: people.clone(),
+            threshold: 2,
+        };
+        let previous = house.path("repo/metadata/1.targets.json");
+        let args = payload::Targets {
+            anchors: house.path("repo/anchors.json"),
+            models: vec![model("gw2"), model("gw3")],
+            online: self.path("online/online.pub.json"),
+            previous: Some(previous.clone()),
+            expires_days: 180,
+            out: self.path("targets.payload"),
+        };
+        payload::targets(&house.session(now()), &args).unwrap();
+        write(&self.path(&root.0), &root.1);
+        let trusted = (Some(previous), Some(self.path(&root.0)), None);
+        house.sign(&args.out, &["alice", "bob"], trusted, &[])
+    }
+}
+
+#[tokio::test]
+async fn new_server_keys_sign_everything_of_theirs_again_at_once() {
+    let current = published(first_release());
+    let rotation = Rotation::new();
+    let root = rotation.root(&["alice", "bob", "carol"]);
+    let targets = rotation.targets(&root);
+    let new = vec![root, targets];
+    let old_keys = activate(&current, new.clone(), None, &house().keys(), now()).unwrap_err();
+    assert!(matches!(old_keys, PublishError::NotSignedBy { .. }), "{old_keys:?}");
+
+    let made = activate(&current, new, None, &rotation.keys(), now()).unwrap();
+    let names: Vec<_> = made.files.iter().map(|(name, _)| name.as_str()).collect();
+    let wanted =
+        ["2.root.json", "2.targets.json", "2.deltas.json", "2.snapshot.json", "timestamp.json"];
+    assert_eq!(names, wanted);
+    let all = current.with(made.files);
+    second_reader(&all, &house().known(&[b"image one"]), now()).await.unwrap();
+}
+
+#[test]
+fn a_root_that_drops_targets_holders_needs_targets_signed_again_with_it() {
+    let current = published(first_release());
+    let rotation = Rotation::new();
+    let house = house();
+    let key_path = house.path("repo/holders/dora.key");
+    if !key_path.exists() {
+        let args = key::Create { holder: "dora".parse().unwrap(), out: key_path };
+        key::create(&house.session(now()), &args).unwrap();
+    }
+    // alice and bob signed targets version 1; with bob and alice gone from it, its threshold is not met.
+    let args = payload::Root {
+        holder_keys: ["alice", "bob", "carol"].map(|name| house.holder(name)).to_vec(),
+        threshold: 2,
+        targets_keys: ["carol", "dora"].map(|name| house.holder(name)).to_vec(),
+        targets_threshold: Some(2),
+        online: house.path("repo/online/online.pub.json"),
+        previous: Some(house.path("repo/metadata/1.root.json")),
+        expires_days: 365,
+        out: rotation.path("root.payload"),
+    };
+    payload::root(&house.session(now()), &args).unwrap();
+    let previous = args.previous.clone();
+    let trusted = (previous.clone(), previous, None);
+    let root = house.sign(&args.out, &["alice", "bob"], trusted, &[]);
+    let refused = activate(&current, vec![root], None, &house.keys(), now()).unwrap_err();
+    assert!(
+        matches!(refused, PublishError::ThresholdNotMet { ref role, .. } if role == "targets"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_root_that_only_its_own_new_holders_signed_is_refused() {
+    let current = published(first_release());
+    let rotation = Rotation::new();
+    let (name, bytes) = rotation.root(&["alice", "bob", "carol"]);
+    let root = lazaret_repo_keys_signing::metadata::Document::<tough::schema::Root>::parse(&bytes);
+    let root = root.unwrap();
+    let forged =
+        lazaret_repo_keys_signing::metadata::assemble(&root.payload, &root.signatures[..1]);
+    let refused = crate::check_upload(&current, &name, &forged, now()).unwrap_err();
+    assert!(matches!(refused, PublishError::ThresholdNotMet { .. }), "{refused:?}");
+}
+
+#[test]
+fn every_offline_key_is_known_to_be_one() {
+    let house = house();
+    let offline = offline_keys(&published(first_release())).unwrap();
+    for name in ["alice", "bob", "carol"] {
+        let public: lazaret_repo_keys_signing::HolderPublic =
+            serde_json::from_slice(&read(&house.holder(name))).unwrap();
+        assert!(offline.contains(&public.key), "{name}");
+    }
+    assert!(house.keys().refuse_offline(&offline).is_ok());
+}
