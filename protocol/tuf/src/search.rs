@@ -14,7 +14,7 @@ use crate::name::TARGETS;
 use crate::refresh::{bytes_of, wanted_role};
 use crate::stored::{Change, Floors, Notice};
 use crate::target::Target;
-use crate::targets::{TargetsMetadata, Visit};
+use crate::targets::{Matching, TargetsMetadata, Visit};
 use crate::trust::Trust;
 
 /// Top-level metadata that is up to date. Delegated roles are loaded as searches need them, and
@@ -67,6 +67,12 @@ enum State {
     Done(Result<Target, TufError>),
 }
 
+/// What one role has to say of the target.
+enum Answer {
+    Target(Box<Target>),
+    Delegates(String, Matching),
+}
+
 impl<'t> Search<'t> {
     fn begin(trusted: &'t mut Trusted, name: &str) -> Self {
         let mut search = Self {
@@ -76,9 +82,8 @@ impl<'t> Search<'t> {
             visited: BTreeSet::new(),
             state: State::Done(Err(TufError::TargetNotFound { name: name.into() })),
         };
-        let targets = search.trusted.targets.clone();
-        let asked = search.ask(TARGETS, &targets);
-        search.state = search.go_on(asked).unwrap_or_else(|err| State::Done(Err(err)));
+        let answer = search.ask(TARGETS, &search.trusted.targets);
+        search.state = search.go_on(answer).unwrap_or_else(|err| State::Done(Err(err)));
         search
     }
 
@@ -99,52 +104,62 @@ impl<'t> Search<'t> {
         }
     }
 
-    /// Looks into one role: the target where it is there, and otherwise whom it delegates to.
-    fn ask(&mut self, role: &str, targets: &TargetsMetadata) -> Result<Option<Target>, TufError> {
+    /// Looks into one role for the target, or for whom it delegates to.
+    fn ask(&self, role: &str, targets: &TargetsMetadata) -> Result<Answer, TufError> {
         // 5.6.7.1: this role has metadata about the target.
         let consistent = self.trusted.trust.root.consistent_snapshot;
-        if let Some(target) = targets.target(role, &self.name, consistent) {
-            return target.map(Some);
+        match targets.target(role, &self.name, consistent) {
+            Some(target) => Ok(Answer::Target(Box::new(target?))),
+            None => Ok(Answer::Delegates(role.into(), targets.delegations_for(&self.name))),
         }
-        self.visited.insert(role.into());
-        // 5.6.7.2: its delegations in order of appearance, before what was noted earlier.
-        let mut matching = targets.delegations_for(&self.name);
+    }
+
+    /// Notes whom a role delegates to (TUF 5.6.7.2), in order of appearance, before what was noted
+    /// earlier.
+    fn note(&mut self, role: String, mut matching: Matching) {
+        self.visited.insert(role);
         if matching.terminating {
             // 5.6.7.2.1: after a terminating delegation nobody else is asked.
             self.visits.clear();
         }
         matching.visits.reverse();
         self.visits.append(&mut matching.visits);
-        Ok(None)
     }
 
     /// Goes from role to role until one must be fetched, or the search is over.
-    fn go_on(&mut self, asked: Result<Option<Target>, TufError>) -> Result<State, TufError> {
-        let mut asked = asked?;
+    fn go_on(&mut self, answer: Result<Answer, TufError>) -> Result<State, TufError> {
+        let mut answer = answer?;
         loop {
-            if let Some(target) = asked {
-                return Ok(State::Done(Ok(target)));
+            match answer {
+                Answer::Target(target) => return Ok(State::Done(Ok(*target))),
+                Answer::Delegates(role, matching) => self.note(role, matching),
             }
-            let Some(visit) = self.visits.pop() else {
+            let Some(visit) = self.next_visit()? else {
                 let name = self.name.clone();
                 return Ok(State::Done(Err(TufError::TargetNotFound { name })));
             };
-            // 5.6.7.1: cycles are avoided, and the number of roles is limited. The top-level role is
-            // among the visited and does not count as a delegation.
+            let stored = self.trusted.trust.stored_role(&visit.role, &visit.keys);
+            match stored.map_err(|err| unverified(&visit.role, err))? {
+                Some(targets) => answer = self.ask(&visit.role, &targets)?,
+                None => return Ok(State::Wants(visit)),
+            }
+        }
+    }
+
+    /// The next role to ask (TUF 5.6.7.1): cycles are avoided, and the number of roles is limited.
+    fn next_visit(&mut self) -> Result<Option<Visit>, TufError> {
+        while let Some(visit) = self.visits.pop() {
             if self.visited.contains(&visit.role) {
-                asked = None;
                 continue;
             }
+            // The top-level role is among the visited and is no delegation.
             let roles_max = self.trusted.trust.limits.delegations_max;
             if self.visited.len() > roles_max {
                 return Err(TufError::SearchLimit { name: self.name.clone(), roles_max });
             }
-            let stored = self.trusted.trust.stored_role(&visit.role, &visit.keys);
-            match stored.map_err(|err| unverified(&visit.role, err))? {
-                Some(targets) => asked = self.ask(&visit.role, &targets)?,
-                None => return Ok(State::Wants(visit)),
-            }
+            return Ok(Some(visit));
         }
+        Ok(None)
     }
 
     /// Takes the metadata of a role that was wanted.
@@ -157,8 +172,8 @@ impl<'t> Search<'t> {
     fn advance(&mut self, visit: &Visit, supplied: Supplied) -> Result<State, TufError> {
         let taken = self.take(visit, supplied);
         let targets = taken.map_err(|err| unverified(&visit.role, err))?;
-        let asked = self.ask(&visit.role, &targets);
-        self.go_on(asked)
+        let answer = self.ask(&visit.role, &targets);
+        self.go_on(answer)
     }
 }
 

@@ -18,6 +18,10 @@ use crate::name::{self, TARGETS, TOP_LEVEL};
 use crate::pattern;
 use crate::target::Target;
 
+/// Longest path pattern, in bytes. Matching takes up to forty bytes of memory for each, and time in
+/// proportion to its length times that of the target's name.
+const PATTERN_BYTES_MAX: usize = 4096;
+
 /// Targets metadata, of the top-level role or a delegated one.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetsMetadata {
@@ -190,7 +194,7 @@ impl Delegation {
             Some(_) => return Err("expected terminating to be a boolean".into()),
         };
         let scope = match (from.get("paths"), from.get("path_hash_prefixes")) {
-            (Some(paths), None) => Scope::Paths(strings(paths)?),
+            (Some(paths), None) => Scope::Paths(patterns(paths)?),
             (None, Some(prefixes)) => Scope::HashPrefixes(strings(prefixes)?),
             _ => return Err("expected either paths or path_hash_prefixes".into()),
         };
@@ -205,6 +209,14 @@ impl Scope {
             Self::Paths(patterns) => patterns.iter().any(|p| pattern::matches(p, target)),
             Self::HashPrefixes(prefixes) => prefixes.iter().any(|p| hash.starts_with(p.as_str())),
         }
+    }
+}
+
+fn patterns(from: &Value) -> Result<Vec<String>, String> {
+    let patterns = strings(from)?;
+    match patterns.iter().find(|pattern| pattern.len() > PATTERN_BYTES_MAX) {
+        Some(_) => Err(format!("expected path patterns of at most {PATTERN_BYTES_MAX} bytes")),
+        None => Ok(patterns),
     }
 }
 

@@ -5,6 +5,7 @@ mod delegations;
 mod device;
 mod hostile;
 mod keys;
+mod python_tuf;
 mod repository;
 mod root;
 mod snapshot;

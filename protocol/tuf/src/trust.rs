@@ -1,7 +1,8 @@
 //! What is trusted at a moment of the workflow, and the checks that something must pass to be added
 //! to it. In which order files are asked for is not decided here.
 
-use alloc::boxed::Box;
+mod load;
+
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -13,8 +14,8 @@ use crate::error::TufError;
 use crate::keys::RoleKeys;
 use crate::limits::Limits;
 use crate::metadata::{Listed, Root, SnapshotMetadata, TimestampMetadata};
-use crate::name::{self, ROOT, SNAPSHOT, TARGETS, TIMESTAMP};
-use crate::stored::{Change, Floors, Notice, Stored};
+use crate::name::{self, ROOT, SNAPSHOT, TIMESTAMP};
+use crate::stored::{Change, Floors, Notice};
 use crate::targets::TargetsMetadata;
 
 /// Trusted metadata, the floors below it, and what is still to be written.
@@ -41,88 +42,11 @@ struct StoredRole {
 }
 
 impl Trust {
-    /// **Load trusted root metadata** (TUF 5.2), and what else is stored.
-    pub(crate) fn load(
-        stored: Stored,
-        floors: Floors,
-        now: Timestamp,
-        limits: Limits,
-    ) -> Result<Self, TufError> {
-        let root = load_root(&stored.root, &limits).map_err(|err| corrupt(ROOT, err))?;
-        let mut trust = Self {
-            limits,
-            now,
-            root,
-            timestamp: None,
-            snapshot: None,
-            roles: BTreeMap::new(),
-            floors,
-            changes: Vec::new(),
-            notices: Vec::new(),
-        };
-        trust.settle_floors();
-        if let Some(bytes) = &stored.timestamp {
-            trust.load_timestamp(bytes)?;
-        }
-        if let Some(bytes) = stored.snapshot {
-            trust.load_snapshot(bytes)?;
-        }
-        for (role, bytes) in stored.roles {
-            let header = load_role(&role, &bytes, &trust.limits);
-            let version = header.map_err(|err| corrupt(&role, err))?.version;
-            trust.roles.insert(role, StoredRole { version, bytes });
-        }
-        trust.notice_missing();
-        Ok(trust)
-    }
-
-    /// The journal is written after the files. Where the power went in between, the stored root may
-    /// be one that has rotated the online keys since the journal was written: then the floors fall
-    /// with the files (TUF 5.3.11), which were deleted before that root was written.
-    fn settle_floors(&mut self) {
-        let rotated = self.floors.online_keys.is_some_and(|keys| keys != self.root.online_keys);
-        if rotated && self.root.header.version > self.floors.root {
-            self.floors.forget_online();
-        }
-    }
-
-    fn load_timestamp(&mut self, bytes: &[u8]) -> Result<(), TufError> {
-        let timestamp = self.read_timestamp(bytes).map_err(|err| corrupt(TIMESTAMP, err))?;
-        at_least(TIMESTAMP, self.floors.timestamp, timestamp.header.version)?;
-        self.timestamp = Some(timestamp);
-        Ok(())
-    }
-
-    fn load_snapshot(&mut self, bytes: Vec<u8>) -> Result<(), TufError> {
-        let snapshot = self.read_snapshot(&bytes).map_err(|err| corrupt(SNAPSHOT, err))?;
-        at_least(SNAPSHOT, self.floors.snapshot, snapshot.header.version)?;
-        for (role, floor) in &self.floors.roles {
-            at_least(role, *floor, snapshot.roles.get(role).map_or(0, |listed| listed.version))?;
-        }
-        self.snapshot = Some((snapshot, bytes));
-        Ok(())
-    }
-
-    fn notice_missing(&mut self) {
-        let timestamp = (TIMESTAMP, self.floors.timestamp, self.timestamp.is_none());
-        let snapshot = (SNAPSHOT, self.floors.snapshot, self.snapshot.is_none());
-        for (role, floor, missing) in [timestamp, snapshot] {
-            if missing && floor > 0 {
-                self.notices.push(Notice::StoredMissing { role: role.into(), floor });
-            }
-        }
-    }
-
     /// When the first of root, timestamp and snapshot expires.
     pub(crate) fn expires(&self) -> Timestamp {
         let timestamp = self.timestamp.iter().map(|timestamp| timestamp.header.expires);
         let snapshot = self.snapshot.iter().map(|(snapshot, _)| snapshot.header.expires);
         timestamp.chain(snapshot).fold(self.root.header.expires, Timestamp::min)
-    }
-
-    /// Whether the trusted root is at least as new as the floor.
-    pub(crate) fn check_root_floor(&self) -> Result<(), TufError> {
-        at_least(ROOT, self.floors.root, self.root.header.version)
     }
 
     /// Takes the next root (TUF 5.3.4 to 5.3.8).
@@ -392,31 +316,6 @@ impl Trust {
     fn delete(&mut self, role: &str) {
         self.changes.push(Change::Delete { file: name::local_name(role) });
     }
-}
-
-/// The stored root has been verified before it was stored, and the factory's is trusted as it is;
-/// that it is signed by itself shows that it is whole.
-fn load_root(bytes: &[u8], limits: &Limits) -> Result<Root, TufError> {
-    let envelope = Envelope::read(ROOT, bytes, limits)?;
-    let root = Root::read(&envelope)?;
-    envelope.check_signed_by(&root.root)?;
-    Ok(root)
-}
-
-/// Signatures of a targets role are checked when it is used, since its delegator is known only then.
-fn load_role(role: &str, bytes: &[u8], limits: &Limits) -> Result<Header, TufError> {
-    Envelope::read(role, bytes, limits)?.header(TARGETS)
-}
-
-fn corrupt(role: &str, source: TufError) -> TufError {
-    TufError::StoredCorrupt { file: name::local_name(role), source: Box::new(source) }
-}
-
-fn at_least(role: &str, floor: u64, got: u64) -> Result<(), TufError> {
-    if got < floor {
-        return Err(TufError::StoredBelowFloor { role: role.to_string(), floor, got });
-    }
-    Ok(())
 }
 
 /// **Check for a rollback attack** (TUF 5.4.3, 5.5.5).

@@ -176,6 +176,7 @@ fn delegations_of_the_wrong_form_are_refused() {
         json!({"keys": {}, "roles": [role("a", json!({}))]}),
         json!({"keys": {}, "roles": [role("a", json!({"paths": [], "path_hash_prefixes": []}))]}),
         json!({"keys": {}, "roles": [role("a", json!({"paths": [1]}))]}),
+        json!({"keys": {}, "roles": [role("a", json!({"paths": ["a".repeat(5000)]}))]}),
         json!({"keys": {}, "roles": [role("a", json!({"paths": [], "threshold": 0}))]}),
         json!({"keys": {}, "roles": [role("a", json!({"paths": [], "terminating": 1}))]}),
         json!({"keys": {}, "succinct_roles":
