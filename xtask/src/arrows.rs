@@ -22,7 +22,7 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
     let mut findings = check(tree)?;
     for program in table::PROGRAMS {
         let package = program.package;
-        let arguments = ["tree", "--package", package, "--edges", "normal,build"];
+        let arguments = ["tree", "--locked", "--package", package, "--edges", "normal,build"];
         let links = run::read(tree, "cargo", &[&arguments[..], &["--prefix", "none"]].concat())?;
         findings.extend(links::check(program, &links));
     }

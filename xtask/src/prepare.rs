@@ -107,3 +107,20 @@ pub(crate) fn has_command(name: &str) -> bool {
 fn is_root(tree: &Tree) -> bool {
     run::read(tree, "id", &["-u"]).is_ok_and(|id| id.trim() == "0")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_is_found_exactly_where_there_is_one() {
+        assert!(has_command("sh"));
+        assert!(!has_command("lazaret-has-no-such-command"));
+        assert!(is_met(&need(FoundBy::File("/dev/null"))));
+        assert!(!is_met(&need(FoundBy::File("/dev/null/none"))));
+    }
+
+    fn need(found_by: FoundBy) -> Need {
+        Need { found_by, package: "none", why: "a test" }
+    }
+}
