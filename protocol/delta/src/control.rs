@@ -27,6 +27,8 @@ pub enum StreamMethod {
     Stored,
     /// As one zstd frame.
     Zstd,
+    /// As LZMA: a byte of properties and a raw stream.
+    Lzma,
 }
 
 impl StreamMethod {
@@ -35,12 +37,13 @@ impl StreamMethod {
         match self {
             StreamMethod::Stored => 0,
             StreamMethod::Zstd => 1,
+            StreamMethod::Lzma => 2,
         }
     }
 
     /// The method that a number stands for, if any.
     pub fn from_number(number: u8) -> Option<StreamMethod> {
-        [StreamMethod::Stored, StreamMethod::Zstd]
+        [StreamMethod::Stored, StreamMethod::Zstd, StreamMethod::Lzma]
             .into_iter()
             .find(|method| method.number() == number)
     }

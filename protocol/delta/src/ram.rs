@@ -8,7 +8,8 @@ pub const BASE_CHUNK_BYTES: usize = 16 << 10;
 
 /// What one zstd stream may hold while it is decoded: the ring buffer (window, one block, one
 /// sequence; rounded up to a power of two, and once more while it grows: 2 MiB), the sequences of a
-/// block (98,559 of 12 bytes), and literals, tables and a block's input (512 KiB).
+/// block (98,559 of 12 bytes), and literals, tables and a block's input (512 KiB). An LZMA stream
+/// takes less: twice its own length, at most 2 MiB, and 32 KiB of probabilities.
 pub const ZSTD_WORK_BYTES: u64 = (2 << 20) + (1200 << 10) + (512 << 10);
 
 /// What a parsed entry of the index takes.

@@ -1,19 +1,18 @@
-//! The run: digests and sketch first, then all frames on all cores, then header and payloads in
-//! order. What happens inside a frame is in `frame`.
+//! The run: digests and sketch first, then all frames, then header and payloads in order. How frames
+//! are made is in `job`.
 
 #[cfg(test)]
 mod tests;
 
 use crate::error::{EncodeError, Side};
-use crate::frame::{EncodedFrame, Job};
+use crate::frame::EncodedFrame;
+use crate::job::{Job, Tally};
 use crate::options::EncodeOptions;
 use crate::sketch::SketchBuilder;
 use crate::source::{ReadAt, read};
-use lazaret_protocol_delta::{Codec, FRAME_ENTRY_BYTES, HEADER_BYTES_MIN, Header, ImageId};
+use lazaret_protocol_delta::{Codec, Header, ImageId};
 use sha2::{Digest, Sha256};
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
 
 /// How much of an image is read at a time while it is hashed.
 const READ_BYTES: u64 = 1 << 20;
@@ -37,7 +36,8 @@ pub struct EncodeSummary {
 /// the number of frames done and the number of all frames, once per frame.
 ///
 /// Both images are read piece by piece; the delta is held in memory until it is complete, because
-/// its header comes first. Every thread besides holds a frame and its window.
+/// its header comes first. Besides that, memory is at most six times
+/// [`EncodeOptions::window_bytes`] and a few megabytes per thread.
 ///
 /// # Errors
 /// When an option is out of range, an image cannot be read, the delta cannot be written, or it
@@ -62,7 +62,7 @@ where
     let result_id = identify(result, Side::Result, result_length, |_| {})?;
     let sketch = &sketch.finish();
     let job = Job { base, base_length, result, result_length, sketch, options };
-    let encoded = encode_frames(&job, progress)?;
+    let encoded = job.encode_frames(&Tally::new(job.frames(), options, progress))?;
     write(base_id, result_id, encoded, out)
 }
 
@@ -86,50 +86,6 @@ fn identify<S: ReadAt + ?Sized>(
         offset += READ_BYTES;
     }
     Ok(ImageId { length, sha256: hasher.finalize().into() })
-}
-
-/// Makes all frames. Threads take the next number each, and what a frame becomes depends on its
-/// number alone, so the outcome does not depend on who was faster.
-fn encode_frames<B: ReadAt + ?Sized, R: ReadAt + ?Sized>(
-    job: &Job<'_, B, R>,
-    progress: impl Fn(usize, usize) + Sync,
-) -> Result<Vec<EncodedFrame>, EncodeError> {
-    let total = usize::try_from(job.frames()).unwrap_or(usize::MAX);
-    let header = u64::try_from(HEADER_BYTES_MIN + total.saturating_mul(FRAME_ENTRY_BYTES));
-    let bytes = AtomicU64::new(header.unwrap_or(u64::MAX));
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let allowed = job.options.delta_bytes_max;
-    let work = || {
-        let mut made = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= total {
-                return Ok(made);
-            }
-            let frame = job.encode(number).inspect_err(|_| next.store(total, Ordering::Relaxed))?;
-            let length = u64::from(frame.frame.payload_length);
-            if bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length) > allowed {
-                next.store(total, Ordering::Relaxed);
-                return Err(EncodeError::SavesTooLittle { allowed });
-            }
-            made.push((number, frame));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-        }
-    };
-    let outcomes = thread::scope(|scope| {
-        let threads = job.options.threads_for(total);
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().map(|handle| handle.join()).collect::<Vec<_>>()
-    });
-    let mut made = Vec::with_capacity(total);
-    for outcome in outcomes {
-        match outcome {
-            Ok(frames) => made.extend(frames?),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-    made.sort_unstable_by_key(|(number, _)| *number);
-    Ok(made.into_iter().map(|(_, frame)| frame).collect())
 }
 
 /// Writes header and payloads.

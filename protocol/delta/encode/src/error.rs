@@ -52,7 +52,14 @@ pub enum EncodeError {
         /// The option's value.
         allowed: u64,
     },
-    /// The suffix sorter or the compressor failed.
+    /// The suffix array could not be made.
+    #[error("failed to index the base")]
+    Index {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The compressor failed.
     #[error("failed to encode frame {frame}")]
     Frame {
         /// The number of the frame.

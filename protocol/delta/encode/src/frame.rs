@@ -1,27 +1,14 @@
-//! One frame: reads its piece and its window, tries every codec, keeps the shortest payload.
+//! One frame: tries the codecs and keeps the shortest payload. Where the steps come from is in
+//! `matching`.
 
 use crate::compress;
-use crate::error::{EncodeError, Side};
-use crate::matching;
-use crate::options::EncodeOptions;
-use crate::sketch::Sketch;
-use crate::source::{ReadAt, read};
+use crate::matching::Steps;
 use crate::streams;
-use lazaret_protocol_delta::{Codec, Frame};
+use lazaret_protocol_delta::{Codec, Frame, Instruction};
 use std::io;
 
 /// Below this, the codec with a single stream is tried too.
 const SMALL_PAYLOAD_BYTES: usize = 2 << 10;
-
-/// What all frames of one encoding share.
-pub(crate) struct Job<'a, B: ?Sized, R: ?Sized> {
-    pub(crate) base: &'a B,
-    pub(crate) base_length: u64,
-    pub(crate) result: &'a R,
-    pub(crate) result_length: u64,
-    pub(crate) sketch: &'a Sketch,
-    pub(crate) options: &'a EncodeOptions,
-}
 
 /// A finished frame. Its offsets are not set; the header sets them.
 pub(crate) struct EncodedFrame {
@@ -29,61 +16,54 @@ pub(crate) struct EncodedFrame {
     pub(crate) payload: Vec<u8>,
 }
 
-impl<B: ReadAt + ?Sized, R: ReadAt + ?Sized> Job<'_, B, R> {
-    /// How many frames there are.
-    pub(crate) fn frames(&self) -> u64 {
-        self.result_length.div_ceil(self.options.frame_bytes.into())
+impl EncodedFrame {
+    /// A frame whose piece stands in the base unchanged, at `place`.
+    pub(crate) fn copied(piece: &[u8], place: u64) -> EncodedFrame {
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        finished(piece, Codec::Copy, (place, length), Vec::new())
     }
 
-    /// Makes frame `number`.
-    pub(crate) fn encode(&self, number: usize) -> Result<EncodedFrame, EncodeError> {
-        let frame_bytes = u64::from(self.options.frame_bytes);
-        let offset = u64::try_from(number).unwrap_or(u64::MAX).saturating_mul(frame_bytes);
-        let length = frame_bytes.min(self.result_length.saturating_sub(offset));
-        let piece = read(self.result, Side::Result, offset, length)?;
-        if let Some(place) = self.exact_copy(&piece, offset)? {
-            return Ok(finished(&piece, Codec::Copy, (place, length), Vec::new()));
-        }
-        let window_bytes = self.options.window_bytes.min(self.base_length);
-        let start = self.sketch.window(&piece, offset, window_bytes);
-        let window = read(self.base, Side::Base, start, window_bytes)?;
-        let (codec, payload) = smallest(&window, &piece, self.options.zstd_level)
-            .map_err(|source| EncodeError::Frame { frame: number, source })?;
+    /// A frame made by `steps` from a window that begins at `window_start` in the base: the codec
+    /// with the shortest payload; of equals, the one that is simpler to decode.
+    pub(crate) fn shortest(
+        piece: &[u8],
+        steps: &Steps,
+        window: &[u8],
+        window_start: u64,
+        level: i32,
+    ) -> io::Result<EncodedFrame> {
+        let (start, length) = steps.range();
+        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+        let instructions = steps.instructions(start).ok_or_else(invalid)?;
+        let part = window.get(start..).and_then(|from| from.get(..length)).ok_or_else(invalid)?;
+        let (codec, payload) = smallest(part, piece, &instructions, level)?;
         let range = match codec {
             Codec::Stored | Codec::Zstd => (0, 0),
-            Codec::Copy | Codec::Bsdiff | Codec::Split => (start, window_bytes),
+            Codec::Copy | Codec::Bsdiff | Codec::Split => {
+                let start = u64::try_from(start).map_err(|_| invalid())?;
+                (window_start + start, u64::try_from(length).map_err(|_| invalid())?)
+            }
         };
-        Ok(finished(&piece, codec, range, payload))
-    }
-
-    /// Where the whole piece stands in the base unchanged, if it is found at the same offset or
-    /// where its samples say.
-    fn exact_copy(&self, piece: &[u8], offset: u64) -> Result<Option<u64>, EncodeError> {
-        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        let voted = self.sketch.displacements(piece);
-        let voted = voted.into_iter().filter_map(|shift| u64::try_from(shift).ok());
-        for place in std::iter::once(offset).chain(voted) {
-            if place.checked_add(length).is_none_or(|end| end > self.base_length) {
-                continue;
-            }
-            if read(self.base, Side::Base, place, length)? == piece {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
+        Ok(finished(piece, codec, range, payload))
     }
 }
 
-/// The shortest payload for the piece; of equals, the one that is simpler to decode.
-fn smallest(window: &[u8], piece: &[u8], level: i32) -> io::Result<(Codec, Vec<u8>)> {
-    let instructions = matching::reference(window, piece)?;
-    let split = streams::split(window, piece, &instructions, level)?;
-    let mut candidates =
-        vec![(Codec::Stored, piece.to_vec()), (Codec::Zstd, compress::zstd(piece, level)?)];
+fn smallest(
+    window: &[u8],
+    piece: &[u8],
+    instructions: &[Instruction],
+    level: i32,
+) -> io::Result<(Codec, Vec<u8>)> {
+    let split = streams::split(window, piece, instructions, level)?;
+    let mut candidates = vec![(Codec::Stored, piece.to_vec())];
+    // Compressed by itself, a piece takes about a third: no use trying where the base helps much.
+    if split.len() > piece.len() / 8 {
+        candidates.push((Codec::Zstd, compress::zstd(piece, level)?));
+    }
     // One stream instead of three saves their heads, and loses everything else: it is worth a try
     // only where the heads count.
     if split.len() < SMALL_PAYLOAD_BYTES {
-        let stream = streams::bsdiff(window, piece, &instructions)?;
+        let stream = streams::bsdiff(window, piece, instructions)?;
         candidates.push((Codec::Bsdiff, compress::zstd(&stream, level)?));
     }
     candidates.push((Codec::Split, split));

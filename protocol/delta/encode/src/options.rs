@@ -11,10 +11,11 @@ pub struct EncodeOptions {
     /// How many bytes of the result one frame makes, 4 KiB to 1 MiB. Longer frames compress a
     /// little better, shorter ones lose less to a cut of the power.
     pub frame_bytes: u32,
-    /// How many bytes of the base one frame may draw on, 64 KiB to 1 GiB. This bounds the
-    /// encoder's memory.
+    /// How many bytes of the base are searched at a time, 64 KiB to 1 GiB. A sixth of the memory
+    /// that the encoder takes; a base that is not longer is searched as a whole.
     pub window_bytes: u64,
-    /// The level of zstd, 1 to 22.
+    /// The level of zstd, 1 to 22, where zstd is tried: on frames that the base does not help, and
+    /// on short streams.
     pub zstd_level: i32,
     /// How many threads work; zero stands for one per core.
     pub threads: usize,
@@ -26,7 +27,7 @@ impl Default for EncodeOptions {
     fn default() -> EncodeOptions {
         EncodeOptions {
             frame_bytes: 512 << 10,
-            window_bytes: 2 << 20,
+            window_bytes: 64 << 20,
             zstd_level: 19,
             threads: 0,
             delta_bytes_max: 1 << 30,
@@ -43,11 +44,12 @@ impl EncodeOptions {
         in_range("zstd_level", u64::try_from(self.zstd_level).unwrap_or(0), 1, 22)
     }
 
-    /// How many threads to start for this many frames.
-    pub(crate) fn threads_for(&self, frames: usize) -> usize {
-        let cores = || available_parallelism().map_or(1, NonZero::get);
-        let wanted = if self.threads == 0 { cores() } else { self.threads };
-        wanted.clamp(1, frames.max(1))
+    /// How many threads to start.
+    pub(crate) fn thread_count(&self) -> usize {
+        if self.threads > 0 {
+            return self.threads;
+        }
+        available_parallelism().map_or(1, NonZero::get)
     }
 }
 

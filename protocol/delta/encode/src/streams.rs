@@ -2,7 +2,7 @@
 //! described in `lazaret-protocol-delta`.
 
 use crate::compress;
-use lazaret_protocol_delta::{Instruction, StreamMethod, control_bytes};
+use lazaret_protocol_delta::{Instruction, control_bytes};
 use std::io;
 
 /// The payload of the codec `split`.
@@ -90,20 +90,15 @@ fn walk(
     if rest.is_empty() { Ok(()) } else { Err(outside()) }
 }
 
-/// Appends a stream with its head, compressed if that is shorter.
+/// Appends a stream with its head, in its shortest form.
 fn push_stream(payload: &mut Vec<u8>, stream: &[u8], level: i32) -> io::Result<()> {
-    let compressed = compress::zstd(stream, level)?;
-    let (method, stored) = if compressed.len() < stream.len() {
-        (StreamMethod::Zstd, compressed.as_slice())
-    } else {
-        (StreamMethod::Stored, stream)
-    };
+    let (method, stored) = compress::shortest(stream, level)?;
     let length = |bytes: &[u8]| {
         u32::try_from(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))
     };
     payload.push(method.number());
     payload.extend_from_slice(&length(stream)?.to_le_bytes());
-    payload.extend_from_slice(&length(stored)?.to_le_bytes());
-    payload.extend_from_slice(stored);
+    payload.extend_from_slice(&length(&stored)?.to_le_bytes());
+    payload.extend_from_slice(&stored);
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::{Fault, Window, take};
 use crate::base::BaseReader;
 use crate::control::{Columns, StreamMethod};
 use crate::error::ControlFault;
+use crate::unlzma::LzmaSource;
 use crate::unzstd::{Malformed, ZstdStream};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -26,6 +27,7 @@ pub(super) fn fill<B: BaseReader>(
     }
     let control = control.read_all(out.len())?;
     let columns = Columns::new(&control)?;
+    // From here on, no stream is longer than the result.
     check_lengths(columns.clone(), difference.length, literals.length, out.len())?;
 
     let mut stream = difference.open()?;
@@ -112,6 +114,9 @@ impl<'a> Section<'a> {
         Ok(match self.method {
             StreamMethod::Stored => Stream::Stored(self.stored),
             StreamMethod::Zstd => Stream::Zstd(Box::new(ZstdStream::new(self.stored)?)),
+            StreamMethod::Lzma => {
+                Stream::Lzma(Box::new(LzmaSource::new(self.stored, self.length)?))
+            }
         })
     }
 }
@@ -120,6 +125,7 @@ impl<'a> Section<'a> {
 enum Stream<'a> {
     Stored(&'a [u8]),
     Zstd(Box<ZstdStream<'a>>),
+    Lzma(Box<LzmaSource<'a>>),
 }
 
 impl Stream<'_> {
@@ -135,6 +141,7 @@ impl Stream<'_> {
                 Ok(())
             }
             Stream::Zstd(stream) => stream.read_exact(buf),
+            Stream::Lzma(stream) => stream.read_exact(buf),
         }
     }
 
@@ -143,6 +150,7 @@ impl Stream<'_> {
             Stream::Stored([]) => Ok(()),
             Stream::Stored(_) => Err(Malformed),
             Stream::Zstd(stream) => stream.finish(),
+            Stream::Lzma(stream) => stream.finish(),
         }
     }
 }
