@@ -121,8 +121,10 @@ pub enum TufError {
         source: Box<TufError>,
     },
     /// What was stored on this device is older than its own journal says.
-    #[error("stored metadata says version {got} of {role}, the journal knows of {floor}")]
+    #[error("stored {file} says version {got} of {role}, the journal knows of {floor}")]
     StoredBelowFloor {
+        /// The local file name. The version of a delegated role is said in `snapshot.json`.
+        file: String,
         /// Whose version it is.
         role: String,
         /// The version in the floors.

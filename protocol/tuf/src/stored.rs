@@ -88,7 +88,7 @@ pub enum Change {
         /// What it holds from now on.
         bytes: Vec<u8>,
     },
-    /// Delete the file.
+    /// Delete the file. That it is gone already is no failure.
     Delete {
         /// The local file name.
         file: String,

@@ -82,12 +82,11 @@ impl Trust {
     /// the old root without them, guarded by the floors, while the other order would leave files
     /// that no key of the stored root has signed.
     fn drop_online(&mut self, root: u64) {
-        if self.timestamp.take().is_some() {
-            self.delete(TIMESTAMP);
-        }
-        if self.snapshot.take().is_some() {
-            self.delete(SNAPSHOT);
-        }
+        self.timestamp = None;
+        self.snapshot = None;
+        // Also where none was taken up: a file that was set aside is older than this root too.
+        self.delete(TIMESTAMP);
+        self.delete(SNAPSHOT);
         // Where the chain begins at an older root than the floors know, only what comes after them
         // can make them fall.
         if root > self.floors.root {
@@ -314,7 +313,9 @@ impl Trust {
     }
 
     fn delete(&mut self, role: &str) {
-        self.changes.push(Change::Delete { file: name::local_name(role) });
+        let delete = Change::Delete { file: name::local_name(role) };
+        self.changes.retain(|change| *change != delete);
+        self.changes.push(delete);
     }
 }
 

@@ -81,9 +81,19 @@ fn a_disk_that_went_back_in_time_is_noticed() {
         device.find(&repository, "t").unwrap();
         let floor = device.version(role);
         device.disk.insert(local_name(role), older[&local_name(role)].clone());
-        let expected = TufError::StoredBelowFloor { role: role.into(), floor, got: floor - 1 };
+        let (file, got) = (local_name(role), floor - 1);
+        let expected = TufError::StoredBelowFloor { file, role: role.into(), floor, got };
         assert_eq!(device.refresh(&repository).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn a_snapshot_that_lists_a_role_below_its_floor_is_blamed() {
+    let (repository, mut device) = complete();
+    device.journal.roles.insert("a".into(), 9);
+    let file = "snapshot.json".into();
+    let expected = TufError::StoredBelowFloor { file, role: "a".into(), floor: 9, got: 2 };
+    assert_eq!(device.refresh(&repository).unwrap_err(), expected);
 }
 
 #[test]

@@ -63,16 +63,17 @@ impl Trust {
 
     fn load_timestamp(&mut self, bytes: &[u8]) -> Result<(), TufError> {
         let timestamp = self.read_timestamp(bytes).map_err(|err| corrupt(TIMESTAMP, err))?;
-        at_least(TIMESTAMP, self.floors.timestamp, timestamp.header.version)?;
+        at_least(TIMESTAMP, TIMESTAMP, self.floors.timestamp, timestamp.header.version)?;
         self.timestamp = Some(timestamp);
         Ok(())
     }
 
     fn load_snapshot(&mut self, bytes: Vec<u8>) -> Result<(), TufError> {
         let snapshot = self.read_snapshot(&bytes).map_err(|err| corrupt(SNAPSHOT, err))?;
-        at_least(SNAPSHOT, self.floors.snapshot, snapshot.header.version)?;
+        at_least(SNAPSHOT, SNAPSHOT, self.floors.snapshot, snapshot.header.version)?;
         for (role, floor) in &self.floors.roles {
-            at_least(role, *floor, snapshot.roles.get(role).map_or(0, |listed| listed.version))?;
+            let got = snapshot.roles.get(role).map_or(0, |listed| listed.version);
+            at_least(SNAPSHOT, role, *floor, got)?;
         }
         self.snapshot = Some((snapshot, bytes));
         Ok(())
@@ -90,7 +91,7 @@ impl Trust {
 
     /// Whether the trusted root is at least as new as the floor.
     pub(crate) fn check_root_floor(&self) -> Result<(), TufError> {
-        at_least(ROOT, self.floors.root, self.root.header.version)
+        at_least(ROOT, ROOT, self.floors.root, self.root.header.version)
     }
 }
 
@@ -112,9 +113,11 @@ fn corrupt(role: &str, source: TufError) -> TufError {
     TufError::StoredCorrupt { file: name::local_name(role), source: Box::new(source) }
 }
 
-fn at_least(role: &str, floor: u64, got: u64) -> Result<(), TufError> {
+/// Compares the version of `role` that the file of `said_by` says with its floor.
+fn at_least(said_by: &str, role: &str, floor: u64, got: u64) -> Result<(), TufError> {
     if got < floor {
-        return Err(TufError::StoredBelowFloor { role: role.to_string(), floor, got });
+        let file = name::local_name(said_by);
+        return Err(TufError::StoredBelowFloor { file, role: role.to_string(), floor, got });
     }
     Ok(())
 }
