@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what STYLE forbids and neither compiler nor clippy sees. Texts, names,
-//! manifests and documented codes are judged, one file each.
+//! manifests, documented codes and the changelog are judged, one file each.
 
+mod changelog;
 mod codes;
 mod manifests;
 mod names;
@@ -31,6 +32,7 @@ pub(crate) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
         findings.extend(names::check(file));
     }
     findings.extend(manifests::check(tree)?);
+    findings.extend(changelog::check(&tree.read(changelog::PAGE).unwrap_or_default()));
     findings.extend(codes::check(&sources, tree.read(codes::PAGE).unwrap_or_default().as_str()));
     Ok(findings)
 }

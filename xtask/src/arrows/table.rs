@@ -422,4 +422,17 @@ pub(crate) const RESERVED: &[Reserved] = &[
         ],
         why: "only backends/sled.rs knows sled",
     },
+    Reserved {
+        tokens: &["anyhow"],
+        named: "anyhow",
+        allowed: &[
+            "server/src/main.rs",
+            "agent/src/main.rs",
+            "repo-keys/src/main.rs",
+            "cli/src",
+            "tests",
+            "xtask",
+        ],
+        why: "a room has an error enum of its own (STYLE, Errors)",
+    },
 ];

@@ -259,6 +259,14 @@ fn sled_outside_its_backend_is_found() {
 }
 
 #[test]
+fn anyhow_in_a_room_is_found() {
+    let text = "//! Polls.\nfn poll() -> anyhow::Result<()> { Ok(()) }\n";
+    let found = found_after_writing("server/src/app/poll.rs", text);
+    let why = "anyhow may not stand here: a room has an error enum of its own (STYLE, Errors)";
+    assert_eq!(found, [Finding::on("server/src/app/poll.rs", 2, "reserved", why)]);
+}
+
+#[test]
 fn device_peer_made_outside_identity_is_found() {
     let text = "//! Routes.\nfn peer() { DevicePeer::from_checked_certificate(id) }\n";
     let found = found_after_writing("server/src/http/device.rs", text);

@@ -5,7 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::{check, codes, manifests, names, texts};
+use super::{changelog, check, codes, manifests, names, texts};
 use crate::finding::{Finding, as_lines};
 use crate::tree::{SourceFile, Tree};
 
@@ -163,5 +163,31 @@ fn code_that_is_given_in_place_needs_a_row() {
         let file = file("agent/core/src/offer.rs", &format!("//! O.\n{line}\n"));
         let found = codes::check(&[file], "");
         assert_eq!(rules(&found), [("codes", "agent/core/src/offer.rs")], "{line}");
+    }
+}
+
+#[test]
+fn error_text_that_is_a_sentence_is_found() {
+    for text in ["It broke", "it broke."] {
+        let text = format!("//! E.\n#[error(\"{text}\")]\nstruct E;\n");
+        let found = texts::check(&file("cli/src/a.rs", &text));
+        assert_eq!(rules(&found), [("error-text", "cli/src/a.rs:2")]);
+    }
+    for text in ["it broke", "TLS broke", "{what} broke", "\u{0}"] {
+        let text = format!("//! E.\n#[error(\"{text}\")]\nstruct E;\n");
+        assert_eq!(texts::check(&file("cli/src/a.rs", &text)), []);
+    }
+}
+
+#[test]
+fn changelog_of_another_form_is_found() {
+    let good = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A\n\n## [0.1.0] - 2026-11-23\n";
+    assert_eq!(changelog::check(good), []);
+    for (bad, place) in [
+        (good.replace("## [Unreleased]", ""), "CHANGELOG.md"),
+        (good.replace("### Added", "### News"), "CHANGELOG.md:5"),
+        (good.replace("[0.1.0] - 2026-11-23", "0.1"), "CHANGELOG.md:9"),
+    ] {
+        assert_eq!(rules(&changelog::check(&bad)), [("changelog", place)]);
     }
 }

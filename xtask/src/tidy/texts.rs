@@ -2,7 +2,7 @@
 //! work instead of doing it.
 
 use crate::finding::Finding;
-use crate::tokens::{self, Scope};
+use crate::tokens::{self, Scope, Token};
 use crate::tree::SourceFile;
 
 /// Columns a line may take.
@@ -39,6 +39,7 @@ pub(crate) fn check(file: &SourceFile) -> Vec<Finding> {
                     Finding::on(&file.path, line, "words", why)
                 }));
             }
+            findings.extend(error_texts(file, &lexed.tokens));
             findings.extend(length(file));
         }
         Err(why) => findings.push(Finding::at(&file.path, "words", why)),
@@ -59,6 +60,32 @@ fn lines(file: &SourceFile) -> Vec<Finding> {
         if let Some(word) = words.find(|word| BANNED_WORDS.contains(word)) {
             let why = format!("{word} is banned: say plainly what is missing, in docs or an issue");
             findings.push(Finding::on(&file.path, number, "words", why));
+        }
+    }
+    findings
+}
+
+/// The text of an error starts in lower case, unless with an abbreviation, and has no full stop.
+fn error_texts(file: &SourceFile, tokens: &[Token]) -> Vec<Finding> {
+    let texts = tokens.windows(5).filter_map(|window| match window {
+        [hash, open, name, paren, text]
+            if hash.text == "#"
+                && open.text == "["
+                && name.text == "error"
+                && paren.text == "(" =>
+        {
+            Some((text.line, text.text.strip_prefix('"')?.strip_suffix('"')?))
+        }
+        _ => None,
+    });
+    let mut findings = Vec::new();
+    for (line, text) in texts {
+        let mut letters = text.chars();
+        let capital = letters.next().is_some_and(char::is_uppercase)
+            && letters.next().is_some_and(char::is_lowercase);
+        if capital || text.ends_with('.') {
+            let why = "the text of an error is lower case and has no full stop";
+            findings.push(Finding::on(&file.path, line, "error-text", why));
         }
     }
     findings
