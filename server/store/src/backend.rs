@@ -26,6 +26,8 @@ pub(crate) use limits::{check_page, check_read};
 ///   reply rests on a write that may yet vanish.
 /// - **All or nothing**, seen by readers at once, across everything in the batch.
 /// - **Order.** Versions and event numbers grow in commit order. Both may have gaps.
+/// - **Told means readable.** Who has been answered, with a receipt or a conflict, finds on reading
+///   what the answer speaks of, or something newer.
 /// - Dropping the future of a commit does not take the commit back.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {

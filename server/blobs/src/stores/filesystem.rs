@@ -25,7 +25,15 @@ mod part;
 #[derive(Debug)]
 pub struct Filesystem {
     folders: Arc<Folders>,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Filesystem {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that is being spawned at this moment has a copy of
+        // the descriptor until it execs, and the lock with it. If unlocking fails, closing remains.
+        let _closed_anyway = self.lock.unlock();
+    }
 }
 
 /// Where things lie.
@@ -90,7 +98,7 @@ impl Filesystem {
         make_folder(&folders.parts).map_err(failed("make a folder"))?;
         let swept = folders.sweep(settings.idle_uploads_kept);
         swept.map_err(failed("remove idle uploads"))?;
-        Ok(Self { folders: Arc::new(folders), _lock: lock })
+        Ok(Self { folders: Arc::new(folders), lock })
     }
 
     async fn blocking<T, F>(&self, work: F) -> Result<T, BlobError>

@@ -28,6 +28,13 @@ struct Part {
     came: Came,
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        // As for the store's own lock: closing alone leaves it to a child that is being spawned.
+        let _closed_anyway = self.file.unlock();
+    }
+}
+
 /// Whether this process has seen all that is in the part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Came {
@@ -107,14 +114,14 @@ impl Upload for FileUpload {
         mut self: Box<Self>,
         expected: Option<Sha256Digest>,
     ) -> Result<Finished, BlobError> {
-        let part = self.take_part()?;
+        let mut part = self.take_part()?;
         let Self { id, offset: length, folders, .. } = *self;
         blocking(move || {
             if expected.is_none() && part.came == Came::Resumed {
                 forget(&folders, id)?;
                 return Err(BlobError::DigestNeeded { id });
             }
-            let digest = Sha256Digest::from_bytes(part.hash.finalize().into());
+            let digest = Sha256Digest::from_bytes(part.hash.finalize_reset().into());
             if let Some(expected) = expected.filter(|expected| *expected != digest) {
                 forget(&folders, id)?;
                 return Err(BlobError::Mismatch { expected, got: digest });

@@ -56,27 +56,30 @@ impl Committer {
 
     fn write_group(&mut self, requests: Vec<Request>) -> Result<(), BackendError> {
         let mut group = Group::new(&self.view, self.counters);
-        let mut accepted = Vec::new();
+        let mut outcomes = Vec::new();
+        let mut accepted = 0_usize;
         for Request { batch, answer } in requests {
-            match group.add(batch) {
-                Ok(receipt) => accepted.push((answer, receipt)),
-                Err(error) => reply(answer, Err(error)),
-            }
-        }
-        if accepted.is_empty() {
-            return Ok(());
+            let outcome = group.add(batch);
+            accepted = accepted.saturating_add(usize::from(outcome.is_ok()));
+            outcomes.push((answer, outcome));
         }
         let Group { counters, before, after, .. } = group;
-        if let Err(error) = self.write(before, &after) {
-            for (answer, _) in accepted {
-                reply(answer, Err(error.clone().into()));
+        if accepted > 0
+            && let Err(error) = self.write(before, &after)
+        {
+            for (answer, outcome) in outcomes {
+                // Who was refused wrote nothing; but what refused it may never have happened.
+                let error = if outcome.is_ok() { error.clone() } else { BackendError::Stopped };
+                reply(answer, Err(error.into()));
             }
             return Err(error);
         }
         self.counters = counters;
         self.view.release();
-        for (answer, receipt) in accepted {
-            reply(answer, Ok(receipt));
+        // Conflicts too are answered only here: who is told of a change has to find it on reading
+        // again, or would meet the same conflict until the group is on disk.
+        for (answer, outcome) in outcomes {
+            reply(answer, outcome);
         }
         Ok(())
     }

@@ -27,7 +27,15 @@ const RELEASE_WAIT: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Folder {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that is being spawned at this moment has a copy of
+        // the descriptor until it execs, and the lock with it. If unlocking fails, closing remains.
+        let _closed_anyway = self.lock.unlock();
+    }
 }
 
 /// Whether a commit is followed by a real sync.
@@ -67,16 +75,14 @@ impl Folder {
         // as facts and syncs a snapshot that rests on them, so they must be on disk before.
         sync_folder(dir).map_err(failed("sync the files"))?;
         wait_for_release(&dir.join("db")).map_err(|()| OpenError::InUse { dir: dir.to_owned() })?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), lock })
     }
 
     /// Syncs what opening the engine wrote, and says what to sync from now on.
     pub(super) fn durability(&self, sync: Sync) -> Result<Durability, OpenError> {
         let failed =
             |source| OpenError::Folder { dir: self.dir.clone(), action: "sync the files", source };
-        if sync == Sync::Real {
-            sync_folder(&self.dir).map_err(failed)?;
-        }
+        sync_folder(&self.dir).map_err(failed)?;
         let log = File::open(self.dir.join("db")).map_err(failed)?;
         let blobs = self.dir.join("blobs");
         Ok(Durability { sync, log, blobs, blobs_synced: HashSet::new() })
