@@ -136,8 +136,9 @@ impl StepError {
             Self::Refused { rule, .. } => rule.code(),
             Self::Metadata(MetadataError::ThresholdNotMet { .. }) => "threshold-not-met",
             Self::Metadata(_) => "metadata",
+            Self::File(FileError::Exists { .. })
+            | Self::Key(KeyError::File(FileError::Exists { .. })) => "exists",
             Self::Key(_) => "key",
-            Self::File(FileError::Exists { .. }) => "exists",
             Self::Passphrase(_) | Self::NoTerminal(_) => "passphrase",
             Self::Authority(_) => "certificate",
             _ => "file",

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::ModelName;
 use lazaret_protocol::target::ANCHORS_TARGET;
+use lazaret_repo_keys_signing::metadata::make;
 use lazaret_repo_keys_signing::{FileName, RoleName};
 
 use crate::error::PublishError;
@@ -53,8 +54,5 @@ pub fn anchors(files: &Files) -> Result<Option<(Sha256Digest, u64)>, PublishErro
     let trusted = Trusted::read(files)?;
     let listed = trusted.targets.signed.targets.iter();
     let mut anchors = listed.filter(|(name, _)| name.raw() == ANCHORS_TARGET);
-    Ok(anchors.next().and_then(|(_, target)| {
-        let digest: [u8; 32] = target.hashes.sha256.bytes.as_slice().try_into().ok()?;
-        Some((Sha256Digest::from_bytes(digest), target.length))
-    }))
+    Ok(anchors.next().and_then(|(_, target)| Some((make::sha256_of(target)?, target.length))))
 }

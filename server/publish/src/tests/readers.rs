@@ -3,9 +3,14 @@
 use super::delta;
 use super::house::{Wanted, first_release, house, now, published, second_release};
 use crate::{Files, PublishError, activate, second_reader};
+use lazaret_protocol::target::ImageCustom;
 use lazaret_protocol::time::DAY_MS;
+use lazaret_protocol_tuf::{
+    Change, Floors, Limits, Machine, Refresh, Stored, Supplied, Target, TufError, Want,
+};
 use lazaret_repo_keys_signing::OnlineRole;
 use lazaret_repo_keys_signing::metadata::{Document, Signature, assemble, make};
+use std::collections::BTreeMap;
 use tough::schema::Targets;
 
 fn second() -> Files {
@@ -75,4 +80,72 @@ async fn a_model_without_a_release_does_not_hide_the_faults_of_those_behind_it()
         matches!(refused, PublishError::SecondReaderRefusedRole { ref role, .. } if role == "deltas"),
         "{refused:?}"
     );
+}
+
+/// A device with our own client: what it stores, and its floors.
+pub(super) struct Device {
+    files: BTreeMap<String, Vec<u8>>,
+    floors: Floors,
+}
+
+impl Device {
+    /// As it leaves the factory.
+    pub(super) fn new() -> Self {
+        let root = house().founding().remove(0).1;
+        let files = BTreeMap::from([("root.json".to_owned(), root)]);
+        Self { files, floors: Floors::default() }
+    }
+
+    /// Refreshes from `served` and looks for a target.
+    pub(super) fn find(&mut self, served: &Files, name: &str) -> Result<Target, TufError> {
+        let stored = Stored::from_files(self.files.clone()).unwrap();
+        let floors = self.floors.clone();
+        let mut refresh = Refresh::begin(stored, floors, now(), Limits::default())?;
+        self.drive(&mut refresh, served)?;
+        let mut trusted = refresh.finish()?;
+        let mut search = trusted.find(name);
+        self.drive(&mut search, served)?;
+        search.finish()
+    }
+
+    fn drive(&mut self, machine: &mut impl Machine, served: &Files) -> Result<(), TufError> {
+        let mut outcome = Ok(());
+        while let Want::File(wanted) = machine.next() {
+            let supplied = match served.named(&wanted.name) {
+                Some(bytes) => Supplied::Bytes(bytes.to_vec()),
+                None => Supplied::Missing,
+            };
+            outcome = machine.supply(supplied);
+        }
+        for change in machine.keep() {
+            match change {
+                Change::Write { file, bytes } => self.files.insert(file, bytes),
+                other => self.files.remove(other.file()),
+            };
+        }
+        self.floors = machine.floors();
+        outcome
+    }
+}
+
+#[test]
+fn our_own_client_reads_what_tough_reads() {
+    let mut device = Device::new();
+    let first = published(first_release());
+    let image = device.find(&first, "gw2/1.0/image").unwrap();
+    image.check_bytes(b"image one").unwrap();
+    let custom: ImageCustom = serde_json::from_value(image.custom).unwrap();
+    assert_eq!((custom.counter, custom.floor, custom.model.as_str()), (1, 0, "gw2"));
+
+    let second = second();
+    let image = device.find(&second, "gw2/2.0/image").unwrap();
+    image.check_bytes(b"image two").unwrap();
+    let found = device.find(&second, "gw2/2.0/from-1.0.delta").unwrap();
+    assert_eq!(found.role, "deltas");
+    let digest = delta(b"image two").sha256;
+    assert_eq!(found.wire_path, format!("gw2/2.0/{digest}.from-1.0.delta"));
+    device.find(&second, "trust/anchors").unwrap();
+    device.find(&second, "gw2/3.0/image").unwrap_err();
+    // What was served before is a rollback now.
+    device.find(&first, "gw2/1.0/image").unwrap_err();
 }

@@ -1,12 +1,14 @@
 //! Keys come and go, and what depends on them is signed again in the same activation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lazaret_repo_keys::commands::payload::{self, ModelArg};
-use lazaret_repo_keys::commands::{key, online};
+use lazaret_repo_keys::commands::{key, online, sign};
 use lazaret_repo_keys_signing::OnlineKeys;
+use lazaret_repo_keys_signing::metadata::{Signature, assemble};
 
-use super::house::{first_release, house, now, published, read, write};
+use super::house::{Wanted, first_release, house, now, published, read, write};
+use super::readers::Device;
 use crate::{PublishError, activate, offline_keys, second_reader};
 
 struct Rotation {
@@ -48,9 +50,10 @@ impl Rotation {
         house.sign(&args.out, &["alice", "bob"], trusted, &[])
     }
 
-    /// Targets version 2 with the new deltas key.
-    fn targets(&self, root: &(String, Vec<u8>)) -> (String, Vec<u8>) {
+    /// Targets version 2 for `models`, with the deltas key of `online`.
+    fn targets(&self, root: &(String, Vec<u8>), says: (&[&str], &Path)) -> (String, Vec<u8>) {
         let house = house();
+        let (models, online) = says;
         let people = ["alice", "bob", "carol"].map(|name| house.holder(name)).to_vec();
         let model = |name: &str| ModelArg {
             model: name.parse().unwrap(),
@@ -60,8 +63,8 @@ impl Rotation {
         let previous = house.path("repo/metadata/1.targets.json");
         let args = payload::Targets {
             anchors: house.path("repo/anchors.json"),
-            models: vec![model("gw2"), model("gw3")],
-            online: self.path("online/online.pub.json"),
+            models: models.iter().map(|name| model(name)).collect(),
+            online: online.to_path_buf(),
             previous: Some(previous.clone()),
             expires_days: 180,
             out: self.path("targets.payload"),
@@ -78,7 +81,8 @@ async fn new_server_keys_sign_everything_of_theirs_again_at_once() {
     let current = published(first_release());
     let rotation = Rotation::new();
     let root = rotation.root(&["alice", "bob", "carol"]);
-    let targets = rotation.targets(&root);
+    let online = rotation.path("online/online.pub.json");
+    let targets = rotation.targets(&root, (&["gw2", "gw3"], &online));
     let new = vec![root, targets];
     let old_keys = activate(&current, new.clone(), None, &house().keys(), now()).unwrap_err();
     assert!(matches!(old_keys, PublishError::NotSignedBy { .. }), "{old_keys:?}");
@@ -88,8 +92,39 @@ async fn new_server_keys_sign_everything_of_theirs_again_at_once() {
     let wanted =
         ["2.root.json", "2.targets.json", "2.deltas.json", "2.snapshot.json", "timestamp.json"];
     assert_eq!(names, wanted);
-    let all = current.with(made.files);
+    let all = current.clone().with(made.files);
     second_reader(&all, &house().known(&[b"image one"]), now()).await.unwrap();
+    let mut device = Device::new();
+    device.find(&current, "gw2/1.0/image").unwrap();
+    device.find(&all, "gw2/1.0/image").unwrap();
+}
+
+/// The snapshot goes on listing what it listed once, or devices take it for a rollback (TUF 5.5.5).
+#[test]
+fn a_model_that_is_dropped_does_not_stop_the_others() {
+    let house = house();
+    let gw3 = house.release(&Wanted {
+        model: "gw3",
+        version: "1.0",
+        counter: 1,
+        image: b"image three",
+        previous: None,
+    });
+    let keys = house.keys();
+    let before = published(first_release());
+    let made = activate(&before, vec![gw3], None, &keys, now()).unwrap();
+    let before = before.with(made.files);
+    let mut device = Device::new();
+    device.find(&before, "gw3/1.0/image").unwrap();
+
+    let rotation = Rotation::new();
+    let root = house.founding().remove(0);
+    let online = house.path("repo/online/online.pub.json");
+    let targets = rotation.targets(&root, (&["gw2"], &online));
+    let made = activate(&before, vec![targets], None, &keys, now()).unwrap();
+    let after = before.with(made.files);
+    device.find(&after, "gw2/1.0/image").unwrap();
+    device.find(&after, "gw3/1.0/image").unwrap_err();
 }
 
 #[test]
@@ -124,17 +159,48 @@ fn a_root_that_drops_targets_holders_needs_targets_signed_again_with_it() {
     );
 }
 
+/// dora and eve would be root, and reach their own threshold; nobody of the last root agrees.
 #[test]
 fn a_root_that_only_its_own_new_holders_signed_is_refused() {
     let current = published(first_release());
     let rotation = Rotation::new();
-    let (name, bytes) = rotation.root(&["alice", "bob", "carol"]);
-    let root = lazaret_repo_keys_signing::metadata::Document::<tough::schema::Root>::parse(&bytes);
-    let root = root.unwrap();
-    let forged =
-        lazaret_repo_keys_signing::metadata::assemble(&root.payload, &root.signatures[..1]);
-    let refused = crate::check_upload(&current, &name, &forged, now()).unwrap_err();
-    assert!(matches!(refused, PublishError::ThresholdNotMet { .. }), "{refused:?}");
+    let house = house();
+    let mut session = house.session(now());
+    session.transcript = Some(rotation.path("transcript.txt"));
+    for name in ["dora", "eve"] {
+        let out = rotation.path(&format!("{name}.key"));
+        key::create(&session, &key::Create { holder: name.parse().unwrap(), out }).unwrap();
+    }
+    let previous = house.path("repo/metadata/1.root.json");
+    let args = payload::Root {
+        holder_keys: ["dora.pub", "eve.pub"].map(|name| rotation.path(name)).to_vec(),
+        threshold: 2,
+        targets_keys: Vec::new(),
+        targets_threshold: None,
+        online: rotation.path("online/online.pub.json"),
+        previous: Some(previous.clone()),
+        expires_days: 365,
+        out: rotation.path("root.payload"),
+    };
+    payload::root(&session, &args).unwrap();
+    let signatures = ["dora", "eve"].map(|name| {
+        let out = rotation.path(&format!("{name}.sig"));
+        let args = sign::Sign {
+            payload: args.out.clone(),
+            key: rotation.path(&format!("{name}.key")).display().to_string(),
+            previous: Some(previous.clone()),
+            root: None,
+            targets: None,
+            images: Vec::new(),
+            out: out.clone(),
+        };
+        sign::run(&session, &args).unwrap();
+        let file: sign::SignatureFile = serde_json::from_slice(&read(&out)).unwrap();
+        Signature { keyid: file.keyid, sig: hex::decode(file.sig).unwrap() }
+    });
+    let forged = assemble(&read(&args.out), &signatures);
+    let refused = crate::check_upload(&current, "2.root.json", &forged, now()).unwrap_err();
+    assert!(matches!(refused, PublishError::ThresholdNotMet { valid: 0, .. }), "{refused:?}");
 }
 
 #[test]
