@@ -1,0 +1,140 @@
+//! What can be typed: one file per command, listed here and nowhere else.
+
+use clap::{Parser, Subcommand};
+
+use crate::client::Client;
+use crate::output::{Form, Output};
+use crate::settings::Options;
+
+mod device;
+mod events;
+mod evidence;
+mod release;
+mod rollout;
+
+/// Keep a fleet patched, contain what got in, preserve the evidence.
+///
+/// Commands talk to the server's operator listener with your certificate; `evidence verify` and
+/// `evidence show` need no server.
+#[derive(Debug, Parser)]
+#[command(name = "lazaret", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 it did not work, 2 misuse.
+
+Begin with a configuration file ~/.config/lazaret/cli.toml:
+  server = \"https://lazaret.example:8444\"
+  server_ca = \"server-ca.pem\"
+  certificate = \"alice.pem\"
+  key = \"alice.key.pem\"
+
+and then, for example:
+  lazaret device list
+  lazaret release create --model gw2 --version 2.0 --image gw2-2.0.img
+  lazaret rollout start --model gw2 --version 2.0 --all --reason \"CVE-2026-1234\"")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    options: Options,
+    /// Answer with one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Images and their deltas, and the signed metadata that makes them releases
+    #[command(subcommand)]
+    Release(release::Command),
+    /// Machines: let them enrol, look at them, contain them
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Bring a release to devices, group by group
+    #[command(subcommand)]
+    Rollout(rollout::Command),
+    /// Bundles of forensic evidence: fetch, check, read
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    /// What happened, as the server recorded it
+    Events(events::Args),
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Where answers go.
+    pub(crate) output: Output,
+    options: Options,
+}
+
+impl Session {
+    /// The server. Settings are read only by commands that need them.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Client::new(&self.options.settings()?)
+    }
+}
+
+impl Cli {
+    /// Does what was typed.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let form = if self.json { Form::Json } else { Form::Human };
+        let session = Session { output: Output::new(form), options: self.options };
+        match self.command {
+            Command::Release(command) => command.run(&session),
+            Command::Device(command) => command.run(&session),
+            Command::Rollout(command) => command.run(&session),
+            Command::Evidence(command) => command.run(&session),
+            Command::Events(args) => events::run(args, &session),
+        }
+    }
+}
+
+/// How far a list is shown.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Range {
+    /// Show what comes after this one
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
+    /// Show at most this many
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    limit: u64,
+}
+
+/// What stands below a list that goes on, or that is empty.
+fn list_end(what: &str, count: usize, next: Option<&str>) -> String {
+    match next {
+        Some(next) => format!("\n{count} {what} shown; there are more: --after {next}"),
+        None if count == 0 => format!("\nno {what}"),
+        None => format!("\n{count} {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example() {
+        fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+            if command.get_subcommands().next().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                found.push((path.to_owned(), help));
+            }
+            for sub in command.get_subcommands() {
+                leaves(sub, &format!("{path} {}", sub.get_name()), found);
+            }
+        }
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "lazaret", &mut found);
+        assert_eq!(found.len(), 17, "{found:?}");
+        for (path, help) in found {
+            assert!(help.contains(&format!("{path} ")), "{path} has no example: {help:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `lazaret device ...`: the table of its commands, and how a device is shown.
+
+use clap::Subcommand;
+use lazaret_protocol::operator::DeviceView;
+
+use super::Session;
+use crate::output;
+
+mod list;
+mod provision;
+mod quarantine;
+mod show;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a one-time claim with which a machine enrols
+    Provision(provision::Args),
+    /// List devices
+    List(list::Args),
+    /// Show one device
+    Show(show::Args),
+    /// Contain a device: nothing but evidence out and cure in
+    Quarantine(quarantine::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self, session: &Session) -> anyhow::Result<()> {
+        match self {
+            Self::Provision(args) => provision::run(args, session),
+            Self::List(args) => list::run(args, session),
+            Self::Show(args) => show::run(&args, session),
+            Self::Quarantine(args) => quarantine::run(args, session),
+        }
+    }
+}
+
+/// Whether a device is contained, in a few words. `Contained` is said only on the device's word.
+fn containment(device: &DeviceView) -> &'static str {
+    match (&device.quarantine, device.quarantine_confirmed) {
+        (None, false) => "-",
+        (None, true) => "by itself",
+        (Some(_), false) => "by the server",
+        (Some(_), true) => "contained",
+    }
+}
+
+fn in_words(device: &DeviceView) -> String {
+    let none = || "-".to_owned();
+    let running = device.running.as_ref().map(|running| {
+        format!("{} (counter {}, {:?})", running.version, running.counter, running.sha256)
+    });
+    let seen =
+        device.last_seen.map(|seen| format!("{seen} ({})", output::ago(seen, output::now())));
+    output::facts(&[
+        ("device", device.id.to_string()),
+        ("serial", device.serial.to_string()),
+        ("model", device.model.to_string()),
+        ("runs", running.unwrap_or_else(none)),
+        ("update", device.update_state.clone()),
+        ("quarantine", device.quarantine.clone().unwrap_or_else(none)),
+        ("contained", containment(device).to_owned()),
+        ("last seen", seen.unwrap_or_else(|| "never".to_owned())),
+        ("polls", device.polls.to_string()),
+        ("certificate", format!("ends {}", device.certificate_ends)),
+        ("last outcome", device.last_outcome.clone().unwrap_or_else(none)),
+    ])
+}
