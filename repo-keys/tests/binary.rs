@@ -1,4 +1,9 @@
 //! The program as people run it: the happy path, and what it says and returns when something is wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed unwrap in a test is a failed test; clippy sees helpers as no test"
+)]
 
 use std::fs::File;
 use std::io::Write as _;

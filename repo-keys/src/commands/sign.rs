@@ -114,8 +114,10 @@ pub fn run(session: &Session, args: &Sign) -> Result<(), StepError> {
             session.warn(&words);
         }
     }
-    let (holder, public, sig) = sign(session, args, &plan.role(), &payload)?;
+    let (holder, signer) = open(session, args)?;
+    let public = signer.public();
     check_listed(&mut step, args, &plan, (&holder, &public))?;
+    let sig = hex::encode(signer.sign(&plan.role(), &payload)?);
     let file = SignatureFile {
         holder: holder.clone(),
         role: plan.role().to_string(),
@@ -267,19 +269,15 @@ fn compare(image: &ImageEntry, file: &Path, own: Measured) -> Result<(), StepErr
     Err(StepError::refused(Rule::HashMismatch, what))
 }
 
-fn sign(
+fn open(
     session: &Session,
     args: &Sign,
-    role: &OfflineRole,
-    payload: &[u8],
-) -> Result<(HolderName, PublicKey, String), StepError> {
+) -> Result<(HolderName, Box<dyn sources::HolderSigner>), StepError> {
     let passphrase = session.passphrase(&args.key, Purpose::Open)?;
     let mut once = Some(passphrase);
     let signer = sources::open(&args.key, &mut || once.take().ok_or(KeyError::Encoding))?;
-    let public = signer.public();
-    let holder = holder_of(&args.key, &public)?;
-    let signature = signer.sign(role, payload)?;
-    Ok((holder, public, hex::encode(signature)))
+    let holder = holder_of(&args.key, &signer.public())?;
+    Ok((holder, signer))
 }
 
 /// Refuses a key that the role does not list: its signature would be dead weight, and somebody should

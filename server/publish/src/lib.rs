@@ -16,6 +16,7 @@ pub use delta::{DELTA_FORMAT, DeltaMade, MakeDeltaError, make_delta};
 pub use error::PublishError;
 pub use files::Files;
 pub use lazaret_repo_keys_signing::metadata::rules::{DeltaEntry, ImageEntry};
+pub use lazaret_repo_keys_signing::{KeyError, OnlineKeys};
 pub use reader::second_reader;
 pub use served::{anchors, models};
 pub use trusted::{Expiry, expiries, images, offline_keys};

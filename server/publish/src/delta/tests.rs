@@ -6,13 +6,13 @@ use lazaret_protocol_delta::MAGIC;
 /// Bytes that no compressor shortens, the same for the same seed (splitmix64).
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
-    let mut word = move || {
+    let word = move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)).to_le_bytes()
     };
-    std::iter::repeat_with(|| word()).flatten().take(length).collect()
+    std::iter::repeat_with(word).flatten().take(length).collect()
 }
 
 fn files(base: &[u8], result: &[u8]) -> (tempfile::TempDir, [PathBuf; 3]) {
