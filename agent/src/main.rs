@@ -1,3 +1,7 @@
-//! Empty room.
+//! The program `lazaret-agent`. Everything is in the library, so that tests can reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lazaret_agent::cli::main()
+}

@@ -26,8 +26,15 @@ pub(crate) fn reconcile(
     };
     match next.update.clone() {
         Update::Idle | Update::Accepted(_) => alloc::vec![Action::WriteJournal],
-        Update::Staging { install, target, .. } | Update::Staged { install, target } => {
-            not_yet_armed(next, &install, &target, at)
+        Update::Staging { install, target, .. } => not_yet_armed(next, &install, &target, at),
+        Update::Staged { install, target } => {
+            // What another run of the agent read back is read back again before it is armed.
+            let offset = target.release.length;
+            let actions = not_yet_armed(next, &install, &target, at);
+            if next.update != Update::Idle {
+                next.update = Update::Staging { install, target, offset };
+            }
+            actions
         }
         Update::Armed { install, target } | Update::Trial { install, target } => {
             if at.booted != Some(target.slot) {
@@ -80,7 +87,8 @@ fn not_on_trial(
 ) -> Vec<Action> {
     let was_armed = matches!(next.update, Update::Armed { .. });
     if was_armed && health(target.slot) == SlotHealth::Unknown {
-        next.update = Update::Staged { install, target };
+        let offset = target.release.length;
+        next.update = Update::Staging { install, target, offset };
         return alloc::vec![Action::WriteJournal];
     }
     let reason = Reason::new(&alloc::format!(

@@ -69,16 +69,15 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
 
 /// Versions only rise, but for what the online keys vouched for: where a newer root has rotated those
 /// keys, it falls (TUF 5.3.11), which is how a repository recovers from a fast-forward attack. Only the
-/// roles that this device asks for are remembered, so that no signed file can fill the journal.
+/// refresh sees every root on the way, so with a newer root its word is taken as it is. Only the roles
+/// that this device asks for are remembered, so that no signed file can fill the journal.
 fn tuf_advanced(next: &mut Journal, floors: &Floors, at: &Situation<'_>) -> Vec<Action> {
     let before = next.tuf.clone();
     let known = &mut next.tuf;
-    let rotated = floors.root > known.root && floors.online_keys != known.online_keys;
-    if rotated {
-        *known = Floors { root: known.root, online_keys: floors.online_keys, ..Floors::default() };
+    if floors.root > known.root {
+        *known = Floors { root: floors.root, ..Floors::default() };
     }
-    known.online_keys = known.online_keys.or(floors.online_keys);
-    known.root = known.root.max(floors.root);
+    known.online_keys = floors.online_keys.or(known.online_keys);
     known.timestamp = known.timestamp.max(floors.timestamp);
     known.snapshot = known.snapshot.max(floors.snapshot);
     let release = release_role(at.model);

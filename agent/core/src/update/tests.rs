@@ -316,3 +316,29 @@ fn an_order_waits_while_there_is_no_room_for_its_report() {
     let (after, _) = step(&journal, &event, &at);
     assert_eq!(after.order_sequence, 11);
 }
+
+#[test]
+fn tuf_floors_fall_only_with_a_newer_root() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let floors = |root, timestamp| Floors { root, timestamp, ..Floors::default() };
+    let tell = |journal: &Journal, floors| step(journal, &Event::TufAdvanced { floors }, &at);
+    let (high, _) = tell(&base(), floors(1, 900));
+    let (same, actions) = tell(&high, floors(1, 5));
+    assert_eq!((same.tuf.timestamp, actions), (900, Vec::new()));
+    let (rotated, actions) = tell(&high, floors(2, 5));
+    assert_eq!((rotated.tuf.timestamp, actions), (5, alloc::vec![Action::WriteJournal]));
+    let (older, _) = tell(&rotated, floors(1, 900));
+    assert_eq!(older.tuf.root, 2);
+}
+
+#[test]
+fn roles_of_other_models_are_not_remembered() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let roles =
+        (0..1000).map(|n| (format!("rel-m{n}"), 1)).chain([("rel-gw2".into(), 7)]).collect();
+    let event = Event::TufAdvanced { floors: Floors { roles, ..Floors::default() } };
+    let (journal, _) = step(&base(), &event, &at);
+    assert_eq!(journal.tuf.roles, [("rel-gw2".to_string(), 7)].into());
+}

@@ -1,0 +1,25 @@
+//! Interfaces and sockets, as the kernel lists them.
+
+use super::{Failure, Scene, together};
+
+pub(super) fn sockets(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
+    together(&[
+        "/proc/net/tcp",
+        "/proc/net/tcp6",
+        "/proc/net/udp",
+        "/proc/net/udp6",
+        "/proc/net/raw",
+        "/proc/net/unix",
+    ])
+}
+
+pub(super) fn interfaces(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
+    together(&[
+        "/proc/net/dev",
+        "/proc/net/route",
+        "/proc/net/ipv6_route",
+        "/proc/net/if_inet6",
+        "/proc/net/fib_trie",
+        "/proc/net/arp",
+    ])
+}

@@ -1,0 +1,52 @@
+use std::path::Path;
+
+use lazaret_protocol_evidence::manifest::ArtifactName;
+
+use super::*;
+use crate::durable::Durable;
+use crate::slots::BOOTLOADERS;
+
+#[test]
+fn every_artifact_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
+    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\nstate_dir = \"s\"\n\
+                slots_dir = \"s\"\nmodel = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
+    let config = Config::parse(text, Path::new("/")).unwrap();
+    let journal = Journal::fresh();
+    let scene = Scene { journal: &journal, slots: slots.as_ref(), config: &config };
+    for (name, collect) in ARTIFACTS {
+        assert!(name.parse::<ArtifactName>().is_ok(), "{name} is no artifact name");
+        let bytes = collect(&scene).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert!(!bytes.is_empty() && bytes.len() <= ARTIFACT_BYTES_MAX, "{name}");
+    }
+}
+
+#[test]
+fn this_process_is_in_the_list_and_its_secrets_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
+    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\nstate_dir = \"s\"\n\
+                slots_dir = \"s\"\nmodel = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
+    let config = Config::parse(text, Path::new("/")).unwrap();
+    let journal = Journal::fresh();
+    let scene = Scene { journal: &journal, slots: slots.as_ref(), config: &config };
+    let list = String::from_utf8(processes::processes(&scene).unwrap()).unwrap();
+    let own = format!("\n{}\t", std::process::id());
+    assert!(list.contains(&own), "{list}");
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_says_so() {
+    let long = cut(vec![b'x'; ARTIFACT_BYTES_MAX + 1]);
+    assert_eq!(long.len(), ARTIFACT_BYTES_MAX);
+    assert!(long.ends_with(b"its limit]\n"));
+    assert_eq!(cut(vec![b'x'; ARTIFACT_BYTES_MAX]), vec![b'x'; ARTIFACT_BYTES_MAX]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_note_and_all_of_them_a_failure() {
+    let bytes = together(&["/proc/version", "/nowhere"]).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("/nowhere cannot be read"));
+    assert!(together(&["/nowhere"]).is_err());
+}

@@ -1,0 +1,311 @@
+//! The configuration: one TOML file, every setting with its unit, its default and its limits in
+//! [`SETTINGS`]. Reading it says everything that is wrong at once. No setting comes from elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use lazaret_protocol::id::{ModelName, SerialNumber};
+use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
+use lazaret_protocol_evidence::log::LOG_BYTES_MAX;
+
+use crate::durable::{self, DurableError};
+use crate::probes::ProbeConfig;
+use crate::slots::BOOTLOADERS;
+
+mod reader;
+
+pub use reader::{Problem, Reader};
+
+/// Largest configuration file, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
+
+/// Most probes of one device.
+pub const PROBES_MAX: usize = 16;
+
+/// One setting, for `check-config --explain` and the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// What it is without one: `required`, or the value.
+    pub default: &'static str,
+    /// What it says, with its unit and limits.
+    pub doc: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, doc }
+}
+
+/// Every setting there is. Relative paths are below the folder of the configuration file.
+pub const SETTINGS: &[Setting] = &[
+    setting("server", "required", "address of the server's device listener, https://HOST:PORT"),
+    setting(
+        "server_ca",
+        "required",
+        "file with the CA certificates (PEM) that the server's chains to",
+    ),
+    setting("tuf_root", "required", "file with the TUF root metadata from the factory"),
+    setting("state_dir", "required", "folder for journal, identity, metadata, log and bundles"),
+    setting(
+        "slots_dir",
+        "required",
+        "folder of the directory bootloader: a/, b/ and the link current",
+    ),
+    setting("model", "required", "hardware model; only images signed for it are installed"),
+    setting("serial", "required", "serial number, as the claim is bound to it"),
+    setting("claim_file", "none", "file with the one-time claim; used once, to enrol"),
+    setting("bootloader", "directory", "what switches between the slots"),
+    setting(
+        "restart",
+        "exec",
+        "how to start again into a new image: exec, exit (code 75) or command",
+    ),
+    setting("restart_command", "none", "program and arguments for restart = \"command\""),
+    setting("tries", "3", "starts that a new image gets before the bootloader goes back, 1 to 16"),
+    setting("trial_seconds", "300", "time in which a new image must pass its probes, 1 to 86400 s"),
+    setting("allow_software_keys", "false", "must be true: the device key is a file in state_dir"),
+    setting("hold_ms", "20000", "how long the server may hold a poll back, 0 to 55000 ms"),
+    setting("backoff_base_ms", "1000", "span of the first retry, 200 ms to 7 days"),
+    setting("backoff_ceiling_ms", "300000", "span that retries never exceed, 200 ms to 7 days"),
+    setting("timeout_connect_ms", "10000", "time to connect, 100 to 120000 ms"),
+    setting(
+        "timeout_read_ms",
+        "30000",
+        "time without a byte after which a transfer is given up, 100 to 600000 ms",
+    ),
+    setting(
+        "stage_sync_bytes",
+        "4194304",
+        "bytes between two durable steps of staging, 65536 to 1073741824",
+    ),
+    setting(
+        "delta_ram_bytes_max",
+        "33554432",
+        "memory that a delta may take, in bytes; beyond it the full image is taken",
+    ),
+    setting(
+        "forensic_log_bytes_max",
+        "16777216",
+        "size of the forensic log past which nothing is added, 131072 to 67108864 bytes",
+    ),
+    setting(
+        "bundle_bytes_max",
+        "67108864",
+        "size of one evidence bundle, 1048576 to 268435456 bytes",
+    ),
+    setting(
+        "log",
+        "info",
+        "what goes to stderr: error, warn, info, debug, trace, or a tracing filter",
+    ),
+    setting("log_format", "human", "form of it: human or json"),
+    setting("probes", "none", "[[probes]] that judge a new image, at most 16"),
+];
+
+/// How the agent starts again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restart {
+    /// It replaces itself by its own program.
+    Exec,
+    /// It ends with exit code 75, and a supervisor starts it.
+    Exit,
+    /// It runs a program, such as `reboot`, and waits for its end.
+    Command(Vec<String>),
+}
+
+/// The form of the log on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings, checked. What each says is in [`SETTINGS`] under the same name.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "SETTINGS says what each is, for the program's own help as well")]
+pub struct Config {
+    pub server: String,
+    pub server_ca: PathBuf,
+    pub tuf_root: PathBuf,
+    pub state_dir: PathBuf,
+    pub slots_dir: PathBuf,
+    pub model: ModelName,
+    pub serial: SerialNumber,
+    pub claim_file: Option<PathBuf>,
+    pub bootloader: String,
+    pub restart: Restart,
+    pub tries: u8,
+    pub trial_ms: u64,
+    pub hold_ms: u64,
+    pub backoff_base_ms: u64,
+    pub backoff_ceiling_ms: u64,
+    pub timeout_connect_ms: u64,
+    pub timeout_read_ms: u64,
+    pub stage_sync_bytes: u64,
+    pub delta_ram_bytes_max: u64,
+    pub forensic_log_bytes_max: u64,
+    pub bundle_bytes_max: u64,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub probes: Vec<ProbeConfig>,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration cannot be read")]
+    Unreadable(#[source] DurableError),
+    /// There is no such file.
+    #[error("expected a configuration file at {}", path.display())]
+    Missing {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Settings are wrong.
+    #[error("{} settings are wrong", problems.len())]
+    Wrong {
+        /// Every one of them.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or settings are wrong: then all of them are named.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = durable::read(path, CONFIG_BYTES_MAX)
+            .map_err(ConfigError::Unreadable)?
+            .ok_or_else(|| ConfigError::Missing { path: path.to_owned() })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        Self::parse(&text, folder)
+    }
+
+    /// Reads and checks a text whose relative paths are below `folder`.
+    ///
+    /// # Errors
+    /// Settings are wrong: all of them are named.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let mut from = Reader::new(text, folder);
+        let config = read(&mut from);
+        let problems = from.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Wrong { problems }),
+        }
+    }
+
+    /// The journal's file.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.state_dir.join("journal")
+    }
+}
+
+/// Every setting is read before any is judged missing, so that all problems are found in one go.
+fn read(from: &mut Reader<'_>) -> Option<Config> {
+    let server = from.required("server", server_address);
+    let server_ca = from.path("server_ca");
+    let tuf_root = from.path("tuf_root");
+    let state_dir = from.path("state_dir");
+    let slots_dir = from.path("slots_dir");
+    let model = from.required("model", |text| text.parse().map_err(told));
+    let serial = from.required("serial", |text| text.parse().map_err(told));
+    let claim_file = from.optional_path("claim_file");
+    let bootloader = from.text("bootloader", "directory", |text| {
+        let known: Vec<&str> = BOOTLOADERS.iter().map(|(name, _)| *name).collect();
+        one_of(text, &known)
+    });
+    let restart = restart(from);
+    let tries = u8::try_from(from.number("tries", 3, 1..=16)).unwrap_or(1);
+    let trial_ms = from.number("trial_seconds", 300, 1..=86_400).saturating_mul(1000);
+    software_keys(from);
+    let pace = POLL_INTERVAL_MS_MIN..=POLL_INTERVAL_MS_MAX;
+    let log_max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
+    Some(Config {
+        hold_ms: from.number("hold_ms", 20_000, 0..=55_000),
+        backoff_base_ms: from.number("backoff_base_ms", 1000, pace.clone()),
+        backoff_ceiling_ms: from.number("backoff_ceiling_ms", 300_000, pace),
+        timeout_connect_ms: from.number("timeout_connect_ms", 10_000, 100..=120_000),
+        timeout_read_ms: from.number("timeout_read_ms", 30_000, 100..=600_000),
+        stage_sync_bytes: from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30),
+        delta_ram_bytes_max: from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32),
+        forensic_log_bytes_max: from.number("forensic_log_bytes_max", 16 << 20, 131_072..=log_max),
+        bundle_bytes_max: from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX),
+        log: from.text("log", "info", |text| Ok(text.to_owned()))?,
+        log_format: from.text("log_format", "human", |text| match text {
+            "human" => Ok(LogFormat::Human),
+            "json" => Ok(LogFormat::Json),
+            _ => one_of(text, &["human", "json"]).map(|_| LogFormat::Human),
+        })?,
+        probes: from.tables("probes", PROBES_MAX, ProbeConfig::read),
+        server: server?,
+        server_ca: server_ca?,
+        tuf_root: tuf_root?,
+        state_dir: state_dir?,
+        slots_dir: slots_dir?,
+        model: model?,
+        serial: serial?,
+        claim_file,
+        bootloader: bootloader?,
+        restart: restart?,
+        tries,
+        trial_ms,
+    })
+}
+
+fn restart(from: &mut Reader<'_>) -> Option<Restart> {
+    let command = from.texts("restart_command");
+    let how = from.text("restart", "exec", |text| one_of(text, &["exec", "exit", "command"]))?;
+    match how.as_str() {
+        "exit" => Some(Restart::Exit),
+        "command" if command.is_empty() => {
+            from.wrong("restart_command", "expected a program for restart = \"command\", got none");
+            None
+        }
+        "command" => Some(Restart::Command(command)),
+        _ => Some(Restart::Exec),
+    }
+}
+
+/// Keys in files can be copied by whoever reads the disk. Until TPM and PKCS#11 are here, whoever sets
+/// up the device has to say that this is understood.
+fn software_keys(from: &mut Reader<'_>) {
+    if !from.flag("allow_software_keys") {
+        from.wrong(
+            "allow_software_keys",
+            "expected true, because the device key is kept in a file; other keys are not supported",
+        );
+    }
+}
+
+fn server_address(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let rest = text.strip_prefix("https://").unwrap_or_default();
+    if rest.is_empty() || rest.contains('/') || rest.contains(char::is_whitespace) {
+        return Err(format!(
+            "expected an address such as https://updates.example:8443, got {text:?}"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn one_of(text: &str, known: &[&str]) -> Result<String, String> {
+    if known.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected one of {}, got {text:?}", known.join(", ")))
+}
+
+fn told(err: impl std::fmt::Display) -> String {
+    err.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use super::*;
+
+const GOOD: &str = r#"
+server = "https://localhost:8443/"
+server_ca = "ca.pem"
+tuf_root = "/etc/root.json"
+state_dir = "state"
+slots_dir = "slots"
+model = "gw2"
+serial = "sn-1"
+allow_software_keys = true
+
+[[probes]]
+kind = "command"
+name = "app"
+command = ["/bin/true"]
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse(text, Path::new("/etc/lazaret")) {
+        Err(ConfigError::Wrong { problems }) => problems.iter().map(Problem::to_string).collect(),
+        other => panic!("expected problems, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_good_file_is_read_with_its_defaults_and_paths() {
+    let config = Config::parse(GOOD, Path::new("/etc/lazaret")).unwrap();
+    assert_eq!(config.server, "https://localhost:8443");
+    assert_eq!(config.server_ca, Path::new("/etc/lazaret/ca.pem"));
+    assert_eq!(config.tuf_root, Path::new("/etc/root.json"));
+    assert_eq!((config.tries, config.trial_ms), (3, 300_000));
+    assert_eq!(config.restart, Restart::Exec);
+    assert_eq!(config.probes.len(), 1);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let text = r#"
+server = "http://localhost:8443"
+tuf_root = 7
+state_dir = "state"
+slots_dir = "slots"
+model = "GW 2"
+serial = "sn-1"
+tries = 17
+restart = "command"
+bootloader = "lilo"
+colour = "blue"
+[[probes]]
+kind = "command"
+name = "app"
+[[probes]]
+kind = "weather"
+name = "w"
+"#;
+    let problems = problems(text);
+    let named: Vec<&str> = problems.iter().filter_map(|p| p.split(": ").next()).collect();
+    assert_eq!(
+        named,
+        [
+            "server",
+            "server_ca",
+            "tuf_root",
+            "model",
+            "bootloader",
+            "restart_command",
+            "tries",
+            "allow_software_keys",
+            "probes[0].command",
+            "probes[1].kind",
+            "colour",
+        ]
+    );
+    assert!(problems.contains(&"tries: expected a number from 1 to 16, got 17".to_owned()));
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_place() {
+    let problems = problems("server = ");
+    assert!(problems[0].starts_with("expected TOML: "), "{problems:?}");
+    assert!(problems.iter().any(|p| p.contains("line 1")), "{problems:?}");
+}
+
+#[test]
+fn every_setting_is_documented_and_every_documented_one_is_known() {
+    let mut text = String::from(GOOD);
+    for setting in SETTINGS {
+        if !text.contains(&format!("\n{} = ", setting.name)) && setting.name != "probes" {
+            // A date is the wrong type for every setting, so that each known one complains of it.
+            text = format!("{} = 2026-01-01\n{text}", setting.name);
+        }
+    }
+    let wrong = problems(&text);
+    assert!(!wrong.iter().any(|p| p.ends_with("is not a setting")), "{wrong:?}");
+    let asked = SETTINGS.iter().filter(|s| !GOOD.contains(&format!("\n{} = ", s.name))).count();
+    // All but the probes, which are tables and good here.
+    assert_eq!(wrong.len(), asked - 1, "{wrong:?}");
+}

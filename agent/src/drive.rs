@@ -1,0 +1,267 @@
+//! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its parts are
+//! `start` (from power on to the loop), `polling` (the server), `updating` (images) and `collecting` (evidence).
+//! No part decides what the core could decide.
+
+use lazaret_agent_core::action::Action;
+use lazaret_agent_core::event::{Event, Situation};
+use lazaret_agent_core::journal::{Collection, Journal, Update};
+use lazaret_agent_core::poll::{Backoff, after_failure};
+use lazaret_agent_core::update::step;
+use lazaret_protocol::anchors::Anchors;
+use lazaret_protocol_evidence::log::Detail;
+
+use crate::cli::chain;
+use crate::clock::{Clock, sleep_ms};
+use crate::config::Config;
+use crate::durable::{Durable, DurableError, JournalFile};
+use crate::forensic_log::{ForensicLog, ForensicLogError};
+use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::probes::Round;
+use crate::slots::{Bootloader, SlotError};
+use crate::stage::Stage;
+use crate::tls::TlsError;
+use crate::transport::Transport;
+use crate::verify::{Found, Repository, VerifyError};
+
+mod collecting;
+mod polling;
+mod start;
+mod updating;
+
+pub(crate) use start::bootloader;
+pub use start::start;
+
+/// Between two rounds of probes, in milliseconds.
+const PROBE_ROUND_MS: u64 = 1000;
+
+/// Longest sleep at once, in milliseconds, so that lapsed orders are noticed.
+const NAP_MS_MAX: u64 = 60_000;
+
+/// The agent cannot go on as it is. A server that is away is none of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// Something could not be kept, or what was kept cannot be read.
+    #[error("state cannot be kept")]
+    Durable(#[from] DurableError),
+    /// The bootloader.
+    #[error("slots cannot be used")]
+    Slots(#[from] SlotError),
+    /// The forensic log.
+    #[error("forensic log cannot be used")]
+    Log(#[from] ForensicLogError),
+    /// The device has no usable identity.
+    #[error("device has no identity")]
+    Identity(#[from] IdentityError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    /// The trust anchors on disk cannot be read.
+    #[error("trust anchors cannot be read")]
+    Verify(#[from] VerifyError),
+    /// Other state is there, but no journal: the floors would be lost.
+    #[error("expected the journal {}, because this device is enrolled", path.display())]
+    JournalLost {
+        /// Where.
+        path: std::path::PathBuf,
+    },
+    /// The configuration names a bootloader that is not in the table.
+    #[error("there is no bootloader {name:?}")]
+    NoBootloader {
+        /// Its name.
+        name: String,
+    },
+    /// The system has no randomness, without which no pace can be kept.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(String),
+}
+
+/// Why the loop ends.
+#[derive(Debug)]
+pub enum Stop {
+    /// What the bootloader was told takes effect with a restart.
+    Restart,
+    /// The agent cannot go on.
+    Failed(Box<DriveError>),
+}
+
+impl<E: Into<DriveError>> From<E> for Stop {
+    fn from(err: E) -> Self {
+        Self::Failed(Box::new(err.into()))
+    }
+}
+
+/// When something that failed is tried again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    failures: u32,
+    /// On the monotonic clock.
+    next_ms: u64,
+}
+
+impl Pace {
+    const fn due(&self, now_ms: u64) -> bool {
+        now_ms >= self.next_ms
+    }
+}
+
+/// The agent at work.
+#[derive(Debug)]
+pub struct Drive {
+    config: Config,
+    durable: Durable,
+    clock: Clock,
+    journal_file: JournalFile,
+    journal: Journal,
+    slots: Box<dyn Bootloader>,
+    key: DeviceKey,
+    certificate: Certificate,
+    transport: Transport,
+    repository: Repository,
+    log: ForensicLog,
+    anchors: Option<Anchors>,
+    /// What TUF says of the image under way, and the image on its way; made anew after a restart.
+    found: Option<Found>,
+    stage: Option<Stage>,
+    mismatches: u32,
+    round: Round,
+    polls: Pace,
+    reports: Pace,
+    updates: Pace,
+    collections: Pace,
+    renewals: Pace,
+    probes: Pace,
+    /// The last refusal that was logged: the same one again is no news.
+    last_refusal: String,
+    /// Where the certificate's renewal falls within its window.
+    renewal_random: u64,
+}
+
+impl Drive {
+    /// Goes round until the agent has to start again or cannot go on.
+    #[must_use]
+    pub fn run(&mut self) -> Stop {
+        loop {
+            if let Err(stop) = self.turn() {
+                return stop;
+            }
+        }
+    }
+
+    /// One round: what has lapsed, what the server wants, what is under way, and a nap.
+    fn turn(&mut self) -> Result<(), Stop> {
+        self.tell(&Event::Woke)?;
+        if matches!(self.journal.update, Update::Armed { .. } | Update::RollingBack { .. }) {
+            // An action after the journal's write has failed; the next start takes it up.
+            return Err(Stop::Restart);
+        }
+        if matches!(self.journal.update, Update::Trial { .. }) && self.probes.due(self.now_ms()) {
+            self.judge()?;
+        }
+        if self.polls.due(self.now_ms()) {
+            self.poll()?;
+        }
+        if self.renewals.due(self.now_ms()) {
+            self.renew_if_due()?;
+        }
+        if !self.journal.reports.is_empty() && self.reports.due(self.now_ms()) {
+            self.report()?;
+        }
+        if self.updates.due(self.now_ms()) {
+            self.update()?;
+        }
+        if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
+            self.collect()?;
+        }
+        self.nap();
+        Ok(())
+    }
+
+    /// Sleeps until the next thing is due.
+    fn nap(&self) {
+        let mut next = self.polls.next_ms;
+        if !self.journal.reports.is_empty() {
+            next = next.min(self.reports.next_ms);
+        }
+        match self.journal.update {
+            Update::Idle => {}
+            Update::Trial { .. } => next = next.min(self.probes.next_ms),
+            _ => next = next.min(self.updates.next_ms),
+        }
+        if self.journal.collection != Collection::Idle {
+            next = next.min(self.collections.next_ms);
+        }
+        let wait = next.saturating_sub(self.now_ms()).min(NAP_MS_MAX);
+        if wait > 0 {
+            sleep_ms(wait);
+        }
+    }
+
+    /// Tells the core, and does what it says, in its order.
+    fn tell(&mut self, event: &Event) -> Result<(), Stop> {
+        let at = Situation {
+            now: self.clock.now(),
+            device: self.certificate.device(),
+            model: &self.config.model,
+            booted: self.slots.booted(),
+            tries: self.config.tries,
+        };
+        let (next, actions) = step(&self.journal, event, &at);
+        if !actions.contains(&Action::WriteJournal) {
+            self.journal = next.clone();
+        }
+        for action in actions {
+            match action {
+                Action::Log(entry) => {
+                    tracing::info!(entry = ?entry, "logged");
+                    self.log.record(&entry)?;
+                }
+                Action::WriteJournal => {
+                    self.journal_file.write(&next)?;
+                    self.journal = next.clone();
+                }
+                Action::MarkUnknown { slot } => self.slots.mark_unknown(slot)?,
+                Action::Arm { slot, tries } => self.slots.arm(slot, tries)?,
+                Action::MarkGood { slot } => self.slots.mark_good(slot)?,
+                Action::Revert { slot } => self.slots.revert(slot)?,
+                Action::Restart => return Err(Stop::Restart),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, kind: &str, detail: Detail) -> Result<(), Stop> {
+        Ok(self.log.append(kind, detail)?)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
+    }
+
+    /// The pace of something that has failed once more.
+    fn slower(&self, pace: Pace, retry_after_ms: u64) -> Result<Pace, Stop> {
+        let backoff = Backoff {
+            base_ms: self.config.backoff_base_ms,
+            ceiling_ms: self.config.backoff_ceiling_ms,
+        };
+        let failures = pace.failures.saturating_add(1);
+        let wait = after_failure(backoff, failures, retry_after_ms, random()?);
+        Ok(Pace { failures, next_ms: self.now_ms().saturating_add(wait) })
+    }
+
+    /// Notes that something was refused because it does not verify, once for each kind of refusal.
+    fn refuse(&mut self, code: &str, err: &(dyn std::error::Error + 'static)) -> Result<(), Stop> {
+        let text = chain(err);
+        if self.last_refusal == text {
+            return Ok(());
+        }
+        tracing::warn!(code, "refused: {text}");
+        self.note("verification-refused", Detail::none().text("code", code).text("why", &text))?;
+        self.last_refusal = text;
+        Ok(())
+    }
+}
+
+fn random() -> Result<u64, DriveError> {
+    getrandom::u64().map_err(|err| DriveError::Randomness(err.to_string()))
+}

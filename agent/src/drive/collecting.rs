@@ -1,0 +1,91 @@
+//! The bundle under way: made once, uploaded until the server has it.
+
+use lazaret_agent_core::event::Event;
+use lazaret_agent_core::journal::Collection;
+use lazaret_agent_core::reason::Reason;
+use lazaret_protocol::id::BundleId;
+use lazaret_protocol_evidence::log::Detail;
+
+use super::{Drive, PROBE_ROUND_MS, Stop};
+use crate::artifacts::Scene;
+use crate::bundle::{self, BundleError, Upload, Witness};
+use crate::cli::chain;
+
+impl Drive {
+    /// Makes the bundle where that is still to be done, and uploads until the next poll is due.
+    pub(super) fn collect(&mut self) -> Result<(), Stop> {
+        let Collection::Collecting { bundle, .. } = self.journal.collection.clone() else {
+            return Ok(());
+        };
+        let outcome = self.carry(&bundle)?;
+        match outcome {
+            Ok(Upload::Paused) => Ok(()),
+            Ok(Upload::Complete) => {
+                // The outcome is durable before the file goes: the other order would make a second
+                // bundle under the same name after a power cut.
+                self.tell(&Event::Collected)?;
+                self.forget(&bundle)
+            }
+            Err(err) if for_good(&err) => {
+                let reason = Reason::new(&chain(&err));
+                let code = "collection-failed".to_owned();
+                self.tell(&Event::CollectionFailed { code, reason })?;
+                self.forget(&bundle)
+            }
+            Err(err) => {
+                tracing::warn!("bundle {bundle} waits: {}", chain(&err));
+                let retry_after_ms = match &err {
+                    BundleError::Transport(err) => err.retry_after_ms(),
+                    _ => 0,
+                };
+                self.collections = self.slower(self.collections, retry_after_ms)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn carry(&mut self, bundle: &BundleId) -> Result<Result<Upload, BundleError>, Stop> {
+        let state_dir = self.config.state_dir.clone();
+        if !bundle::path(&state_dir, bundle).exists() {
+            self.note("collection-begun", Detail::none().text("bundle", bundle.as_str()))?;
+            let witness = Witness {
+                key: &self.key,
+                certificate: &self.certificate,
+                log_head: self.log.head().clone(),
+                log: self.log.bytes()?,
+                now: self.clock.now(),
+            };
+            let scene =
+                Scene { journal: &self.journal, slots: self.slots.as_ref(), config: &self.config };
+            if let Err(err) = bundle::make(bundle, &scene, witness, &self.durable) {
+                return Ok(Err(err));
+            }
+        }
+        let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
+        let clock = self.clock.clone();
+        let time_is_up = || clock.monotonic_ms() >= until;
+        Ok(bundle::upload(&state_dir, bundle, &self.transport, &time_is_up))
+    }
+
+    fn forget(&mut self, bundle: &BundleId) -> Result<(), Stop> {
+        if let Err(err) = bundle::forget(&self.config.state_dir, bundle, &self.durable) {
+            // The next start sweeps it.
+            tracing::warn!("bundle {bundle} is still on disk: {}", chain(&err));
+        }
+        Ok(())
+    }
+}
+
+/// Whether trying again cannot help.
+fn for_good(err: &BundleError) -> bool {
+    match err {
+        BundleError::Seal(_) | BundleError::TooLarge { .. } | BundleError::BadOffset { .. } => true,
+        BundleError::Transport(err) => {
+            matches!(
+                err.refused_code(),
+                Some("not-found" | "bad-request" | "too-large" | "forbidden")
+            )
+        }
+        BundleError::Durable(_) => false,
+    }
+}

@@ -1,0 +1,284 @@
+//! What goes between the device and the server beside images and evidence: polls, orders, reports, renewals, and
+//! the refresh of signed metadata.
+
+use lazaret_agent_core::event::Event;
+use lazaret_agent_core::journal::{Collection, PendingReport, Quarantine, Update};
+use lazaret_agent_core::poll::after_answer;
+use lazaret_agent_core::slot::Slot;
+use lazaret_protocol::canonical::CanonicalError;
+use lazaret_protocol::limits::{ORDERS_PER_POLL_MAX, POLL_INTERVAL_MS_MIN};
+use lazaret_protocol::order::Order;
+use lazaret_protocol::poll::{PollReply, PollRequest, RunningRelease};
+use lazaret_protocol::report::Report;
+use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
+use lazaret_protocol_evidence::log::Detail;
+use lazaret_protocol_tuf::{Notice, Trusted};
+
+use super::start::transport;
+use super::{Drive, Pace, Stop, random};
+use crate::cli::chain;
+use crate::transport::TransportError;
+use crate::verify::{Findings, VerifyError};
+
+/// A renewal whose moment has not come is looked at again after so long, in milliseconds.
+const RENEWAL_LOOK_MS: u64 = 60_000;
+
+impl Drive {
+    /// Polls, and does what the answer asks for.
+    pub(super) fn poll(&mut self) -> Result<(), Stop> {
+        self.tell(&Event::PollDue)?;
+        let request = self.poll_request();
+        match self.transport.poll(&request) {
+            Ok(reply) => self.answered(reply),
+            Err(err) => {
+                tracing::warn!("poll {} failed: {}", request.sequence, chain(&err));
+                self.polls = self.slower(self.polls, err.retry_after_ms())?;
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_request(&self) -> PollRequest {
+        let other = Slot::inactive(self.slots.booted());
+        let idle = self.journal.update == Update::Idle
+            && self.journal.collection == Collection::Idle
+            && self.journal.reports.is_empty();
+        // The first poll is not held back: until it is answered, the time is not known.
+        let told =
+            matches!(self.clock.source(), lazaret_agent_core::clock::Source::Authenticated { .. });
+        PollRequest {
+            sequence: self.journal.poll_sequence,
+            model: self.config.model.clone(),
+            running: self.running(),
+            update_state: self.journal.update.name().to_owned(),
+            other_slot: self.slots.health(other),
+            boot_count: self.journal.boot_count,
+            tuf_timestamp_version: self.journal.tuf.timestamp,
+            order_sequence: self.journal.order_sequence,
+            log_head: self.log.head().clone(),
+            quarantined: self.journal.quarantine != Quarantine::Free,
+            hold_ms: if idle && told { self.config.hold_ms } else { 0 },
+        }
+    }
+
+    /// The release that runs.
+    fn running(&self) -> Option<RunningRelease> {
+        let slot = self.slots.booted()?;
+        Some(self.journal.slots.release(slot)?.running())
+    }
+
+    fn answered(&mut self, reply: PollReply) -> Result<(), Stop> {
+        let wait = after_answer(reply.next_poll_ms, random()?);
+        self.polls = Pace { failures: 0, next_ms: self.now_ms().saturating_add(wait) };
+        if let Some(off_ms) = self.clock.told(reply.time) {
+            let detail = Detail::none().number("off-ms", off_ms).number("told", reply.time.as_ms());
+            self.note("clock-step", detail)?;
+        }
+        self.tell(&Event::TimeTold { time: reply.time })?;
+        let moved = reply.tuf_timestamp_version != self.journal.tuf.timestamp;
+        if moved || self.anchors.is_none() {
+            self.refresh()?;
+        }
+        if reply.renew {
+            self.renew()?;
+        }
+        self.take_orders(&reply.orders)
+    }
+
+    fn take_orders(&mut self, orders: &[Envelope]) -> Result<(), Stop> {
+        for envelope in orders.iter().take(ORDERS_PER_POLL_MAX) {
+            let Some(order) = self.verified(envelope)? else { continue };
+            let order = order.into_message();
+            let sequence = order.sequence;
+            self.tell(&Event::Ordered(order))?;
+            if self.journal.order_sequence < sequence && !self.journal.has_room_for_an_order() {
+                // It comes again once the reports that wait have gone.
+                self.polls.next_ms = self.now_ms().saturating_add(POLL_INTERVAL_MS_MIN);
+                return Ok(());
+            }
+        }
+        if !orders.is_empty() {
+            self.updates = Pace::default();
+            self.collections = Pace::default();
+            self.reports.next_ms = 0;
+        }
+        Ok(())
+    }
+
+    /// An order that a key of the anchors has signed. Where none has, the keys may have been rotated: they are
+    /// fetched anew once.
+    fn verified(&mut self, envelope: &Envelope) -> Result<Option<Verified<Order>>, Stop> {
+        let mut outcome = self.by_order_keys(envelope);
+        if matches!(outcome, Err(EnvelopeError::NotSigned { .. })) {
+            self.refresh()?;
+            outcome = self.by_order_keys(envelope);
+        }
+        match outcome {
+            Ok(order) => Ok(Some(order)),
+            Err(err) => {
+                self.refuse("order-not-verified", &err)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn by_order_keys(&self, envelope: &Envelope) -> Result<Verified<Order>, EnvelopeError> {
+        let keys = self.anchors.as_ref().map_or(&[][..], |anchors| &anchors.order_keys);
+        envelope.verify(keys)
+    }
+
+    /// Brings signed metadata and the anchors up to date; none where that did not work, which is logged and
+    /// tried again with whatever needs it.
+    pub(super) fn refresh(&mut self) -> Result<Option<Trusted>, Stop> {
+        let mut findings = Findings::default();
+        let now = self.clock.now();
+        let floors = self.journal.tuf.clone();
+        let outcome = self
+            .repository
+            .refresh(&self.transport, &floors, now, &mut findings)
+            .and_then(|mut trusted| {
+                let anchors =
+                    self.repository.anchors(&self.transport, &mut trusted, &mut findings)?;
+                Ok((trusted, anchors))
+            });
+        self.found_out(findings)?;
+        match outcome {
+            Ok((trusted, anchors)) => {
+                self.anchors = Some(anchors);
+                self.last_refusal.clear();
+                Ok(Some(trusted))
+            }
+            Err(err) => {
+                self.not_verified(&err)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Logs why metadata was not to be had.
+    pub(super) fn not_verified(&mut self, err: &VerifyError) -> Result<(), Stop> {
+        match err.code() {
+            Some(code) => self.refuse(code, err),
+            None => {
+                tracing::warn!("no metadata: {}", chain(err));
+                Ok(())
+            }
+        }
+    }
+
+    /// Logs what the TUF client noticed, and makes its floors durable before anything is done with what it
+    /// found.
+    pub(super) fn found_out(&mut self, findings: Findings) -> Result<(), Stop> {
+        for err in &findings.set_aside {
+            self.refuse(err.code(), err)?;
+        }
+        for notice in &findings.notices {
+            let (code, detail) = match notice {
+                Notice::OnlineKeysRotated { root } => {
+                    ("online-keys-rotated", Detail::none().number("root", *root))
+                }
+                Notice::StoredMissing { role, floor } => {
+                    ("stored-missing", Detail::none().text("role", role).number("floor", *floor))
+                }
+                Notice::StoredSetAside { role, why } => {
+                    ("stored-set-aside", Detail::none().text("role", role).text("why", chain(why)))
+                }
+                _ => ("unknown", Detail::none()),
+            };
+            if self.last_refusal != code {
+                self.note("metadata-notice", detail.text("code", code))?;
+                self.last_refusal = code.to_owned();
+            }
+        }
+        match findings.floors {
+            Some(floors) => self.tell(&Event::TufAdvanced { floors }),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what the server has not acknowledged.
+    pub(super) fn report(&mut self) -> Result<(), Stop> {
+        for pending in self.journal.reports.clone() {
+            let order = pending.order;
+            let Some(envelope) = self.sealed(pending) else { continue };
+            match self.transport.report(&envelope) {
+                Ok(reply) if reply.order == order => self.tell(&Event::Acknowledged { order })?,
+                Ok(reply) => {
+                    tracing::warn!("report on order {order} was answered for {}", reply.order);
+                    self.reports = self.slower(self.reports, 0)?;
+                    return Ok(());
+                }
+                Err(err) if err.refused_code() == Some("replay") => {
+                    // The server has it; only its answer was lost.
+                    self.tell(&Event::Acknowledged { order })?;
+                }
+                Err(err) if for_good(&err) => {
+                    tracing::error!("report on order {order} is given up: {}", chain(&err));
+                    let code = err.refused_code().unwrap_or_default().to_owned();
+                    self.tell(&Event::ReportRefused { order, code })?;
+                }
+                Err(err) => {
+                    tracing::warn!("report on order {order} failed: {}", chain(&err));
+                    self.reports = self.slower(self.reports, err.retry_after_ms())?;
+                    return Ok(());
+                }
+            }
+        }
+        self.reports = Pace::default();
+        Ok(())
+    }
+
+    fn sealed(&self, pending: PendingReport) -> Option<Envelope> {
+        let report = Report {
+            device: self.certificate.device().clone(),
+            order: pending.order,
+            outcome: pending.outcome,
+            running: self.running(),
+            at: self.clock.now(),
+            log_head: self.log.head().clone(),
+            bytes_fetched: pending.bytes_fetched,
+        };
+        let sealed = Envelope::seal::<_, CanonicalError>(&report, self.key.key_id(), |bytes| {
+            Ok(self.key.sign(bytes))
+        });
+        // A report is texts and integers, which always have a canonical form.
+        sealed.inspect_err(|err| tracing::error!("report cannot be sealed: {err}")).ok()
+    }
+
+    /// Renews the certificate around half its life.
+    pub(super) fn renew_if_due(&mut self) -> Result<(), Stop> {
+        if self.clock.now() >= self.certificate.renew_at(self.renewal_random) {
+            return self.renew();
+        }
+        self.renewals.next_ms = self.now_ms().saturating_add(RENEWAL_LOOK_MS);
+        Ok(())
+    }
+
+    fn renew(&mut self) -> Result<(), Stop> {
+        if self.renewals.failures == 0 {
+            let not_after = self.certificate.reply.not_after.as_ms();
+            self.note("certificate-renewal", Detail::none().number("not-after", not_after))?;
+        }
+        let state_dir = &self.config.state_dir;
+        match self.certificate.renew(state_dir, &self.key, &self.transport, &self.durable) {
+            Ok(certificate) => {
+                self.transport = transport(&self.config, &certificate, &self.key, &self.clock)?;
+                self.certificate = certificate;
+                self.renewal_random = random()?;
+                let next_ms = self.now_ms().saturating_add(RENEWAL_LOOK_MS);
+                self.renewals = Pace { failures: 0, next_ms };
+                tracing::info!("the certificate was renewed");
+            }
+            Err(err) => {
+                tracing::warn!("the certificate was not renewed: {}", chain(&err));
+                self.renewals = self.slower(self.renewals, 0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the server will never take this, however often it is sent.
+fn for_good(err: &TransportError) -> bool {
+    matches!(err.refused_code(), Some("bad-request" | "too-large" | "conflict" | "not-found"))
+}

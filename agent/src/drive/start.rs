@@ -1,0 +1,198 @@
+//! From power on to the loop: state, bootloader, identity, log, and then the core is told what was booted.
+
+use std::path::Path;
+
+use lazaret_agent_core::event::Event;
+use lazaret_agent_core::journal::{Collection, Journal};
+use lazaret_agent_core::poll::{Backoff, after_failure};
+use lazaret_agent_core::slot::Slot;
+use lazaret_protocol_evidence::log::Detail;
+
+use super::{Drive, DriveError, Pace, Stop, random};
+use crate::cli::chain;
+use crate::clock::{Clock, sleep_ms};
+use crate::config::Config;
+use crate::durable::{Durable, JournalFile, told};
+use crate::failpoint::Failpoints;
+use crate::forensic_log::ForensicLog;
+use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::probes::Round;
+use crate::slots::{BOOTLOADERS, Bootloader};
+use crate::tls::{ClientIdentity, TlsError, client_config};
+use crate::transport::{Transport, Waits};
+use crate::verify::Repository;
+
+/// Starts the agent. A device that is not enrolled yet enrols first, however long the server is away.
+///
+/// # Errors
+/// Why it cannot start, or that what was booted has to be left again at once.
+pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
+    let durable = Durable::new(points);
+    let (journal_file, journal) = open_journal(&config, &durable)?;
+    let clock = Clock::new(journal.time_floor);
+    // The bootloader counts this start before anything can hang or fail.
+    let mut slots = bootloader(&config, &durable)?;
+    let booted = slots.boot()?;
+    let key = DeviceKey::load_or_make(&config.state_dir, &durable)?;
+    let certificate = match Certificate::load(&config.state_dir, &key)? {
+        Some(certificate) => certificate,
+        None => enroll(&config, &key, &clock, &durable)?,
+    };
+    let transport = transport(&config, &certificate, &key, &clock)?;
+    let repository = Repository::new(&config.state_dir, &config.tuf_root, durable.clone());
+    let anchors = repository.cached_anchors()?;
+    let mut log = ForensicLog::open(
+        &config.state_dir.join("log.jsonl"),
+        certificate.device(),
+        config.forensic_log_bytes_max,
+        clock.clone(),
+        durable.clone(),
+    )?;
+    let boot = journal.boot_count.saturating_add(1);
+    log.set_boot(boot);
+    log.append(
+        "started",
+        Detail::none()
+            .number("boot", boot)
+            .text("slot", booted.map_or("none", Slot::as_str))
+            .text("state", journal.update.name())
+            .text("agent", env!("CARGO_PKG_VERSION")),
+    )?;
+    let mut drive = Drive {
+        config,
+        durable,
+        clock,
+        journal_file,
+        journal,
+        slots,
+        key,
+        certificate,
+        transport,
+        repository,
+        log,
+        anchors,
+        found: None,
+        stage: None,
+        mismatches: 0,
+        round: Round::default(),
+        polls: Pace::default(),
+        reports: Pace::default(),
+        updates: Pace::default(),
+        collections: Pace::default(),
+        renewals: Pace::default(),
+        probes: Pace::default(),
+        last_refusal: String::new(),
+        renewal_random: random()?,
+    };
+    let (a, b) = (drive.slots.health(Slot::A), drive.slots.health(Slot::B));
+    drive.tell(&Event::Booted { a, b })?;
+    drive.sweep()?;
+    Ok(drive)
+}
+
+/// The journal of an enrolled device is never made anew: its floors would be lost.
+fn open_journal(config: &Config, durable: &Durable) -> Result<(JournalFile, Journal), DriveError> {
+    let path = config.journal();
+    if !path.exists() {
+        if config.state_dir.join("identity").join("certificate.json").exists() {
+            return Err(DriveError::JournalLost { path });
+        }
+        durable.folder(&config.state_dir)?;
+        JournalFile::provision(durable, &path)?;
+    }
+    Ok(JournalFile::open(durable, &path)?)
+}
+
+/// The bootloader that the configuration names.
+///
+/// # Errors
+/// There is none of that name, or its record cannot be read.
+pub(crate) fn bootloader(
+    config: &Config,
+    durable: &Durable,
+) -> Result<Box<dyn Bootloader>, DriveError> {
+    let (_, open) = BOOTLOADERS
+        .iter()
+        .find(|(name, _)| *name == config.bootloader)
+        .ok_or_else(|| DriveError::NoBootloader { name: config.bootloader.clone() })?;
+    Ok(open(&config.slots_dir, durable.clone())?)
+}
+
+fn waits(config: &Config) -> Waits {
+    Waits { connect_ms: config.timeout_connect_ms, read_ms: config.timeout_read_ms }
+}
+
+fn connect(
+    config: &Config,
+    identity: Option<ClientIdentity<'_>>,
+    clock: &Clock,
+) -> Result<Transport, TlsError> {
+    let tls = client_config(&config.server_ca, identity, clock)?;
+    Ok(Transport::new(&config.server, tls, waits(config)))
+}
+
+/// The way to the server with the device's certificate.
+pub(super) fn transport(
+    config: &Config,
+    certificate: &Certificate,
+    key: &DeviceKey,
+    clock: &Clock,
+) -> Result<Transport, TlsError> {
+    connect(config, Some(certificate.client(key)), clock)
+}
+
+/// Asks until the server gives a certificate.
+fn enroll(
+    config: &Config,
+    key: &DeviceKey,
+    clock: &Clock,
+    durable: &Durable,
+) -> Result<Certificate, DriveError> {
+    let transport = connect(config, None, clock)?;
+    let claim_file = config.claim_file.as_deref().unwrap_or_else(|| Path::new("claim"));
+    let claim = (&config.serial, claim_file);
+    let backoff =
+        Backoff { base_ms: config.backoff_base_ms, ceiling_ms: config.backoff_ceiling_ms };
+    let mut failures = 0_u32;
+    loop {
+        match Certificate::enroll(&config.state_dir, key, claim, &transport, durable) {
+            Ok(certificate) => {
+                tracing::info!(device = %certificate.device(), "enrolled");
+                return Ok(certificate);
+            }
+            Err(err @ IdentityError::Transport(_)) => {
+                failures = failures.saturating_add(1);
+                let retry_after_ms = match &err {
+                    IdentityError::Transport(err) => err.retry_after_ms(),
+                    _ => 0,
+                };
+                tracing::warn!("not enrolled: {}", chain(&err));
+                sleep_ms(after_failure(backoff, failures, retry_after_ms, random()?));
+            }
+            Err(err) => return Err(err.into()),
+        }
+    }
+}
+
+impl Drive {
+    /// Deletes bundles that nobody collects any more: the power went between their end and their deletion.
+    fn sweep(&self) -> Result<(), Stop> {
+        let folder = self.config.state_dir.join("bundles");
+        let wanted = match &self.journal.collection {
+            Collection::Collecting { bundle, .. } => format!("{bundle}.tar"),
+            Collection::Idle => String::new(),
+        };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(err) => return Err(told("read", &folder)(err).into()),
+        };
+        for entry in entries {
+            let entry = entry.map_err(told("read", &folder))?;
+            if entry.file_name().to_string_lossy() != wanted {
+                self.durable.delete(&entry.path(), "bundle-delete")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+//! The only way to persist. A file is written beside its place, synced, renamed over it, and the folder is
+//! synced, so that a power cut leaves the old file or the new one. The journal is two preallocated
+//! records instead, because it is written with every poll.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use lazaret_agent_core::journal::{Journal, Update};
+use lazaret_agent_core::record::{self, JOURNAL_BYTES, RecordError};
+
+use crate::failpoint::{Failpoints, Step};
+
+/// Something could not be kept, or what was kept cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DurableError {
+    /// The file system said no.
+    #[error("failed to {what} {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than anything this agent writes there.
+    #[error("expected at most {max} bytes in {}, got {got}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        max: u64,
+        /// Its size in bytes.
+        got: u64,
+    },
+    /// The journal cannot be read or written.
+    #[error("journal {} cannot be used", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: RecordError,
+    },
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone: keys and claims.
+    Owner,
+    /// Whoever may enter the folder.
+    Folder,
+}
+
+/// Adds what was being done, and to which file, to an error.
+pub(crate) fn told(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DurableError {
+    let path = path.to_owned();
+    move |source| DurableError::Io { what, path, source }
+}
+
+/// The durable room.
+#[derive(Debug, Clone, Default)]
+pub struct Durable {
+    points: Failpoints,
+}
+
+impl Durable {
+    /// A room whose steps pass these points.
+    #[must_use]
+    pub const fn new(points: Failpoints) -> Self {
+        Self { points }
+    }
+
+    /// The points, for the rooms that sync files of their own.
+    #[must_use]
+    pub const fn points(&self) -> &Failpoints {
+        &self.points
+    }
+
+    /// Replaces `path` by `bytes`, durably, as one step.
+    ///
+    /// # Errors
+    /// The file system said no; the old file is still there then.
+    pub fn write(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        access: Access,
+        step: Step,
+    ) -> Result<(), DurableError> {
+        self.points.before(step).map_err(told("write", path))?;
+        let temporary = beside(path);
+        let mode = if access == Access::Owner { 0o600 } else { 0o644 };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)
+            .map_err(told("create", &temporary))?;
+        file.write_all(bytes).map_err(told("write", &temporary))?;
+        file.sync_all().map_err(told("sync", &temporary))?;
+        drop(file);
+        fs::rename(&temporary, path).map_err(told("rename to", path))?;
+        sync_parent(path)?;
+        self.points.after(step).map_err(told("write", path))
+    }
+
+    /// Deletes `path`, durably. A file that is not there is as good as deleted.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn delete(&self, path: &Path, step: Step) -> Result<(), DurableError> {
+        self.points.before(step).map_err(told("delete", path))?;
+        match fs::remove_file(path) {
+            Ok(()) => sync_parent(path)?,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) => return Err(told("delete", path)(err)),
+        }
+        self.points.after(step).map_err(told("delete", path))
+    }
+
+    /// Makes the symbolic link `path` point to `target`, atomically and durably.
+    ///
+    /// # Errors
+    /// The file system said no; the old link is still there then.
+    pub fn link(&self, path: &Path, target: &str, step: Step) -> Result<(), DurableError> {
+        self.points.before(step).map_err(told("link", path))?;
+        let temporary = beside(path);
+        match fs::remove_file(&temporary) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                return Err(told("delete", &temporary)(err));
+            }
+            _ => symlink(target, &temporary).map_err(told("link", &temporary))?,
+        }
+        fs::rename(&temporary, path).map_err(told("rename to", path))?;
+        sync_parent(path)?;
+        self.points.after(step).map_err(told("link", path))
+    }
+
+    /// Makes a folder and all above it, durably.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn folder(&self, path: &Path) -> Result<(), DurableError> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(path).map_err(told("make the folder", path))?;
+        sync_folder(path)?;
+        sync_parent(path)
+    }
+}
+
+/// The whole of a file of at most `max` bytes; none where there is no such file.
+///
+/// # Errors
+/// It is larger, or the file system said no.
+pub fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, DurableError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(err) => return Err(told("open", path)(err)),
+    };
+    let got = file.metadata().map_err(told("read", path))?.len();
+    if got > max {
+        return Err(DurableError::TooLarge { path: path.to_owned(), max, got });
+    }
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes).map_err(told("read", path))?;
+    Ok(Some(bytes))
+}
+
+/// Syncs a folder, so that the names in it are durable.
+///
+/// # Errors
+/// The file system said no.
+pub fn sync_folder(path: &Path) -> Result<(), DurableError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(told("sync the folder", path))
+}
+
+fn sync_parent(path: &Path) -> Result<(), DurableError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// The temporary place of a file. One per file and not a random one, so that a power cut leaves at most
+/// one behind, which the next write takes over.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+/// The journal's file: two records that are written in turn.
+#[derive(Debug)]
+pub struct JournalFile {
+    file: File,
+    path: PathBuf,
+    points: Failpoints,
+}
+
+impl JournalFile {
+    /// Makes the file of zeros that stands for a device which has never started. An existing one stays.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn provision(durable: &Durable, path: &Path) -> Result<(), DurableError> {
+        if path.exists() {
+            return Ok(());
+        }
+        durable.write(path, &[0; JOURNAL_BYTES], Access::Folder, "provision-journal")
+    }
+
+    /// Opens the file and reads the newest journal in it.
+    ///
+    /// # Errors
+    /// There is no such file, or both of its records are corrupt: never a silent reset.
+    pub fn open(durable: &Durable, path: &Path) -> Result<(Self, Journal), DurableError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(told("open the journal", path))?;
+        let journal = Self::load(path)?;
+        let points = durable.points().clone();
+        Ok((Self { file, path: path.to_owned(), points }, journal))
+    }
+
+    /// Reads the newest journal without opening the file for writing.
+    ///
+    /// # Errors
+    /// As [`JournalFile::open`].
+    pub fn load(path: &Path) -> Result<Journal, DurableError> {
+        let max = u64::try_from(JOURNAL_BYTES).unwrap_or(u64::MAX);
+        let bytes = read(path, max)?.ok_or_else(|| DurableError::Io {
+            what: "open the journal",
+            path: path.to_owned(),
+            source: io::ErrorKind::NotFound.into(),
+        })?;
+        record::decode(&bytes)
+            .map_err(|source| DurableError::Journal { path: path.to_owned(), source })
+    }
+
+    /// Makes `journal` durable in the record of its generation; the other record stays as it is.
+    ///
+    /// # Errors
+    /// The journal does not fit, or the file system said no.
+    pub fn write(&self, journal: &Journal) -> Result<(), DurableError> {
+        let step = step_of(journal);
+        self.points.before(step).map_err(told("write", &self.path))?;
+        let bytes = record::encode(journal)
+            .map_err(|source| DurableError::Journal { path: self.path.clone(), source })?;
+        let at = record::place(journal.generation);
+        self.file.write_all_at(&bytes, at).map_err(told("write", &self.path))?;
+        self.file.sync_data().map_err(told("sync", &self.path))?;
+        self.points.after(step).map_err(told("write", &self.path))
+    }
+}
+
+/// The durable step that writing this journal is.
+const fn step_of(journal: &Journal) -> Step {
+    match journal.update {
+        Update::Idle if journal.reports.is_empty() => "journal-idle",
+        Update::Idle => "journal-settled",
+        Update::Accepted(_) => "journal-accepted",
+        Update::Staging { .. } => "journal-staging",
+        Update::Staged { .. } => "journal-staged",
+        Update::Armed { .. } => "journal-armed",
+        Update::Trial { .. } => "journal-trial",
+        Update::RollingBack { .. } => "journal-rolling-back",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

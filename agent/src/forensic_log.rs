@@ -1,0 +1,258 @@
+//! The forensic log's file: what the device did, appended and synced before it does it. How records are chained
+//! is `lazaret_protocol_evidence::log`; nothing here decides what is worth a record.
+//!
+//! When the file reaches its limit, a last record `log-full` is added, and from there on only records that
+//! speak of attacks and containment, until the reserve is used up as well. The agent goes on: a device
+//! that stopped updating because its log is full could never be cured.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use lazaret_agent_core::action::LogEvent;
+use lazaret_protocol::id::DeviceId;
+use lazaret_protocol::poll::LogHead;
+use lazaret_protocol_evidence::log::{
+    AppendError, Chain, Detail, Entry, Kind, LOG_BYTES_MAX, recover,
+};
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::durable::{self, Durable, DurableError, told};
+
+/// Bytes at the end of the log that only records of attacks and containment may take.
+pub const RESERVE_BYTES: u64 = 64 * 1024;
+
+/// Kinds that may take the reserve.
+const RESERVED_KINDS: &[&str] = &[
+    "quarantined",
+    "order-accepted",
+    "order-refused",
+    "verification-refused",
+    "rolled-back",
+    "log-full",
+    "log-damaged",
+];
+
+/// The log cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForensicLogError {
+    /// The file cannot be read or written.
+    #[error("forensic log cannot be kept")]
+    Durable(#[from] DurableError),
+    /// A record is beyond a limit. Records are made by this program, so this is a bug.
+    #[error("record {kind} cannot be appended")]
+    Append {
+        /// What it was about.
+        kind: String,
+        /// Which limit.
+        #[source]
+        source: AppendError,
+    },
+}
+
+/// The open log.
+#[derive(Debug)]
+pub struct ForensicLog {
+    file: File,
+    path: PathBuf,
+    chain: Chain,
+    length: u64,
+    limit: u64,
+    clock: Clock,
+    boot: u64,
+    durable: Durable,
+    full: Fullness,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fullness {
+    Open,
+    /// `log-full` was appended; the reserve is in use.
+    Reserve,
+}
+
+impl ForensicLog {
+    /// Opens the log, and cuts off a last line that the power left torn. A log that is damaged in any other
+    /// way is moved aside, whole, and a new chain begins by saying so: evidence is only ever added.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn open(
+        path: &Path,
+        device: &DeviceId,
+        limit: u64,
+        clock: Clock,
+        durable: Durable,
+    ) -> Result<Self, ForensicLogError> {
+        let max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
+        let bytes = durable::read(path, max)?.unwrap_or_default();
+        let (recovered, damage) = match recover(device, &bytes) {
+            Ok(recovered) => (Some(recovered), None),
+            Err(err) => (None, Some(err.to_string())),
+        };
+        let aside = if damage.is_some() { Some(move_aside(path)?) } else { None };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(told("open", path))?;
+        if let Some(parent) = path.parent() {
+            durable::sync_folder(parent)?;
+        }
+        let (chain, good) = match &recovered {
+            Some(recovered) => (Chain::resume(recovered.head.clone()), recovered.good_length),
+            None => (Chain::new(device), 0),
+        };
+        let length = u64::try_from(good).unwrap_or(u64::MAX);
+        let path = path.to_owned();
+        let full = Fullness::Open;
+        let mut log = Self { file, path, chain, length, limit, clock, boot: 0, durable, full };
+        if let Some(torn) = recovered.and_then(|recovered| recovered.torn) {
+            log.cut_tail()?;
+            let bytes = u64::try_from(torn.length).unwrap_or(u64::MAX);
+            let detail =
+                Detail::none().number("bytes", bytes).text("sha256", torn.sha256.to_string());
+            log.append("log-tail-cut", detail)?;
+        }
+        if let (Some(damage), Some(aside)) = (damage, aside) {
+            let aside = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let detail = Detail::none().text("why", damage).text("kept-as", aside);
+            log.append("log-damaged", detail)?;
+        }
+        Ok(log)
+    }
+
+    /// Says which start of the agent the next records belong to.
+    pub const fn set_boot(&mut self, boot: u64) {
+        self.boot = boot;
+    }
+
+    /// Where the log has come to.
+    #[must_use]
+    pub const fn head(&self) -> &LogHead {
+        self.chain.head()
+    }
+
+    /// All of it, up to its head.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>, ForensicLogError> {
+        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut bytes, 0).map_err(told("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// Appends what the core decided to record.
+    ///
+    /// # Errors
+    /// The record is not on disk.
+    pub fn record(&mut self, event: &LogEvent) -> Result<(), ForensicLogError> {
+        let (kind, detail) = said(event);
+        self.append(&kind, detail)
+    }
+
+    /// Appends a record and syncs it.
+    ///
+    /// # Errors
+    /// The record is not on disk.
+    pub fn append(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
+        let line_room = 2 * 1024;
+        let ordinary = self.limit.saturating_sub(RESERVE_BYTES);
+        if self.full == Fullness::Open && self.length.saturating_add(line_room) > ordinary {
+            self.full = Fullness::Reserve;
+            tracing::warn!(bytes = self.length, "the forensic log is full");
+            if !self.ends_full() {
+                self.write("log-full", Detail::none().number("bytes", self.length))?;
+            }
+        }
+        if self.full == Fullness::Reserve && !RESERVED_KINDS.contains(&kind) {
+            return Ok(());
+        }
+        self.write(kind, detail)
+    }
+
+    /// Whether an earlier start has said already that the log is full.
+    fn ends_full(&self) -> bool {
+        self.length > self.limit.saturating_sub(RESERVE_BYTES)
+    }
+
+    fn write(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
+        let failed = |source| ForensicLogError::Append { kind: kind.to_owned(), source };
+        let entry = Entry {
+            at: self.clock.now(),
+            clock: self.clock.evidence(),
+            boot: self.boot,
+            kind: Kind::try_from(kind.to_owned()).unwrap_or(UNNAMED),
+            detail,
+        };
+        let appended = self.chain.append(entry).map_err(failed)?;
+        let length = self.length.saturating_add(u64::try_from(appended.line.len()).unwrap_or(0));
+        if length > self.limit {
+            return Ok(());
+        }
+        let points = self.durable.points().clone();
+        points.before("forensic-append").map_err(told("append to", &self.path))?;
+        let written = self
+            .file
+            .write_all_at(&appended.line, self.length)
+            .and_then(|()| self.file.sync_data());
+        if let Err(err) = written {
+            // Half a line must not stay: the next one would be appended to it.
+            self.cut_tail()?;
+            return Err(told("append to", &self.path)(err).into());
+        }
+        points.after("forensic-append").map_err(told("append to", &self.path))?;
+        self.chain.advance(&appended);
+        self.length = length;
+        Ok(())
+    }
+
+    fn cut_tail(&self) -> Result<(), DurableError> {
+        let points = self.durable.points();
+        points.before("forensic-cut").map_err(told("cut", &self.path))?;
+        self.file.set_len(self.length).map_err(told("cut", &self.path))?;
+        self.file.sync_all().map_err(told("sync", &self.path))?;
+        points.after("forensic-cut").map_err(told("cut", &self.path))
+    }
+}
+
+/// Kinds are literals of this program, which the tests hold to the form; this stands in for none of them.
+const UNNAMED: Kind = Kind::known("unnamed");
+
+/// The core's events say their kind and particulars by how they serialise.
+fn said(event: &LogEvent) -> (String, Detail) {
+    let mut kind = String::from("unnamed");
+    let mut detail = Detail::none();
+    if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
+        for (key, value) in fields {
+            match value {
+                Value::String(text) if key == "event" => kind = text,
+                Value::String(text) => detail = detail.text(&key, text),
+                Value::Number(number) => {
+                    detail = detail.number(&key, number.as_u64().unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+    }
+    (kind, detail)
+}
+
+fn move_aside(path: &Path) -> Result<PathBuf, DurableError> {
+    for number in 1..1000_u32 {
+        let aside = path.with_extension(format!("damaged-{number}"));
+        if !aside.exists() {
+            std::fs::rename(path, &aside).map_err(told("move aside", path))?;
+            return Ok(aside);
+        }
+    }
+    Err(told("move aside", path)(std::io::ErrorKind::AlreadyExists.into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! The way to the server (docs/PROTOCOL.md): every body has a limit, every wait a time. Nothing here knows what
+//! the messages mean, and nothing is retried here; the pace is the core's.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
+use lazaret_protocol::id::BundleId;
+use lazaret_protocol::limits::{
+    ENROLL_BODY_BYTES_MAX, POLL_REPLY_BYTES_MAX, REPORT_BODY_BYTES_MAX,
+};
+use lazaret_protocol::poll::{PollReply, PollRequest};
+use lazaret_protocol::refusal::Refusal;
+use lazaret_protocol::report::ReportReply;
+use lazaret_protocol::signed::Envelope;
+use rustls::ClientConfig;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER};
+use ureq::http::{Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
+use ureq::{Agent, Body, Error};
+
+use crate::tls::TlsConnector;
+
+/// Largest refusal or small answer that is read, in bytes.
+const SMALL_BYTES_MAX: u64 = 16 * 1024;
+
+/// Largest chunk of a bundle in one request, in bytes (docs/PROTOCOL.md).
+pub const EVIDENCE_CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Largest header section of an answer, in bytes.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// What went wrong between the device and the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The server could not be reached, or the connection broke.
+    #[error("no answer to {what}")]
+    Unreachable {
+        /// What was asked for.
+        what: &'static str,
+        /// What the connection said.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The server said no.
+    #[error("{what} was refused with {status} {}: {}", refusal.code, refusal.detail)]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// Its reason.
+        refusal: Refusal,
+        /// Milliseconds that it asks to wait, 0 for none.
+        retry_after_ms: u64,
+    },
+    /// The answer is longer than it may be.
+    #[error("expected an answer to {what} of at most {max} bytes")]
+    TooLarge {
+        /// What was asked for.
+        what: &'static str,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The answer is not what the route answers.
+    #[error("answer to {what} is malformed: {why}")]
+    Malformed {
+        /// What was asked for.
+        what: &'static str,
+        /// What the parser said.
+        why: String,
+    },
+    /// The server did not give the part that was asked for.
+    #[error("expected bytes from {from} of {path}, got {got}")]
+    WrongRange {
+        /// Of which target.
+        path: String,
+        /// From where.
+        from: u64,
+        /// What came in its place.
+        got: String,
+    },
+}
+
+impl TransportError {
+    /// How long the server asks to wait, in milliseconds.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> u64 {
+        match self {
+            Self::Refused { retry_after_ms, .. } => *retry_after_ms,
+            _ => 0,
+        }
+    }
+
+    /// The server's code where it refused.
+    #[must_use]
+    pub fn refused_code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { refusal, .. } => Some(&refusal.code),
+            _ => None,
+        }
+    }
+}
+
+/// A file of the repository, or that there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The file, at most one byte longer than was allowed.
+    Bytes(Vec<u8>),
+    /// The repository has no such file.
+    Missing,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// To connect, in milliseconds.
+    pub connect_ms: u64,
+    /// Without a byte, in milliseconds.
+    pub read_ms: u64,
+}
+
+/// The way to one server.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    agent: Agent,
+    base: String,
+    waits: Waits,
+}
+
+#[derive(Deserialize)]
+struct Offset {
+    offset: u64,
+}
+
+impl Transport {
+    /// A way over TLS to `base` (`https://HOST:PORT`).
+    #[must_use]
+    pub fn new(base: &str, tls: Arc<ClientConfig>, waits: Waits) -> Self {
+        let connector = ().chain(TcpConnector::default()).chain(TlsConnector { config: tls });
+        let agent = Agent::with_parts(settings(waits), connector, DefaultResolver::default());
+        Self { agent, base: base.to_owned(), waits }
+    }
+
+    /// A way without TLS, for tests of the rooms above against a server in the test itself.
+    #[cfg(test)]
+    pub(crate) fn plain(base: &str) -> Self {
+        let waits = Waits { connect_ms: 2000, read_ms: 2000 };
+        let agent =
+            Agent::with_parts(settings(waits), TcpConnector::default(), DefaultResolver::default());
+        Self { agent, base: base.to_owned(), waits }
+    }
+
+    /// Asks whether the server is there, within `timeout_ms`.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn health(&self, timeout_ms: u64) -> Result<(), TransportError> {
+        const WHAT: &str = "the health check";
+        let response = self
+            .agent
+            .get(self.url("/v1/health"))
+            .config()
+            .timeout_global(Some(Duration::from_millis(timeout_ms)))
+            .build()
+            .call()
+            .map_err(unreachable(WHAT))?;
+        succeeded(WHAT, response).map(drop)
+    }
+
+    /// `POST /v1/enroll`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply, TransportError> {
+        self.post("enrolment", "/v1/enroll", request, 0, ENROLL_BODY_BYTES_MAX)
+    }
+
+    /// `POST /v1/renew`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn renew(&self, request: &RenewRequest) -> Result<EnrollReply, TransportError> {
+        self.post("renewal", "/v1/renew", request, 0, ENROLL_BODY_BYTES_MAX)
+    }
+
+    /// `POST /v1/poll`. The server may hold the answer back for `request.hold_ms`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn poll(&self, request: &PollRequest) -> Result<PollReply, TransportError> {
+        self.post("the poll", "/v1/poll", request, request.hold_ms, POLL_REPLY_BYTES_MAX)
+    }
+
+    /// `POST /v1/report`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn report(&self, report: &Envelope) -> Result<ReportReply, TransportError> {
+        self.post("the report", "/v1/report", report, 0, REPORT_BODY_BYTES_MAX)
+    }
+
+    /// `GET /v1/repo/metadata/FILE`, at most `max` bytes and one more, which proves that there are too many.
+    ///
+    /// # Errors
+    /// No answer, or a refusal other than that there is no such file.
+    pub fn metadata(&self, file: &str, max: u64) -> Result<Fetched, TransportError> {
+        const WHAT: &str = "metadata";
+        let response = self
+            .agent
+            .get(self.url(&format!("/v1/repo/metadata/{file}")))
+            .call()
+            .map_err(unreachable(WHAT))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(Fetched::Missing);
+        }
+        let body = succeeded(WHAT, response)?;
+        let mut bytes = Vec::new();
+        body.into_reader()
+            .take(max.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|err| unreachable(WHAT)(err.into()))?;
+        Ok(Fetched::Bytes(bytes))
+    }
+
+    /// `GET /v1/repo/targets/PATH` from a byte on; `path` is as TUF says it and is percent-encoded here.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or another part than the one asked for.
+    pub fn target(&self, path: &str, from: u64) -> Result<TargetReader, TransportError> {
+        const WHAT: &str = "a target";
+        let response = self
+            .agent
+            .get(self.url(&format!("/v1/repo/targets/{}", encoded(path))))
+            .header(RANGE, format!("bytes={from}-"))
+            .call()
+            .map_err(unreachable(WHAT))?;
+        let got = match response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()) {
+            Some(range) => range.to_owned(),
+            None => "the whole".to_owned(),
+        };
+        let whole = response.status() == StatusCode::OK && from == 0;
+        let part = response.status() == StatusCode::PARTIAL_CONTENT
+            && got.starts_with(&format!("bytes {from}-"));
+        if response.status().is_success() && !whole && !part {
+            return Err(TransportError::WrongRange { path: path.to_owned(), from, got });
+        }
+        let body = succeeded(WHAT, response)?;
+        // Whoever reads knows from signed metadata how much to take; the client's own limit is lifted.
+        let reader = body.into_with_config().limit(u64::MAX).reader();
+        Ok(TargetReader { reader: Box::new(reader) })
+    }
+
+    /// `GET /v1/evidence/BUNDLE`: how much of a bundle the server has.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn evidence_offset(&self, bundle: &BundleId) -> Result<u64, TransportError> {
+        const WHAT: &str = "the bundle's offset";
+        let response = self
+            .agent
+            .get(self.url(&format!("/v1/evidence/{bundle}")))
+            .call()
+            .map_err(unreachable(WHAT))?;
+        let body = succeeded(WHAT, response)?;
+        parse::<Offset>(WHAT, body, SMALL_BYTES_MAX).map(|answer| answer.offset)
+    }
+
+    /// `PUT /v1/evidence/BUNDLE`: appends a chunk at `offset`. `sha256` of the whole stands with the last one.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn evidence_put(
+        &self,
+        bundle: &BundleId,
+        offset: u64,
+        chunk: &[u8],
+        sha256: Option<&str>,
+    ) -> Result<u64, TransportError> {
+        const WHAT: &str = "the bundle";
+        let last = match sha256 {
+            Some(sha256) => format!("&last=true&sha256={sha256}"),
+            None => "&last=false".to_owned(),
+        };
+        let response = self
+            .agent
+            .put(self.url(&format!("/v1/evidence/{bundle}?offset={offset}{last}")))
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .send(chunk)
+            .map_err(unreachable(WHAT))?;
+        let body = succeeded(WHAT, response)?;
+        parse::<Offset>(WHAT, body, SMALL_BYTES_MAX).map(|answer| answer.offset)
+    }
+
+    fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        route: &str,
+        request: &Q,
+        hold_ms: u64,
+        max: u64,
+    ) -> Result<A, TransportError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|err| TransportError::Malformed { what, why: err.to_string() })?;
+        let wait = Duration::from_millis(self.waits.read_ms.saturating_add(hold_ms));
+        let response = self
+            .agent
+            .post(self.url(route))
+            .header(CONTENT_TYPE, "application/json")
+            .config()
+            .timeout_recv_response(Some(wait))
+            .timeout_per_read(Some(wait))
+            .build()
+            .send(body.as_slice())
+            .map_err(unreachable(what))?;
+        parse(what, succeeded(what, response)?, max)
+    }
+
+    fn url(&self, route: &str) -> String {
+        format!("{}{route}", self.base)
+    }
+}
+
+/// A target as it comes in.
+pub struct TargetReader {
+    reader: Box<dyn Read + Send>,
+}
+
+impl Read for TargetReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buf)
+    }
+}
+
+impl std::fmt::Debug for TargetReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TargetReader").finish_non_exhaustive()
+    }
+}
+
+fn settings(waits: Waits) -> ureq::config::Config {
+    let read = Some(Duration::from_millis(waits.read_ms));
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        // Settings come from the configuration file, never from the environment.
+        .proxy(None)
+        .user_agent(concat!("lazaret-agent/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("")
+        .max_response_header_size(HEADER_BYTES_MAX)
+        .timeout_resolve(Some(Duration::from_millis(waits.connect_ms)))
+        .timeout_connect(Some(Duration::from_millis(waits.connect_ms)))
+        .timeout_recv_response(read)
+        .timeout_per_read(read)
+        .timeout_per_write(read)
+        .build()
+}
+
+fn unreachable(what: &'static str) -> impl FnOnce(Error) -> TransportError {
+    move |source| TransportError::Unreachable { what, source: Box::new(source) }
+}
+
+/// The body of a success; anything else becomes a refusal.
+fn succeeded(what: &'static str, response: Response<Body>) -> Result<Body, TransportError> {
+    if response.status().is_success() {
+        return Ok(response.into_body());
+    }
+    let status = response.status().as_u16();
+    let retry_after_ms = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+        .map_or(0, |seconds| seconds.saturating_mul(1000));
+    let unsaid = || Refusal { code: "unsaid".into(), detail: "the answer is no refusal".into() };
+    let refusal = bounded(what, response.into_body(), SMALL_BYTES_MAX)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Refusal>(&bytes).ok())
+        .map_or_else(unsaid, |refusal| Refusal {
+            code: refusal.code.chars().filter(|c| !c.is_control()).take(64).collect(),
+            detail: refusal.detail.chars().filter(|c| !c.is_control()).take(512).collect(),
+        });
+    Err(TransportError::Refused { what, status, refusal, retry_after_ms })
+}
+
+fn parse<T: DeserializeOwned>(
+    what: &'static str,
+    body: Body,
+    max: u64,
+) -> Result<T, TransportError> {
+    let bytes = bounded(what, body, max)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|err| TransportError::Malformed { what, why: err.to_string() })
+}
+
+fn bounded(what: &'static str, body: Body, max: u64) -> Result<Vec<u8>, TransportError> {
+    let mut bytes = Vec::new();
+    body.into_reader()
+        .take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|err| unreachable(what)(err.into()))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max {
+        return Err(TransportError::TooLarge { what, max });
+    }
+    Ok(bytes)
+}
+
+/// Percent-encodes a target's path (RFC 3986, 3.3): TUF names may hold any character.
+fn encoded(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
