@@ -1,4 +1,10 @@
 //! The real binary against a stand-in for the server: what it sends, what it shows, how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the functions around the tests fail as tests do"
+)]
 
 #[path = "../src/evidence/fixture.rs"]
 #[allow(dead_code, reason = "shared with the binary's own tests, which use all of it")]

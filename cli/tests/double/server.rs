@@ -1,7 +1,7 @@
 //! A stand-in for the server's operator listener: TLS 1.3 with client certificates on loopback, and
 //! answers from a closure. It speaks just enough HTTP/1.1 for one client.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,33 +17,33 @@ use crate::fixture::Authority;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub line: String,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) line: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Status and body.
-pub type Answer = (u16, Vec<u8>);
+pub(crate) type Answer = (u16, Vec<u8>);
 
 /// JSON with status 200.
-pub fn ok(value: serde_json::Value) -> Answer {
+pub(crate) fn ok(value: serde_json::Value) -> Answer {
     (200, value.to_string().into_bytes())
 }
 
 /// A refusal.
-pub fn refused(status: u16, code: &str, detail: &str) -> Answer {
+pub(crate) fn refused(status: u16, code: &str, detail: &str) -> Answer {
     (status, serde_json::json!({"code": code, "detail": detail}).to_string().into_bytes())
 }
 
 /// A running stand-in and an operator's settings for it.
-pub struct Double {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Double {
+    pub(crate) folder: tempfile::TempDir,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Double {
     /// Starts it; `answer` sees each request with how many came before it.
-    pub fn start(answer: impl Fn(&Request, usize) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request, usize) -> Answer + Send + 'static) -> Self {
         let servers = Authority::new("server CA");
         let operators = Authority::new("operator CA");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -75,16 +75,16 @@ impl Double {
     }
 
     /// What was asked, in order.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs `lazaret` as alice in the folder.
-    pub fn lazaret(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn lazaret(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_lazaret"))
             .current_dir(self.folder.path())
             .args(["--config", "cli.toml"])
@@ -94,7 +94,7 @@ impl Double {
     }
 
     /// Runs it with `--json`, expects success, and reads the answer.
-    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let arguments = [&["--json"], arguments].concat();
         let output = self.lazaret(&arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -103,7 +103,7 @@ impl Double {
 }
 
 /// Writes a file of a test.
-pub fn put(path: &Path, bytes: &[u8]) {
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
     std::fs::File::create(path).unwrap().write_all(bytes).unwrap();
 }
 
