@@ -40,6 +40,33 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalEr
     value_to_bytes(&value)
 }
 
+/// The bytes of anything that serialises as JSON that every parser reads: the rules of [`to_bytes`] and its
+/// order of keys, but with the escapes that RFC 8259 wants. OLPC leaves control characters as they are, so that a
+/// text with a line break has a canonical form which is no JSON. For what is signed as bytes and parsed again.
+///
+/// # Errors
+/// As [`to_bytes`].
+pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalError> {
+    let not_json = |err| CanonicalError::NotJson { why: alloc::format!("{err}") };
+    let value = sorted(serde_json::to_value(value).map_err(not_json)?);
+    value_to_bytes(&value)?;
+    serde_json::to_vec(&value).map_err(not_json)
+}
+
+/// The same value with every object's keys in order, whatever map type serde_json was built with.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> =
+                map.into_iter().map(|(key, item)| (key, sorted(item))).collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
 /// The canonical bytes of a JSON value that is at hand.
 ///
 /// # Errors

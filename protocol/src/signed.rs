@@ -100,7 +100,7 @@ impl Envelope {
         keyid: KeyId,
         sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
     ) -> Result<Self, E> {
-        let payload = canonical::to_bytes(message)?;
+        let payload = canonical::to_json(message)?;
         let sig = sign(&pre_authentication_encoding(T::PAYLOAD_TYPE, &payload))?;
         Ok(Self {
             payload_type: T::PAYLOAD_TYPE.into(),

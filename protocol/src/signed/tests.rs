@@ -51,6 +51,17 @@ fn a_sealed_envelope_survives_the_wire() {
 }
 
 #[test]
+fn a_text_with_line_breaks_survives_the_wire() {
+    let (signer, public) = key(1);
+    let note = Note { text: "first\nsecond\u{1b}[2J".to_string() };
+    let envelope = Envelope::seal::<_, CanonicalError>(&note, public.key_id(), |bytes| {
+        Ok(signer.sign(bytes).to_bytes().to_vec())
+    })
+    .unwrap();
+    assert_eq!(envelope.verify::<Note>(&[public]).unwrap().into_message(), note);
+}
+
+#[test]
 fn an_envelope_signed_by_a_stranger_is_refused() {
     let (envelope, _) = sealed(1);
     let (_, stranger) = key(2);

@@ -71,7 +71,14 @@ pub enum Fact {
     /// An order was given.
     Ordered { device: DeviceId, order: u64, what: String, rollout: Option<RolloutId> },
     /// An order ended.
-    OrderEnded { device: DeviceId, order: u64, outcome: Outcome, rollout: Option<RolloutId> },
+    OrderEnded {
+        device: DeviceId,
+        order: u64,
+        outcome: Outcome,
+        rollout: Option<RolloutId>,
+        #[serde(default)]
+        bytes_fetched: u64,
+    },
     /// A device runs the rollout's image already.
     AlreadyRunning { device: DeviceId, rollout: RolloutId },
     /// A device is left out of a rollout.

@@ -263,6 +263,7 @@ impl Turn {
             order: sequence,
             outcome,
             rollout: open.rollout,
+            bytes_fetched: 0,
         });
     }
 

@@ -87,6 +87,7 @@ pub fn decide(
         order: report.order,
         outcome,
         rollout: open.rollout,
+        bytes_fetched: report.bytes_fetched,
     };
     Ok(decision.event(Event { at: now, fact }))
 }

@@ -1,0 +1,89 @@
+//! What every use case has at hand, and the loop that decides again when somebody else was faster.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lazaret_protocol::time::Timestamp;
+use lazaret_server_blobs::blob::{BlobStore, Upload};
+use lazaret_server_domain::record::Decision;
+use lazaret_server_publish::OnlineKeys;
+use lazaret_server_store::{Committed, Store, StoreError};
+use tokio::sync::{Mutex, watch};
+
+use super::error::AppError;
+use super::issue::DeviceIssuer;
+
+/// Times that a decision is made anew before the caller is asked to come back.
+const ATTEMPTS_MAX: usize = 5;
+
+/// The server's parts, wired together.
+pub(crate) struct App {
+    /// Records and events.
+    pub(crate) store: Store,
+    /// Images, deltas and other targets.
+    pub(crate) images: Arc<dyn BlobStore>,
+    /// Evidence bundles: a store of their own, so that no repository route can reach them.
+    pub(crate) evidence: Arc<dyn BlobStore>,
+    /// The online keys.
+    pub(crate) keys: OnlineKeys,
+    /// The CA for device certificates.
+    pub(crate) issuer: DeviceIssuer,
+    /// The clock. Read in `main` and nowhere else.
+    pub(crate) clock: fn() -> Timestamp,
+    /// Milliseconds between polls.
+    pub(crate) poll_interval_ms: u64,
+    /// Folder for work in progress, emptied at start.
+    pub(crate) scratch: PathBuf,
+    /// Uploads that are being written, so that each chunk need not read the whole again.
+    pub(crate) uploads: Mutex<HashMap<String, Box<dyn Upload>>>,
+    /// Says that something changed that a waiting poll or a reconciler may want to know.
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+impl App {
+    /// The time.
+    #[must_use]
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Wakes waiting polls and reconcilers.
+    pub(crate) fn wake(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Decides and commits, and does both again where what was read has changed meanwhile.
+    ///
+    /// # Errors
+    /// What `decide` says; the store; or [`StoreError::Changed`] after five times.
+    pub(crate) async fn decide<R, Deciding>(
+        &self,
+        decide: impl Fn() -> Deciding,
+    ) -> Result<Committed<R>, AppError>
+    where
+        Deciding: Future<Output = Result<Decision<R>, AppError>>,
+    {
+        let mut attempt = 1;
+        loop {
+            match self.store.commit(decide().await?).await {
+                Err(StoreError::Changed { key }) if attempt < ATTEMPTS_MAX => {
+                    tracing::debug!(key, attempt, "deciding again");
+                    attempt += 1;
+                }
+                Ok(committed) => return Ok(committed),
+                Err(source) => return Err(source.into()),
+            }
+        }
+    }
+}
+
+/// Fills `N` bytes with the operating system's randomness.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], AppError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|err| AppError::Randomness { why: err.to_string() })?;
+    Ok(bytes)
+}

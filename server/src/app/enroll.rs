@@ -1,0 +1,69 @@
+//! A machine shows its claim and becomes a device; a device renews its certificate.
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
+use lazaret_protocol::signed::DevicePeer;
+use lazaret_server_domain::claim::Claim;
+use lazaret_server_domain::device::Device;
+use lazaret_server_domain::enroll::{self, Shown};
+use lazaret_server_domain::record::Found;
+use lazaret_server_store::Committed;
+
+use super::context::App;
+use super::error::AppError;
+
+/// Enrols a machine.
+///
+/// # Errors
+/// The claim or the CSR is refused; or the store.
+pub(crate) async fn enroll(
+    app: &App,
+    request: &EnrollRequest,
+) -> Result<Committed<EnrollReply>, AppError> {
+    let secret = Sha256Digest::of(request.claim.as_bytes());
+    app.decide(|| async {
+        let now = app.now();
+        let claim: Found<Claim> = app.store.find(request.serial.as_str()).await?;
+        let admitted = match enroll::show(&claim, &request.serial, secret, now) {
+            Shown::Admitted(admitted) => admitted,
+            Shown::Refused(refused) => return Err(refused.into()),
+            Shown::Recorded(decision) => {
+                let recorded = app.store.commit(decision).await?;
+                return Err(recorded.into_reply().into());
+            }
+        };
+        let device: Found<Device> = app.store.find(admitted.device().as_str()).await?;
+        let made = app.issuer.issue(admitted.device(), &request.csr, now)?;
+        let reply = EnrollReply {
+            device: admitted.device().clone(),
+            certificate_chain: made.chain,
+            not_after: made.issued.ends,
+        };
+        let decision = enroll::enroll(&admitted, (&claim, &device), made.issued, now)?;
+        Ok(decision.with_reply(reply))
+    })
+    .await
+}
+
+/// Renews a device's certificate.
+///
+/// # Errors
+/// The CSR is refused; or the store.
+pub(crate) async fn renew(
+    app: &App,
+    peer: &DevicePeer,
+    request: &RenewRequest,
+) -> Result<Committed<EnrollReply>, AppError> {
+    app.decide(|| async {
+        let now = app.now();
+        let device: Found<Device> = app.store.find(peer.device().as_str()).await?;
+        let made = app.issuer.issue(peer.device(), &request.csr, now)?;
+        let reply = EnrollReply {
+            device: peer.device().clone(),
+            certificate_chain: made.chain,
+            not_after: made.issued.ends,
+        };
+        Ok(enroll::renew(&device, made.issued, now)?.with_reply(reply))
+    })
+    .await
+}

@@ -1,0 +1,123 @@
+//! What operators look at: pages of devices, releases, rollouts, events. Nothing here changes anything.
+
+use lazaret_protocol::id::{BundleId, DeviceId};
+use lazaret_protocol::operator::{
+    BundleView, DeviceView, EventView, Page, ReleaseView, RolloutView,
+};
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_server_domain::bundle::Bundle;
+use lazaret_server_domain::device::Device;
+use lazaret_server_domain::record::{Found, Record};
+use lazaret_server_domain::refused::Refused;
+use lazaret_server_domain::release::Release;
+use lazaret_server_domain::rollout::state::Rollout;
+
+use super::context::App;
+use super::error::AppError;
+use super::{release, rollout};
+
+/// Items on one page: the default and the most.
+pub(crate) const PAGE_ITEMS_MAX: usize = 500;
+
+/// Which page.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PageRequest {
+    /// Begin behind this one.
+    pub(crate) after: Option<String>,
+    /// At most this many; [`PAGE_ITEMS_MAX`] where nothing is said.
+    pub(crate) limit: Option<usize>,
+}
+
+impl PageRequest {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX)
+    }
+}
+
+/// A page of devices.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn devices(app: &App, page: &PageRequest) -> Result<Page<DeviceView>, AppError> {
+    let (devices, next) = records::<Device>(app, page).await?;
+    Ok(Page { items: devices.iter().map(Device::view).collect(), next })
+}
+
+/// One device.
+///
+/// # Errors
+/// No such device; or the store.
+pub(crate) async fn device(app: &App, id: &DeviceId) -> Result<DeviceView, AppError> {
+    let found: Found<Device> = app.store.find(id.as_str()).await?;
+    let unknown = || Refused::because(RefusalCode::NotFound, format!("no device {id}"));
+    Ok(found.value.ok_or_else(unknown)?.view())
+}
+
+/// One bundle.
+///
+/// # Errors
+/// No such bundle; or the store.
+pub(crate) async fn bundle(app: &App, id: &BundleId) -> Result<BundleView, AppError> {
+    let found: Found<Bundle> = app.store.find(id.as_str()).await?;
+    let unknown = || Refused::because(RefusalCode::NotFound, format!("no bundle {id}"));
+    Ok(found.value.ok_or_else(unknown)?.view())
+}
+
+/// A page of releases.
+///
+/// # Errors
+/// The stores.
+pub(crate) async fn releases(app: &App, page: &PageRequest) -> Result<Page<ReleaseView>, AppError> {
+    let (releases, next) = records::<Release>(app, page).await?;
+    let mut items = Vec::with_capacity(releases.len());
+    for one in &releases {
+        items.push(release::view(app, one).await?);
+    }
+    Ok(Page { items, next })
+}
+
+/// A page of rollouts.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn rollouts(app: &App, page: &PageRequest) -> Result<Page<RolloutView>, AppError> {
+    let (rollouts, next) = records::<Rollout>(app, page).await?;
+    let mut items = Vec::with_capacity(rollouts.len());
+    for one in &rollouts {
+        items.push(one.view(&rollout::counted(app, one).await?));
+    }
+    Ok(Page { items, next })
+}
+
+/// A page of the event log.
+///
+/// # Errors
+/// `after` is no number; or the store.
+pub(crate) async fn events(app: &App, page: &PageRequest) -> Result<Page<EventView>, AppError> {
+    let after = match &page.after {
+        None => 0,
+        Some(text) => text.parse().map_err(|_| {
+            let detail = format!("expected the number of an event in after, got {text:?}");
+            Refused::because(RefusalCode::BadRequest, detail)
+        })?,
+    };
+    let events = app.store.events(after, page.limit()).await?;
+    let next = events.last().map(|(sequence, _)| sequence.to_string());
+    let items = events.into_iter().map(|(sequence, event)| EventView {
+        sequence,
+        at: event.at,
+        what: event.fact.to_string(),
+        event: serde_json::to_value(&event.fact).unwrap_or_default(),
+    });
+    Ok(Page { items: items.collect(), next })
+}
+
+async fn records<T: Record>(
+    app: &App,
+    page: &PageRequest,
+) -> Result<(Vec<T>, Option<String>), AppError> {
+    let found: Vec<T> = app.store.list("", page.after.as_deref(), page.limit()).await?;
+    // A page may be short without being the last; only an empty one is.
+    let next = found.last().map(Record::name);
+    Ok((found, next))
+}

@@ -1,0 +1,19 @@
+//! Use cases, one file each: load what is needed, let the domain decide, commit, answer. No rule of the
+//! domain and no word of HTTP lives here.
+
+pub(crate) mod claim;
+pub(crate) mod context;
+pub(crate) mod deltas;
+pub(crate) mod enroll;
+pub(crate) mod error;
+pub(crate) mod evidence;
+pub(crate) mod issue;
+pub(crate) mod listing;
+pub(crate) mod poll;
+pub(crate) mod publish;
+pub(crate) mod quarantine;
+pub(crate) mod release;
+pub(crate) mod report;
+pub(crate) mod repository;
+pub(crate) mod rollout;
+pub(crate) mod uploads;

@@ -1,0 +1,125 @@
+//! A device polls. While there is nothing to say the answer may be held back, so that an order reaches a
+//! connected device in about a second.
+
+use std::time::Duration;
+
+use lazaret_protocol::id::RolloutId;
+use lazaret_protocol::order::Order;
+use lazaret_protocol::poll::{PollReply, PollRequest};
+use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
+use lazaret_server_domain::device::Device;
+use lazaret_server_domain::poll::{self, PollContext, PollPlan, PollView, Polled, RolloutPart};
+use lazaret_server_domain::record::{Decision, Found};
+use lazaret_server_domain::repository::RepositoryHead;
+use lazaret_server_domain::rollout::state::{Assigned, assignment_name};
+use lazaret_server_store::Committed;
+
+use super::context::App;
+use super::error::AppError;
+
+/// Longest time that a poll is held back, in milliseconds: below the 60 s after which many middleboxes
+/// forget an idle connection.
+const HOLD_MS_MAX: u64 = 55_000;
+
+/// Answers a poll.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn poll(
+    app: &App,
+    peer: &DevicePeer,
+    request: PollRequest,
+) -> Result<Committed<PollReply>, AppError> {
+    let hold = Duration::from_millis(request.hold_ms.min(HOLD_MS_MAX));
+    let known_version = request.tuf_timestamp_version;
+    let request = peer.vouch(request);
+    if !hold.is_zero() {
+        hold_back(app, &request, known_version, hold).await?;
+    }
+    app.decide(async || match decide(app, &request).await? {
+        Polled::Answered(decision) => seal(app, decision),
+        Polled::Recorded(decision) => {
+            let recorded = app.store.commit(decision).await?;
+            Err(recorded.into_reply().into())
+        }
+    })
+    .await
+}
+
+/// Returns once there is something to say, or after `hold`. Nothing is decided for good meanwhile.
+async fn hold_back(
+    app: &App,
+    request: &Verified<FromDevice<PollRequest>>,
+    known_version: u64,
+    hold: Duration,
+) -> Result<(), AppError> {
+    let mut changed = app.changed.subscribe();
+    let wait = async {
+        loop {
+            changed.borrow_and_update();
+            let Polled::Answered(decision) = decide(app, request).await? else { return Ok(()) };
+            let plan = decision.preview();
+            let quiet = plan.orders.is_empty()
+                && !plan.renew
+                && plan.tuf_timestamp_version == known_version;
+            if !quiet || changed.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(hold, wait).await.unwrap_or(Ok(()))
+}
+
+async fn decide(
+    app: &App,
+    request: &Verified<FromDevice<PollRequest>>,
+) -> Result<Polled, AppError> {
+    let id = &request.message().device;
+    let device: Found<Device> = app.store.find(id.as_str()).await?;
+    let assigned: Found<Assigned> = app.store.find(id.as_str()).await?;
+    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
+    let mut rollouts: Vec<RolloutId> =
+        assigned.value.iter().map(|assigned| assigned.rollout.clone()).collect();
+    let open = device.value.iter().flat_map(|device| &device.open_orders);
+    rollouts.extend(open.filter_map(|open| open.rollout.clone()));
+    rollouts.sort();
+    rollouts.dedup();
+    let mut parts = Vec::with_capacity(rollouts.len());
+    for rollout in rollouts {
+        parts.push(RolloutPart {
+            rollout: app.store.find(rollout.as_str()).await?,
+            assignment: app.store.find(&assignment_name(&rollout, id)).await?,
+        });
+    }
+    let context = PollContext {
+        now: app.now(),
+        tuf_timestamp_version: head.value.map_or(0, |head| head.timestamp_version),
+        poll_interval_ms: app.poll_interval_ms,
+        certificate_life_ms: app.issuer.life_ms(),
+    };
+    Ok(poll::decide(&PollView { device, assigned, parts }, request, context)?)
+}
+
+fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, AppError> {
+    let plan = decision.preview();
+    let mut orders = Vec::with_capacity(plan.orders.len());
+    for order in &plan.orders {
+        orders.push(sealed(app, order)?);
+    }
+    let reply = PollReply {
+        time: plan.time,
+        tuf_timestamp_version: plan.tuf_timestamp_version,
+        orders,
+        next_poll_ms: plan.next_poll_ms,
+        renew: plan.renew,
+    };
+    Ok(decision.with_reply(reply))
+}
+
+fn sealed(app: &App, order: &Order) -> Result<Envelope, AppError> {
+    let keyid = app.keys.orders_public().key_id();
+    let sealed = Envelope::seal(order, keyid, |bytes| {
+        Ok::<_, lazaret_protocol::canonical::CanonicalError>(app.keys.sign_order(bytes))
+    });
+    sealed.map_err(|_| AppError::CutShort { what: "sealing an order" })
+}

@@ -1,0 +1,100 @@
+//! Answers: what is committed as a success, what is looked at as a success, and each refusal with its status. One table.
+
+use http::StatusCode;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use lazaret_protocol::refusal::{Refusal, RefusalCode};
+use lazaret_server_store::Committed;
+use serde::Serialize;
+use sync_wrapper::SyncStream;
+use warp::Reply as _;
+use warp::reply::Response;
+
+use crate::app::error::AppError;
+use crate::app::repository::{Content, Part};
+use crate::identity::device::DeviceRefused;
+use crate::telemetry;
+
+impl From<DeviceRefused> for AppError {
+    fn from(refused: DeviceRefused) -> Self {
+        match refused {
+            DeviceRefused::Refused(refused) => Self::Refused(refused),
+            DeviceRefused::Registry { source } => Self::Store { source },
+        }
+    }
+}
+
+/// The answer to a request that changed something: nothing that is not committed gets out.
+pub(crate) fn committed<T: Serialize>(result: Result<Committed<T>, AppError>) -> Response {
+    result.map_or_else(|err| failed(&err), |committed| json(&committed.into_reply()))
+}
+
+/// The answer to a request that only looked.
+pub(crate) fn viewed<T: Serialize>(result: Result<T, AppError>) -> Response {
+    result.map_or_else(|err| failed(&err), |view| json(&view))
+}
+
+/// The answer to a request that did not come to its end. Logged here and nowhere else.
+pub(crate) fn failed(err: &AppError) -> Response {
+    let (code, refusal) = err.to_wire();
+    match code {
+        RefusalCode::Unavailable => {
+            tracing::error!(error = telemetry::chain(err), "request failed")
+        }
+        _ => tracing::info!(code = code.as_str(), detail = refusal.detail, "request refused"),
+    }
+    refused(code, &refusal)
+}
+
+/// A refusal with its status.
+pub(crate) fn refused(code: RefusalCode, refusal: &Refusal) -> Response {
+    let mut response = json(refusal);
+    let status = StatusCode::from_u16(code.http_status());
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if code == RefusalCode::Unavailable {
+        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+fn bytes(content: Vec<u8>, content_type: &'static str) -> Response {
+    let mut response = Response::new(content.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A metadata file.
+pub(crate) fn metadata(result: Result<Vec<u8>, AppError>) -> Response {
+    result.map_or_else(|err| failed(&err), |file| bytes(file, "application/json"))
+}
+
+/// A stream of bytes with what is known of its place in the whole.
+pub(crate) fn content(result: Result<Content, AppError>) -> Response {
+    let content = match result {
+        Ok(content) => content,
+        Err(err) => return failed(&err),
+    };
+    let Content { bytes, offset, length, total, part } = content;
+    let mut response = warp::reply::stream(SyncStream::new(bytes)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if part == Part::Range {
+        let last = offset.saturating_add(length).saturating_sub(1);
+        if let Ok(value) = HeaderValue::from_str(&format!("bytes {offset}-{last}/{total}")) {
+            headers.insert(CONTENT_RANGE, value);
+        }
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
+}
+
+/// A refusal of what cannot be understood.
+pub(crate) fn bad(detail: impl Into<String>) -> AppError {
+    AppError::bad_request(detail)
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Response {
+    // Our messages hold no maps with keys other than strings, so that serialising has no way to fail.
+    bytes(serde_json::to_vec(value).unwrap_or_default(), "application/json")
+}
