@@ -224,15 +224,13 @@ fn a_claim_is_written_for_its_owner_and_not_shown() {
         "--reason",
         "new",
         "--out",
-        "claim.json",
+        "claim",
     ];
     let output = double.lazaret(&arguments);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!stdout(&output).contains("lzc_secret"));
-    let written: Value =
-        serde_json::from_slice(&std::fs::read(double.path("claim.json")).unwrap()).unwrap();
-    assert_eq!(written["claim"], "lzc_secret");
-    let mode = double.path("claim.json").metadata().unwrap().permissions().mode();
+    assert_eq!(std::fs::read(double.path("claim")).unwrap(), b"lzc_secret\n");
+    let mode = double.path("claim").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let sent: Value = serde_json::from_slice(&double.requests()[0].body).unwrap();
     let expected = json!({
@@ -240,7 +238,7 @@ fn a_claim_is_written_for_its_owner_and_not_shown() {
     });
     assert_eq!(sent, expected);
     // A second claim would make the first useless: nothing is asked for a file that exists.
-    fails(&double.lazaret(&arguments), 2, "claim.json exists");
+    fails(&double.lazaret(&arguments), 2, "claim exists");
     assert_eq!(double.requests().len(), 1);
     let shown = double.json(&arguments[..12]);
     assert_eq!(shown["claim"], "lzc_secret");

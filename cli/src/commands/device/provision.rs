@@ -1,7 +1,9 @@
 //! `lazaret device provision`: a one-time claim for a machine that is to enrol.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use lazaret_protocol::id::{DeviceId, ModelName, SerialNumber};
 use lazaret_protocol::operator::{ClaimReply, ClaimRequest};
 use lazaret_protocol::time::{HOUR_MS, Timestamp};
@@ -18,7 +20,7 @@ The claim is shown once; the server keeps only its hash. It works once, for this
 
 Example:
   lazaret device provision --serial sn-0041 --device d-41 --model gw2 --valid-hours 24 \\
-      --reason \"replaces d-17\" --out d-41.claim.json")]
+      --reason \"replaces d-17\" --out d-41.claim")]
 pub(crate) struct Args {
     /// The serial number printed on the machine
     #[arg(long, value_name = "SERIAL")]
@@ -35,7 +37,9 @@ pub(crate) struct Args {
     /// Why it is made
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
-    /// Write the claim to this new file, readable by you alone, and do not show it
+    /// Write the claim alone to this new file, readable by you alone, and do not show it
+    ///
+    /// lazaret-agent takes the file in as it is.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -71,9 +75,10 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let ClaimRequest { serial, device, model, .. } = request;
     let mut made = Provisioned { serial, device, model, claim: Some(claim), expires, file: None };
     if let (Some(mut file), Some(path)) = (file, args.out) {
-        serde_json::to_writer(&mut file, &made)?;
+        // The claim alone, as `lazaret-agent` takes it in.
+        writeln!(file, "{}", made.claim.take().unwrap_or_default())
+            .with_context(|| format!("cannot write {}", path.display()))?;
         file.finish(&path, Existing::Keep)?;
-        made.claim = None;
         made.file = Some(path);
     }
     session.output.show(&made, |made| {
