@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lazaret_protocol::time::Timestamp;
 use serde_json::json;
 
 use super::device::{Device, drive};
@@ -192,6 +193,74 @@ fn a_power_cut_between_any_two_writes_is_taken_up_by_the_next_refresh() {
             assert_eq!(device.version("timestamp"), repository.version("timestamp"));
             assert_eq!(device.version("a"), repository.version("a"));
         }
+    }
+}
+
+#[test]
+fn a_power_cut_does_not_undo_the_recovery_from_a_fast_forward_attack() {
+    let (mut repository, mut device) = complete();
+    for stolen in ["snapshot", "timestamp"] {
+        repository.set(stolen, "version", json!(9_999_999));
+        repository.write(stolen);
+    }
+    device.refresh(&repository).unwrap();
+    repository.rotate("timestamp");
+    for recovered in ["snapshot", "timestamp"] {
+        repository.set(recovered, "version", json!(3));
+        repository.write(recovered);
+    }
+    // Two files are deleted and the root is written; the journal still says 9,999,999.
+    device.power = 3;
+    device.refresh(&repository).unwrap();
+    assert_eq!(device.versions(), [2, 0, 0, 2]);
+    assert_eq!(device.journal.timestamp, 9_999_999);
+    device.power = usize::MAX;
+    device.refresh(&repository).unwrap();
+    assert_eq!(device.versions(), [2, 3, 3, 2]);
+    assert_eq!(device.journal.timestamp, 3);
+}
+
+/// The same guards without a journal, by the files alone.
+#[test]
+fn the_files_guard_where_there_is_no_journal() {
+    let rollback =
+        |role: &str, got: u64| TufError::Rollback { role: role.into(), trusted: got + 1, got };
+    let (mut repository, mut device) = complete();
+    repository.publish_all();
+    device.refresh(&repository).unwrap();
+    repository.set("a", "version", json!(2));
+    repository.release();
+    device.journal = Floors::default();
+    assert_eq!(device.refresh(&repository).unwrap_err(), rollback("a", 2));
+    // Its timestamp was accepted, and lists snapshot 4.
+    repository.set("snapshot", "version", json!(3));
+    repository.publish("timestamp");
+    device.journal = Floors::default();
+    assert_eq!(device.refresh(&repository).unwrap_err(), rollback("snapshot", 3));
+    repository.set("timestamp", "version", json!(3));
+    repository.write("timestamp");
+    device.journal = Floors::default();
+    assert_eq!(device.refresh(&repository).unwrap_err(), rollback("timestamp", 3));
+}
+
+#[test]
+fn stored_metadata_that_has_expired_is_neither_used_nor_asked_for_again() {
+    let soon = "2026-11-02T00:00:00Z";
+    for role in ["snapshot", "targets", "a"] {
+        let (mut repository, mut device) = complete();
+        repository.set(role, "expires", json!(soon));
+        repository.publish_all();
+        device.find(&repository, "t").unwrap();
+        repository.take_asked();
+        let expires = Timestamp::parse_rfc3339(soon).unwrap();
+        device.now = expires;
+        let mut expected = TufError::Expired { role: role.into(), expires, now: expires };
+        if role == "a" {
+            expected = TufError::RoleUnverified { role: role.into(), source: Box::new(expected) };
+        }
+        assert_eq!(device.find(&repository, "t").unwrap_err(), expected);
+        assert_eq!(repository.take_asked(), ["2.root.json", "timestamp.json"]);
+        assert!(device.notices.is_empty());
     }
 }
 
