@@ -60,7 +60,10 @@ pub(crate) fn shortest(bytes: &[u8], level: i32) -> io::Result<(StreamMethod, Ve
 fn lzma(bytes: &[u8], (lc, lp, pb): LzmaBits, preset: u32) -> io::Result<Vec<u8>> {
     let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let dict_size = length.max(lzma_rust2::DICT_SIZE_MIN);
-    let options = LzmaOptions { lc, lp, pb, dict_size, ..LzmaOptions::with_preset(preset) };
+    // Differences are mostly runs of zeros: matches as long as LZMA allows shorten them by a tenth.
+    let nice_len = LzmaOptions::NICE_LEN_MAX;
+    let options =
+        LzmaOptions { lc, lp, pb, dict_size, nice_len, ..LzmaOptions::with_preset(preset) };
     let mut writer = LzmaWriter::new_no_header(vec![options.get_props()], &options, false)?;
     writer.write_all(bytes)?;
     writer.finish()
