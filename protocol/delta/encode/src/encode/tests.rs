@@ -120,6 +120,23 @@ fn unchanged_frames_are_copied_wherever_they_stand() {
 }
 
 #[test]
+fn base_longer_than_the_window_is_searched_where_the_content_is() {
+    let base = image(400_000, 3);
+    // The halves change places, so that everything is displaced by three windows, and no frame is
+    // a mere copy.
+    let mut result = base[200_000..].to_vec();
+    result.extend_from_slice(&base[..200_000]);
+    result.iter_mut().step_by(1013).for_each(|byte| *byte ^= 0x11);
+    let options = EncodeOptions { threads: 1, ..small() };
+    let (delta, summary) = delta(&base, &result, &options);
+    assert_eq!(resumed(&delta, &base, 0).unwrap(), result);
+    assert_eq!(summary.frames_by_codec[2], 0);
+    assert!(delta.len() < result.len() / 20, "{summary:?}");
+    let (header, _) = Header::parse(&delta, &LIMITS).unwrap();
+    assert!(header.frames().iter().all(|frame| frame.window_length <= options.window_bytes));
+}
+
+#[test]
 fn another_base_is_refused() {
     let (base, result) = pair();
     let (delta, _) = delta(&base, &result, &small());
