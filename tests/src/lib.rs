@@ -1,1 +1,7 @@
-//! Empty room.
+//! The harness: a whole site (keys, server, operator, devices) as real processes on loopback, in one folder. Stories
+//! use it in `e2e/`, the demo in `demo/`; what is asserted stands there and not here.
+
+pub mod image;
+pub mod programs;
+pub mod site;
+pub mod wait;
