@@ -93,6 +93,13 @@ pub fn main() -> ExitCode {
         }
         Action::CheckConfig { explain: true, .. } => explain(),
         Action::CheckConfig { config, .. } => with_config(&config.unwrap_or_default(), |config| {
+            let missing = config.missing_files();
+            for problem in &missing {
+                complain(&problem.to_string());
+            }
+            if !missing.is_empty() {
+                return ExitCode::from(EXIT_MISUSE);
+            }
             say(&format!("the configuration of {} {} is good", config.model, config.serial))
         }),
         Action::Status { config, json } => with_config(&config, |config| status(&config, json)),

@@ -201,6 +201,22 @@ impl Config {
         }
     }
 
+    /// Files that the settings name and that are not there, for `check-config`.
+    #[must_use]
+    pub fn missing_files(&self) -> Vec<Problem> {
+        let mut named = vec![("server_ca", &self.server_ca), ("tuf_root", &self.tuf_root)];
+        let enrolled = self.state_dir.join("identity").join("certificate.json").exists();
+        if let (Some(claim), false) = (&self.claim_file, enrolled) {
+            named.push(("claim_file", claim));
+        }
+        named.retain(|(_, path)| !path.is_file());
+        let problem = |(setting, path): (&str, &PathBuf)| Problem {
+            setting: setting.into(),
+            what: format!("expected a file at {}, there is none", path.display()),
+        };
+        named.into_iter().map(problem).collect()
+    }
+
     /// The journal's file.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
@@ -226,25 +242,37 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let tries = u8::try_from(from.number("tries", 3, 1..=16)).unwrap_or(1);
     let trial_ms = from.number("trial_seconds", 300, 1..=86_400).saturating_mul(1000);
     software_keys(from);
+    let log = from.text("log", "info", |text| Ok(text.to_owned()));
+    let log_format = from.text("log_format", "human", |text| match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => one_of(text, &["human", "json"]).map(|_| LogFormat::Human),
+    });
+    let probes = from.tables("probes", PROBES_MAX, ProbeConfig::read);
     let pace = POLL_INTERVAL_MS_MIN..=POLL_INTERVAL_MS_MAX;
     let log_max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
+    let hold_ms = from.number("hold_ms", 20_000, 0..=55_000);
+    let backoff_base_ms = from.number("backoff_base_ms", 1000, pace.clone());
+    let backoff_ceiling_ms = from.number("backoff_ceiling_ms", 300_000, pace);
+    let timeout_connect_ms = from.number("timeout_connect_ms", 10_000, 100..=120_000);
+    let timeout_read_ms = from.number("timeout_read_ms", 30_000, 100..=600_000);
+    let stage_sync_bytes = from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30);
+    let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32);
+    let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 16 << 20, 131_072..=log_max);
+    let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {
-        hold_ms: from.number("hold_ms", 20_000, 0..=55_000),
-        backoff_base_ms: from.number("backoff_base_ms", 1000, pace.clone()),
-        backoff_ceiling_ms: from.number("backoff_ceiling_ms", 300_000, pace),
-        timeout_connect_ms: from.number("timeout_connect_ms", 10_000, 100..=120_000),
-        timeout_read_ms: from.number("timeout_read_ms", 30_000, 100..=600_000),
-        stage_sync_bytes: from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30),
-        delta_ram_bytes_max: from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32),
-        forensic_log_bytes_max: from.number("forensic_log_bytes_max", 16 << 20, 131_072..=log_max),
-        bundle_bytes_max: from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX),
-        log: from.text("log", "info", |text| Ok(text.to_owned()))?,
-        log_format: from.text("log_format", "human", |text| match text {
-            "human" => Ok(LogFormat::Human),
-            "json" => Ok(LogFormat::Json),
-            _ => one_of(text, &["human", "json"]).map(|_| LogFormat::Human),
-        })?,
-        probes: from.tables("probes", PROBES_MAX, ProbeConfig::read),
+        hold_ms,
+        backoff_base_ms,
+        backoff_ceiling_ms,
+        timeout_connect_ms,
+        timeout_read_ms,
+        stage_sync_bytes,
+        delta_ram_bytes_max,
+        forensic_log_bytes_max,
+        bundle_bytes_max,
+        log: log?,
+        log_format: log_format?,
+        probes,
         server: server?,
         server_ca: server_ca?,
         tuf_root: tuf_root?,

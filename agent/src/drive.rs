@@ -34,6 +34,9 @@ pub use start::start;
 /// Between two rounds of probes, in milliseconds.
 const PROBE_ROUND_MS: u64 = 1000;
 
+/// Refusals that are remembered, so that each is logged once.
+const REFUSALS_MAX: usize = 16;
+
 /// Longest sleep at once, in milliseconds, so that lapsed orders are noticed.
 const NAP_MS_MAX: u64 = 60_000;
 
@@ -131,8 +134,8 @@ pub struct Drive {
     collections: Pace,
     renewals: Pace,
     probes: Pace,
-    /// The last refusal that was logged: the same one again is no news.
-    last_refusal: String,
+    /// Refusals that were logged, by code and words: the same one again is no news.
+    refusals: Vec<(String, String)>,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
 }
@@ -252,13 +255,24 @@ impl Drive {
     /// Notes that something was refused because it does not verify, once for each kind of refusal.
     fn refuse(&mut self, code: &str, err: &(dyn std::error::Error + 'static)) -> Result<(), Stop> {
         let text = chain(err);
-        if self.last_refusal == text {
+        if !self.is_news(code, &text) {
             return Ok(());
         }
         tracing::warn!(code, "refused: {text}");
-        self.note("verification-refused", Detail::none().text("code", code).text("why", &text))?;
-        self.last_refusal = text;
-        Ok(())
+        self.note("verification-refused", Detail::none().text("code", code).text("why", &text))
+    }
+
+    /// Whether this was not logged before. What a peer repeats with every poll must not fill the log.
+    fn is_news(&mut self, code: &str, text: &str) -> bool {
+        let refusal = (code.to_owned(), text.to_owned());
+        if self.refusals.contains(&refusal) {
+            return false;
+        }
+        if self.refusals.len() >= REFUSALS_MAX {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(refusal);
+        true
     }
 }
 

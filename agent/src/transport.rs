@@ -178,7 +178,7 @@ impl Transport {
     /// # Errors
     /// No answer, or a refusal.
     pub fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply, TransportError> {
-        self.post("enrolment", "/v1/enroll", request, 0, ENROLL_BODY_BYTES_MAX)
+        self.post(("enrolment", "/v1/enroll"), request, 0, ENROLL_BODY_BYTES_MAX)
     }
 
     /// `POST /v1/renew`.
@@ -186,7 +186,7 @@ impl Transport {
     /// # Errors
     /// No answer, or a refusal.
     pub fn renew(&self, request: &RenewRequest) -> Result<EnrollReply, TransportError> {
-        self.post("renewal", "/v1/renew", request, 0, ENROLL_BODY_BYTES_MAX)
+        self.post(("renewal", "/v1/renew"), request, 0, ENROLL_BODY_BYTES_MAX)
     }
 
     /// `POST /v1/poll`. The server may hold the answer back for `request.hold_ms`.
@@ -194,7 +194,7 @@ impl Transport {
     /// # Errors
     /// No answer, or a refusal.
     pub fn poll(&self, request: &PollRequest) -> Result<PollReply, TransportError> {
-        self.post("the poll", "/v1/poll", request, request.hold_ms, POLL_REPLY_BYTES_MAX)
+        self.post(("the poll", "/v1/poll"), request, request.hold_ms, POLL_REPLY_BYTES_MAX)
     }
 
     /// `POST /v1/report`.
@@ -202,7 +202,7 @@ impl Transport {
     /// # Errors
     /// No answer, or a refusal.
     pub fn report(&self, report: &Envelope) -> Result<ReportReply, TransportError> {
-        self.post("the report", "/v1/report", report, 0, REPORT_BODY_BYTES_MAX)
+        self.post(("the report", "/v1/report"), report, 0, REPORT_BODY_BYTES_MAX)
     }
 
     /// `GET /v1/repo/metadata/FILE`, at most `max` bytes and one more, which proves that there are too many.
@@ -299,8 +299,7 @@ impl Transport {
 
     fn post<Q: Serialize, A: DeserializeOwned>(
         &self,
-        what: &'static str,
-        route: &str,
+        (what, route): (&'static str, &str),
         request: &Q,
         hold_ms: u64,
         max: u64,

@@ -145,7 +145,8 @@ impl Drive {
         match outcome {
             Ok((trusted, anchors)) => {
                 self.anchors = Some(anchors);
-                self.last_refusal.clear();
+                // Metadata is good again: should it turn bad once more, that is news.
+                self.refusals.retain(|(code, _)| !code.starts_with("tuf-"));
                 Ok(Some(trusted))
             }
             Err(err) => {
@@ -185,9 +186,8 @@ impl Drive {
                 }
                 _ => ("unknown", Detail::none()),
             };
-            if self.last_refusal != code {
+            if self.is_news(code, &format!("{notice:?}")) {
                 self.note("metadata-notice", detail.text("code", code))?;
-                self.last_refusal = code.to_owned();
             }
         }
         match findings.floors {

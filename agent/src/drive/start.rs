@@ -81,7 +81,7 @@ pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
         collections: Pace::default(),
         renewals: Pace::default(),
         probes: Pace::default(),
-        last_refusal: String::new(),
+        refusals: Vec::new(),
         renewal_random: random()?,
     };
     let (a, b) = (drive.slots.health(Slot::A), drive.slots.health(Slot::B));

@@ -33,8 +33,7 @@ fn an_answer_beyond_its_limit_is_refused() {
     let big = vec![b' '; usize::try_from(SMALL_BYTES_MAX).unwrap() + 1];
     let otherwise = Some((200, String::new(), String::from_utf8(big).unwrap()));
     let server = Server::start(Answers { otherwise, ..Answers::default() });
-    let what = "x";
-    let answer = server.transport.post::<_, Offset>(what, "/v1/x", &1, 0, SMALL_BYTES_MAX);
+    let answer = server.transport.post::<_, Offset>(("x", "/v1/x"), &1, 0, SMALL_BYTES_MAX);
     let too_large = matches!(answer, Err(TransportError::TooLarge { max: SMALL_BYTES_MAX, .. }));
     assert!(too_large);
 }
