@@ -1,12 +1,13 @@
-//! The server's settings: one typed file, read once. The only reader of files for settings; secrets are
-//! named by path and never stand in it.
+//! The server's settings: one typed file, read once. The only reader of files for settings; secrets
+//! are named by path and never stand in it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// All settings, from one TOML file. Unknown keys are refused: a misspelt limit must not be no limit.
+/// All settings, from one TOML file. Unknown keys are refused: a misspelt limit must not be no
+/// limit.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -18,7 +19,8 @@ pub(crate) struct Config {
     pub(crate) operators: ListenerConfig,
     /// The CA that issues device certificates.
     pub(crate) issuing: IssuingConfig,
-    /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from `lazaret-keys online create`.
+    /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from `lazaret-keys online
+    /// create`.
     pub(crate) online_keys: PathBuf,
     /// How devices are asked to poll.
     #[serde(default)]
@@ -185,7 +187,8 @@ impl Config {
         ]
     }
 
-    /// Everything that is wrong with these settings, each in one line: the setting, what was expected, what is there.
+    /// Everything that is wrong with these settings, each in one line: the setting, what was
+    /// expected, what is there.
     #[must_use]
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -211,7 +214,8 @@ impl Config {
         }
         if !self.online_keys.is_dir() {
             problems.push(format!(
-                "online_keys: expected a folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem, {} is none",
+                "online_keys: expected a folder with snapshot.pem, timestamp.pem, deltas.pem and \
+                 orders.pem, {} is none",
                 self.online_keys.display()
             ));
         }

@@ -1,4 +1,5 @@
-//! `lazaret-server`: reads its settings, wires the parts, runs. The clock of the whole server is read here.
+//! `lazaret-server`: reads its settings, wires the parts, runs. The clock of the whole server is
+//! read here.
 
 mod app;
 mod config;
@@ -22,9 +23,9 @@ use crate::wire::Repository;
 
 /// The update and incident-response server of a device fleet.
 ///
-/// Begin with a ceremony (`lazaret-keys ceremony --help`), then:
-///   lazaret-server init --config server.toml --metadata ceremony/metadata --anchors ceremony/anchors.json
-///   lazaret-server run --config server.toml
+/// Begin with a ceremony (`lazaret-keys ceremony --help`), then: lazaret-server init --config
+/// server.toml --metadata ceremony/metadata --anchors ceremony/anchors.json lazaret-server run
+/// --config server.toml
 #[derive(Debug, Parser)]
 #[command(name = "lazaret-server", version)]
 struct Cli {

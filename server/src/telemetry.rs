@@ -1,4 +1,5 @@
-//! Structured logs, for people or as JSON. Nothing else writes to the terminal while the server runs.
+//! Structured logs, for people or as JSON. Nothing else writes to the terminal while the server
+//! runs.
 
 use std::error::Error;
 use std::fmt::Write as _;

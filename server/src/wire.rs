@@ -188,7 +188,8 @@ pub(crate) enum ServeError {
     EndedByItself,
 }
 
-/// A stolen server must not be able to sign for anybody but itself, so it does not start with a key that could.
+/// A stolen server must not be able to sign for anybody but itself, so it does not start with a key
+/// that could.
 async fn refuse_offline_keys(app: &App) -> Result<(), StartError> {
     let failed = |source: AppError| StartError::Repository { source };
     let head: Found<RepositoryHead> =

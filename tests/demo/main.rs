@@ -1,5 +1,6 @@
-//! The main job end to end, as separate processes over loopback TLS: `cargo xtask demo` builds the programs and runs
-//! this. Every step is checked, and the first that is not as it should be ends the demo with an error.
+//! The main job end to end, as separate processes over loopback TLS: `cargo xtask demo` builds the
+//! programs and runs this. Every step is checked, and the first that is not as it should be ends
+//! the demo with an error.
 
 mod report;
 mod story;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// The steps so far.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     json: bool,
     steps: Vec<Step>,
     begun: Instant,
@@ -22,7 +22,7 @@ struct Step {
 
 /// A step that is going on.
 #[derive(Debug)]
-pub struct Going {
+pub(crate) struct Going {
     name: String,
     begun: Instant,
     figures: Map<String, Value>,
@@ -30,18 +30,18 @@ pub struct Going {
 
 impl Report {
     /// Nothing has happened yet.
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json, steps: Vec::new(), begun: Instant::now() }
     }
 
     /// Begins a step and says so.
-    pub fn begin(&self, name: &str, words: &str) -> Going {
+    pub(crate) fn begin(&self, name: &str, words: &str) -> Going {
         self.say(&format!("\n== {words}"));
         Going { name: name.to_owned(), begun: Instant::now(), figures: Map::new() }
     }
 
     /// Ends a step: it went as it should.
-    pub fn end(&mut self, going: Going) {
+    pub(crate) fn end(&mut self, going: Going) {
         let seconds = going.begun.elapsed().as_secs_f64();
         self.say(&format!("   done in {seconds:.1} s"));
         let Going { name, figures, .. } = going;
@@ -50,14 +50,14 @@ impl Report {
 
     /// Says something to people.
     #[expect(clippy::print_stdout, reason = "this is what the demo is for")]
-    pub fn say(&self, words: &str) {
+    pub(crate) fn say(&self, words: &str) {
         if !self.json {
             println!("{words}");
         }
     }
 
     /// The demo stops here.
-    pub fn failed(&mut self, why: &str) {
+    pub(crate) fn failed(&mut self, why: &str) {
         eprintln!("demo: {why}");
         let figures = Map::from_iter([("error".to_owned(), json!(why))]);
         let step = Step { name: "failed".to_owned(), ok: false, seconds: 0.0, figures };
@@ -66,7 +66,7 @@ impl Report {
 
     /// The table or the object.
     #[expect(clippy::print_stdout, reason = "this is what the demo is for")]
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let ok = self.steps.iter().all(|step| step.ok);
         if self.json {
             let steps = self.steps.iter().map(|step| {
@@ -89,25 +89,26 @@ impl Report {
             println!("{:<14} {ok:>4} {:>8.1}  {}", step.name, step.seconds, figures.join(" "));
         }
         let seconds = self.begun.elapsed().as_secs_f64();
-        let verdict = if ok { "every step was as it should be" } else { "a step was NOT as it should be" };
+        let verdict =
+            if ok { "every step was as it should be" } else { "a step was NOT as it should be" };
         println!("\n{verdict}, {seconds:.1} s in all");
     }
 }
 
 impl Going {
     /// Adds a figure.
-    pub fn figure(&mut self, name: &str, value: impl Into<Value>) {
+    pub(crate) fn figure(&mut self, name: &str, value: impl Into<Value>) {
         self.figures.insert(name.to_owned(), value.into());
     }
 
     /// Seconds since it began.
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 }
 
 /// A share in percent, to one decimal.
-pub fn percent(part: u64, whole: u64) -> f64 {
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let share = part as f64 * 100.0 / (whole.max(1)) as f64;
     (share * 10.0).round() / 10.0

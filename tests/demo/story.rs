@@ -1,4 +1,5 @@
-//! The story of the demo: a ceremony, a server, five devices, three releases, one of them bad, one quarantine.
+//! The story of the demo: a ceremony, a server, five devices, three releases, one of them bad, one
+//! quarantine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +32,7 @@ struct Images {
 ///
 /// # Errors
 /// The first step that is not as it should be.
-pub fn tell(
+pub(crate) fn tell(
     report: &mut Report,
     given: Option<(PathBuf, PathBuf)>,
     keep: bool,
@@ -128,7 +129,8 @@ fn first_release(
     images: &Images,
     devices: &[Device],
 ) -> anyhow::Result<()> {
-    let words = "Release 1.0: uploaded, signed by two holders from their own copies, rolled out to all";
+    let words =
+        "Release 1.0: uploaded, signed by two holders from their own copies, rolled out to all";
     let mut step = report.begin("release-1", words);
     let wanted =
         Wanted { version: "1.0", counter: 1, floor: 0, image: &images.first, schedule: None };
@@ -140,7 +142,10 @@ fn first_release(
     step.figure("bytes_sent", sent);
     step.figure("percent_of_images", percent(sent, length));
     run_image(devices, &images.first)?;
-    report.say(&format!("   {sent} bytes to {} devices, each proved the new image healthy", devices.len()));
+    report.say(&format!(
+        "   {sent} bytes to {} devices, each proved the new image healthy",
+        devices.len()
+    ));
     report.end(step);
     Ok(())
 }
@@ -173,7 +178,10 @@ fn second_release(
                 "   a delta of {delta} bytes instead of {image}: {sent} bytes sent, {} % of full images",
                 percent(sent, all)
             ));
-            ensure!(sent < all / 2, "expected the delta to be used, {sent} of {all} bytes were sent");
+            ensure!(
+                sent < all / 2,
+                "expected the delta to be used, {sent} of {all} bytes were sent"
+            );
         }
         None => report.say("   the images differ too much for a delta, devices took the image"),
     }
@@ -187,7 +195,8 @@ fn bad_release(
     images: &Images,
     devices: &[Device],
 ) -> anyhow::Result<()> {
-    let words = "Release 3.0 does not come up: the first device rolls back by itself, the rollout halts";
+    let words =
+        "Release 3.0 does not come up: the first device rolls back by itself, the rollout halts";
     let mut step = report.begin("bad-release", words);
     let wanted =
         Wanted { version: "3.0", counter: 3, floor: 1, image: &images.broken, schedule: None };
@@ -264,7 +273,9 @@ fn seen(
         let Ok(view) = site.lazaret(&["device", "show", &device.id]) else { return Ok(None) };
         Ok(is_so(&view).then_some(()))
     });
-    found.with_context(|| format!("the agent's log ends:\n{}", device.log_tail().unwrap_or_default()))
+    found.with_context(|| {
+        format!("the agent's log ends:\n{}", device.log_tail().unwrap_or_default())
+    })
 }
 
 fn ended(site: &Site, rollout: &str, state: &str, devices: &[Device]) -> anyhow::Result<Value> {
@@ -276,7 +287,8 @@ fn ended(site: &Site, rollout: &str, state: &str, devices: &[Device]) -> anyhow:
         Ok(over.then_some(view))
     });
     found.with_context(|| {
-        let logs = devices.iter().map(|d| format!("{}:\n{}", d.id, d.log_tail().unwrap_or_default()));
+        let logs =
+            devices.iter().map(|d| format!("{}:\n{}", d.id, d.log_tail().unwrap_or_default()));
         logs.collect::<Vec<_>>().join("\n")
     })
 }
@@ -294,8 +306,8 @@ fn run_image(devices: &[Device], image: &Path) -> anyhow::Result<()> {
     let wanted = std::fs::read(image)?;
     for device in devices {
         let path = device.running_image();
-        let runs = std::fs::read(&path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let runs =
+            std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         ensure!(runs == wanted, "{} does not run {}", device.id, image.display());
     }
     Ok(())

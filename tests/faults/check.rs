@@ -27,8 +27,8 @@ pub(crate) enum Damage {
     EventsDiffer { lane: u8, found: u64 },
 }
 
-/// Opens the store in `dir`, compares, and returns the last number that it knows of each lane: where
-/// the next life goes on.
+/// Opens the store in `dir`, compares, and returns the last number that it knows of each lane:
+/// where the next life goes on.
 pub(crate) fn check(dir: &Path, acknowledged: &Acknowledged) -> Result<Acknowledged, Damage> {
     let store = Sled::open(&Settings::at(dir));
     let store = store.map_err(|error| Damage::DoesNotOpen { why: format!("{error:?}") })?;

@@ -1,5 +1,5 @@
-//! Images from real files of this machine: two tars of the same tree of which some files differ, and images that the
-//! probe of every device finds broken.
+//! Images from real files of this machine: two tars of the same tree of which some files differ,
+//! and images that the probe of every device finds broken.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 /// Folders that every Debian machine with Rust has, in the order in which they are taken.
-const SOURCES: [&str; 5] =
-    ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib", "/usr/bin", "/usr/share"];
+const SOURCES: [&str; 5] = [
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib",
+    "/usr/bin",
+    "/usr/share",
+];
 
 /// Largest single file that is taken, in bytes: one huge library must not be the whole image.
 const FILE_BYTES_MAX: u64 = 6 * 1024 * 1024;
@@ -87,15 +92,24 @@ pub fn write_broken(from: &Path, out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a rebuild does to a file: some constants differ, some code is new.
+/// What a rebuild does to a file: constants and addresses differ here and there, and some code is new.
 fn change(content: &mut Vec<u8>, version: &str) {
-    let middle = content.len() / 2;
-    for at in (0..content.len()).step_by(4096) {
+    let mut state = u64::try_from(content.len()).unwrap_or(1) ^ 0x9e37_79b9_7f4a_7c15;
+    // Knuth's linear congruential generator: the same file always changes in the same way.
+    let mut next = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    for _ in 0..content.len() / 200 {
+        let at = usize::try_from(next()).unwrap_or_default() % content.len().max(1);
         if let Some(byte) = content.get_mut(at) {
             *byte = byte.wrapping_add(1);
         }
     }
-    content.splice(middle..middle, version.bytes().cycle().take(777));
+    let middle = content.len() / 2;
+    let new: Vec<u8> = (0..4000).map(|_| u8::try_from(next() % 251).unwrap_or_default()).collect();
+    content.splice(middle..middle, new.into_iter().chain(version.bytes()));
 }
 
 fn add<W: io::Write>(tar: &mut tar::Builder<W>, name: &str, content: &[u8]) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
-//! The harness: a whole site (keys, server, operator, devices) as real processes on loopback, in one folder. Stories
-//! use it in `e2e/`, the demo in `demo/`; what is asserted stands there and not here.
+//! The harness: a whole site (keys, server, operator, devices) as real processes on loopback, in
+//! one folder. Stories use it in `e2e/`, the demo in `demo/`; what is asserted stands there and not
+//! here.
 
 pub mod image;
 pub mod programs;

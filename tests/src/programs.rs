@@ -58,7 +58,8 @@ pub fn output(command: &mut Command) -> anyhow::Result<Output> {
     command.output().with_context(|| format!("{command:?} cannot be run"))
 }
 
-/// Runs a command that must succeed, and gives what it printed as JSON; null where it printed nothing.
+/// Runs a command that must succeed, and gives what it printed as JSON; null where it printed
+/// nothing.
 ///
 /// # Errors
 /// It fails, and then all that it said is in the error; or it prints something else than JSON.

@@ -1,4 +1,5 @@
-//! A site: the keys of a ceremony, a server, an operator with every role, and devices; all in one folder.
+//! A site: the keys of a ceremony, a server, an operator with every role, and devices; all in one
+//! folder.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -35,7 +36,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Holds a ceremony in `folder`, and writes the settings of a server and of an operator. Nothing runs yet.
+    /// Holds a ceremony in `folder`, and writes the settings of a server and of an operator.
+    /// Nothing runs yet.
     ///
     /// # Errors
     /// A step of the ceremony fails.
@@ -50,7 +52,16 @@ impl Site {
         let ca = arg(&site.keys().join("ca"));
         let tls = arg(&site.folder.join("tls"));
         site.lazaret_keys(&[
-            "ca", "server-cert", "--ca", &ca, "--name", "localhost", "--ip", "127.0.0.1", "--out", &tls,
+            "ca",
+            "server-cert",
+            "--ca",
+            &ca,
+            "--name",
+            "localhost",
+            "--ip",
+            "127.0.0.1",
+            "--out",
+            &tls,
         ])?;
         let roles = "operator,release-manager,incident-commander,responder,auditor";
         site.operator("ana", roles)?;
@@ -224,7 +235,8 @@ level = "lazaret_server=debug,info"
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Nothing is left running by a story that failed; there is nobody to tell if even that fails.
+        // Nothing is left running by a story that failed; there is nobody to tell if even that
+        // fails.
         let _ = self.kill_server();
     }
 }

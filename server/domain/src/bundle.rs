@@ -1,5 +1,5 @@
-//! Evidence bundles: ordered by a responder, sent by a device, pulled by a responder; each act in the
-//! custody record.
+//! Evidence bundles: ordered by a responder, sent by a device, pulled by a responder; each act in
+//! the custody record.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -68,7 +68,8 @@ impl Bundle {
     }
 }
 
-/// Orders a collection. Its name is made of the device and the order's number, so it is never used twice.
+/// Orders a collection. Its name is made of the device and the order's number, so it is never used
+/// twice.
 ///
 /// # Errors
 /// No such device, or too many open orders.

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::record::Record;
 use crate::refused::Refused;
 
-/// Orders that one device may have open at once. The operator is refused the next one: an order nobody
-/// answers should be looked at, not buried under others.
+/// Orders that one device may have open at once. The operator is refused the next one: an order
+/// nobody answers should be looked at, not buried under others.
 pub const OPEN_ORDERS_MAX: usize = 32;
 
 /// How long an order stands, in milliseconds. A device that was away longer gets a new one.
@@ -106,7 +106,8 @@ impl Device {
             return Err(Refused::because(
                 lazaret_protocol::refusal::RefusalCode::Conflict,
                 alloc::format!(
-                    "{} has {OPEN_ORDERS_MAX} orders open, which is the most; it has to answer some first",
+                    "{} has {OPEN_ORDERS_MAX} orders open, which is the most; it has to answer \
+                     some first",
                     self.id
                 ),
             ));

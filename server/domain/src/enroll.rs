@@ -40,8 +40,8 @@ pub enum Shown<'a> {
     Refused(Refused),
 }
 
-/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial number,
-/// a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
+/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial
+/// number, a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
 #[must_use]
 pub fn show<'a>(
     found: &'a Found<Claim>,

@@ -1,4 +1,5 @@
-//! Every fact that the store's event log can hold. Events are only ever added; reconcilers read them from a cursor.
+//! Every fact that the store's event log can hold. Events are only ever added; reconcilers read
+//! them from a cursor.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -130,7 +131,8 @@ impl fmt::Display for Fact {
             Self::PollReplayed { device, expected_above, got } => {
                 write!(
                     f,
-                    "INDICATOR: {device} polled with number {got}, {expected_above} was already used"
+                    "INDICATOR: {device} polled with number {got}, {expected_above} was already \
+                     used"
                 )
             }
             Self::ReleaseCreated { model, version, by, .. } => {

@@ -1,5 +1,5 @@
-//! What the fleet should do, decided from values alone. No clock, no store, no randomness: all three
-//! come in as arguments, so that any decision can be replayed from what it read.
+//! What the fleet should do, decided from values alone. No clock, no store, no randomness: all
+//! three come in as arguments, so that any decision can be replayed from what it read.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 

@@ -48,7 +48,8 @@ pub struct PollContext {
     pub tuf_timestamp_version: u64,
     /// The usual time between polls, in milliseconds.
     pub poll_interval_ms: u64,
-    /// The usual life of a device certificate, in milliseconds: past half of it, renewal is asked for.
+    /// The usual life of a device certificate, in milliseconds: past half of it, renewal is asked
+    /// for.
     pub certificate_life_ms: u64,
 }
 
@@ -146,13 +147,14 @@ impl Turn {
         }
     }
 
-    /// Ends orders that the device has not taken and shall not take any more, and takes back installs
-    /// that it has taken but that are no longer wanted.
+    /// Ends orders that the device has not taken and shall not take any more, and takes back
+    /// installs that it has taken but that are no longer wanted.
     fn settle_orders(&mut self, view: &PollView, accepted: u64, now: Timestamp) {
         for open in self.device.open_orders.clone() {
             let sequence = open.order.sequence;
             if sequence > accepted {
-                // The device says durably that it has not taken it, so it can still be taken back silently.
+                // The device says durably that it has not taken it, so it can still be taken back
+                // silently.
                 if let Some(outcome) = self.why_not(&open, view, now) {
                     self.end(sequence, outcome);
                 }
@@ -314,8 +316,8 @@ fn current_part(view: &PollView) -> Option<&RolloutPart> {
     view.parts.iter().find(|part| is_part_of(part, &assigned.rollout))
 }
 
-/// Whether the rollout of an install order is no longer wanted of this device: it halted, or another has
-/// taken its place.
+/// Whether the rollout of an install order is no longer wanted of this device: it halted, or
+/// another has taken its place.
 fn is_stopped(open: &OpenOrder, view: &PollView) -> bool {
     let Some(rollout) = &open.rollout else { return false };
     let replaced = view.assigned.value.as_ref().is_some_and(|a| a.rollout != *rollout);

@@ -1,5 +1,5 @@
-//! Putting a device in quarantine, and what stays open to it there. Leaving needs proof and a quorum, which this form
-//! does not know yet: nothing here sets a device free.
+//! Putting a device in quarantine, and what stays open to it there. Leaving needs proof and a
+//! quorum, which this form does not know yet: nothing here sets a device free.
 
 use lazaret_protocol::id::OperatorName;
 use lazaret_protocol::order::OrderKind;
@@ -36,8 +36,8 @@ pub fn allows(device: &Device, access: Access) -> Result<(), Refused> {
     }
 }
 
-/// Puts a device in quarantine. Doing it twice changes nothing and is no error: the second responder must not be
-/// told that containment failed.
+/// Puts a device in quarantine. Doing it twice changes nothing and is no error: the second
+/// responder must not be told that containment failed.
 ///
 /// # Errors
 /// No such device, no reason, or too many open orders.
@@ -55,7 +55,8 @@ pub fn quarantine(
     let mut changed = device.clone();
     changed.quarantine =
         Some(Quarantine { by: by.clone(), reason: reason.into(), since: now, confirmed: false });
-    // Containment is never refused for want of room: the server's own refusal holds without the order.
+    // Containment is never refused for want of room: the server's own refusal holds without the
+    // order.
     let order = changed.give_order(OrderKind::Quarantine { reason: reason.into() }, None, now);
     let fact =
         Fact::Quarantined { device: device.id.clone(), by: by.clone(), reason: reason.into() };

@@ -1,5 +1,5 @@
-//! Records as decisions see them, and the decision itself: what was read, what is to be written, what is to be
-//! said once that is on disk. How a record is kept is the store's affair.
+//! Records as decisions see them, and the decision itself: what was read, what is to be written,
+//! what is to be said once that is on disk. How a record is kept is the store's affair.
 
 use alloc::format;
 use alloc::string::String;
@@ -73,7 +73,8 @@ struct Framed<T> {
 /// The bytes of a record.
 #[must_use]
 pub fn encode<T: Record>(record: &T) -> Vec<u8> {
-    // Records hold no maps with keys other than strings and no floats, so that serialising has no way to fail.
+    // Records hold no maps with keys other than strings and no floats, so that serialising has no
+    // way to fail.
     serde_json::to_vec(&Framed { format: T::FORMAT, record }).unwrap_or_default()
 }
 

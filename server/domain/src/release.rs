@@ -1,4 +1,5 @@
-//! Releases: an image of one hardware model, from its announcement to its place in the signed repository.
+//! Releases: an image of one hardware model, from its announcement to its place in the signed
+//! repository.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,8 +19,8 @@ use crate::event::{Event, Fact};
 use crate::record::{Decision, Found, Record};
 use crate::refused::Refused;
 
-/// Bases for which a release gets deltas. Each costs the server minutes and the repository an entry; devices
-/// further behind take the full image.
+/// Bases for which a release gets deltas. Each costs the server minutes and the repository an
+/// entry; devices further behind take the full image.
 pub const DELTA_BASES_MAX: usize = 6;
 
 /// One release.
@@ -103,8 +104,8 @@ impl Release {
     }
 }
 
-/// Announces a release. The same announcement again changes nothing, so that an upload can be taken up
-/// after a broken link.
+/// Announces a release. The same announcement again changes nothing, so that an upload can be taken
+/// up after a broken link.
 ///
 /// # Errors
 /// The length is not one of an image, or the version exists with another image.
@@ -169,8 +170,8 @@ pub fn uploaded(
     Ok(Decision::reply(release.clone()).replace(found, &release).event(Event { at: now, fact }))
 }
 
-/// Which releases get a delta to the new one: those that devices run, the newest first; where nobody has
-/// said what it runs, the newest one published.
+/// Which releases get a delta to the new one: those that devices run, the newest first; where
+/// nobody has said what it runs, the newest one published.
 #[must_use]
 pub fn delta_bases(
     of: &Release,

@@ -31,8 +31,8 @@ pub struct ReportView {
     pub bundle: Option<Found<Bundle>>,
 }
 
-/// Decides a report. A report of an order that was settled before changes nothing and is acknowledged, so that a lost
-/// answer is not reported for ever.
+/// Decides a report. A report of an order that was settled before changes nothing and is
+/// acknowledged, so that a lost answer is not reported for ever.
 ///
 /// # Errors
 /// Of another device, of an order that was never given, or too wordy.
@@ -121,7 +121,8 @@ fn check_words(outcome: &Outcome) -> Result<(), Refused> {
     };
     if code.len() > 64 || reason.len() > REASON_BYTES_MAX {
         let detail = format!(
-            "expected a code of at most 64 and a reason of at most {REASON_BYTES_MAX} bytes, got {} and {}",
+            "expected a code of at most 64 and a reason of at most {REASON_BYTES_MAX} bytes, got \
+             {} and {}",
             code.len(),
             reason.len()
         );

@@ -41,12 +41,14 @@ impl Record for PublishedTarget {
     }
 }
 
-/// Which versions are served, and the key that every activation rests on: two activations at once cannot both win.
+/// Which versions are served, and the key that every activation rests on: two activations at once
+/// cannot both win.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryHead {
     /// The version of `timestamp.json`.
     pub timestamp_version: u64,
-    /// The files that make up the repository at present: every root, and the last of each other role.
+    /// The files that make up the repository at present: every root, and the last of each other
+    /// role.
     pub current: Vec<String>,
 }
 

@@ -1,4 +1,5 @@
-//! Which unfinished upload in the blob store belongs to what, so that it can be taken up again after a restart.
+//! Which unfinished upload in the blob store belongs to what, so that it can be taken up again
+//! after a restart.
 
 use alloc::string::String;
 

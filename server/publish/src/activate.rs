@@ -1,5 +1,6 @@
-//! Signing what a server may sign, and saying in which order files become visible: a reader that comes
-//! at any moment between two of them finds a whole repository (TUF 6.2), because timestamp comes last.
+//! Signing what a server may sign, and saying in which order files become visible: a reader that
+//! comes at any moment between two of them finds a whole repository (TUF 6.2), because timestamp
+//! comes last.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,12 +33,12 @@ pub struct Activation {
     pub timestamp_version: u64,
 }
 
-/// Takes in `new` files of offline roles and signs deltas, snapshot and timestamp as far as they change
-/// or their keys have. `deltas` is the whole list, or none where it stays.
+/// Takes in `new` files of offline roles and signs deltas, snapshot and timestamp as far as they
+/// change or their keys have. `deltas` is the whole list, or none where it stays.
 ///
 /// # Errors
-/// A new file is not acceptable, what it changes leaves another role without valid signatures, or the
-/// server's keys are not the ones that are listed.
+/// A new file is not acceptable, what it changes leaves another role without valid signatures, or
+/// the server's keys are not the ones that are listed.
 pub fn activate(
     current: &Files,
     new: Vec<(String, Vec<u8>)>,
@@ -68,8 +69,8 @@ pub fn activate(
     Ok(Activation { files, timestamp_version })
 }
 
-/// Signs the timestamp again, and with it snapshot and deltas where less than half of their life is left
-/// or their keys have changed.
+/// Signs the timestamp again, and with it snapshot and deltas where less than half of their life is
+/// left or their keys have changed.
 ///
 /// # Errors
 /// As [`activate`].
@@ -116,7 +117,8 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// The version of `deltas`, and the file where it is new. None where targets does not delegate to it.
+    /// The version of `deltas`, and the file where it is new. None where targets does not delegate
+    /// to it.
     fn deltas(
         &self,
         wanted: Option<Vec<DeltaEntry>>,
@@ -183,8 +185,9 @@ impl Signing<'_> {
         mut meta: HashMap<String, Metafile>,
     ) -> Result<(u64, Vec<u8>, NewFile), PublishError> {
         let last = read::<Snapshot>(self.all, &SNAPSHOT)?;
-        // A role that was listed once stays listed, or every device refuses the snapshot as a rollback
-        // (TUF 5.5.5). A model that targets dropped is no longer asked for, whatever stands here.
+        // A role that was listed once stays listed, or every device refuses the snapshot as a
+        // rollback (TUF 5.5.5). A model that targets dropped is no longer asked for, whatever
+        // stands here.
         for (name, line) in last.iter().flat_map(|last| &last.signed.meta) {
             meta.entry(name.clone()).or_insert_with(|| line.clone());
         }

@@ -1,5 +1,5 @@
-//! Making a delta between two images that both lie in files. Which deltas are worth their bytes to a
-//! fleet is decided elsewhere; that one is shorter than what it replaces is seen to here.
+//! Making a delta between two images that both lie in files. Which deltas are worth their bytes to
+//! a fleet is decided elsewhere; that one is shorter than what it replaces is seen to here.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -56,8 +56,9 @@ pub enum MakeDeltaError {
     Encode(#[source] EncodeError),
 }
 
-/// Makes the delta from `base` to `result` in the file `out`, in the place of one that may be there.
-/// Takes minutes for large images; `progress` hears frames done and frames in all, from any thread.
+/// Makes the delta from `base` to `result` in the file `out`, in the place of one that may be
+/// there. Takes minutes for large images; `progress` hears frames done and frames in all, from any
+/// thread.
 ///
 /// # Errors
 /// Not worth it, an image cannot be read, or the delta cannot be written.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use lazaret_repo_keys_signing::{FileName, RoleName};
 
-/// Metadata files by name: `3.snapshot.json`, `timestamp.json`. The latest of each role is what counts;
-/// older roots are welcome, other older files are not looked at.
+/// Metadata files by name: `3.snapshot.json`, `timestamp.json`. The latest of each role is what
+/// counts; older roots are welcome, other older files are not looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Files(pub BTreeMap<String, Vec<u8>>);
 

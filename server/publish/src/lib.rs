@@ -1,6 +1,7 @@
-//! From releases to a signed repository: checks what a ceremony made, signs what a server may sign, and
-//! has tough read the whole before any of it is activated. Bytes in, bytes out; where they are kept is
-//! the caller's. Nothing here decides who gets what, and nothing here can sign for an offline role.
+//! From releases to a signed repository: checks what a ceremony made, signs what a server may sign,
+//! and has tough read the whole before any of it is activated. Bytes in, bytes out; where they are
+//! kept is the caller's. Nothing here decides who gets what, and nothing here can sign for an
+//! offline role.
 
 mod activate;
 mod delta;

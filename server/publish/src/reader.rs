@@ -1,6 +1,6 @@
-//! The second reader: tough loads the whole repository from memory, as a client that shares no code with
-//! us, before anything becomes visible. Expiry is judged here against `now`, because tough can only ask
-//! the system's clock.
+//! The second reader: tough loads the whole repository from memory, as a client that shares no code
+//! with us, before anything becomes visible. Expiry is judged here against `now`, because tough can
+//! only ask the system's clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,7 +30,8 @@ const BASE: &str = "https://repository.invalid/";
 /// `known_targets`, the digests of the files at hand.
 ///
 /// # Errors
-/// tough refuses or sees something else than we do, something has expired, or a target is not at hand.
+/// tough refuses or sees something else than we do, something has expired, or a target is not at
+/// hand.
 pub async fn second_reader(
     all: &Files,
     known_targets: &BTreeSet<Sha256Digest>,
@@ -57,8 +58,8 @@ async fn load(all: &Files) -> Result<Repository, PublishError> {
     let url = |path: &str| Url::parse(BASE).and_then(|base| base.join(path));
     let metadata = url("metadata/").map_err(|_| differs("no base address"))?;
     let targets = url("targets/").map_err(|_| differs("no base address"))?;
-    // Without a datastore of ours tough uses a temporary one, so that nothing it remembers (versions, a
-    // clock floor) outlives this reading.
+    // Without a datastore of ours tough uses a temporary one, so that nothing it remembers
+    // (versions, a clock floor) outlives this reading.
     RepositoryLoader::new(&root, metadata, targets)
         .transport(InMemory(Arc::new(all.clone())))
         .expiration_enforcement(ExpirationEnforcement::Unsafe)
@@ -81,8 +82,8 @@ fn first_root(all: &Files) -> Option<&[u8]> {
     Some(first)
 }
 
-/// A release that has expired harms its own model alone and must not keep the others from an update, so
-/// it is not looked at here.
+/// A release that has expired harms its own model alone and must not keep the others from an
+/// update, so it is not looked at here.
 fn check_all_fresh(all: &Files, trusted: &Trusted, now: Timestamp) -> Result<(), PublishError> {
     use crate::trusted::TARGETS;
     check_fresh(&ROOT, &trusted.root, now)?;
@@ -98,9 +99,9 @@ fn check_all_fresh(all: &Files, trusted: &Trusted, now: Timestamp) -> Result<(),
     Ok(())
 }
 
-/// Checks one delegated role with tough's own verification. `Repository::load` does this too, but stops
-/// without an error at the first role that has no file yet (a model that nothing was released for), and
-/// then looks at none of the others.
+/// Checks one delegated role with tough's own verification. `Repository::load` does this too, but
+/// stops without an error at the first role that has no file yet (a model that nothing was released
+/// for), and then looks at none of the others.
 fn check_role(
     all: &Files,
     repository: &Repository,

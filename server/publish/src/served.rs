@@ -1,5 +1,5 @@
-//! What the server has to know of the repository it serves: which files make it up, which models there are, which
-//! anchors devices are told to trust.
+//! What the server has to know of the repository it serves: which files make it up, which models
+//! there are, which anchors devices are told to trust.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::files::Files;
 use crate::trusted::{ROOT, Trusted};
 
 impl Files {
-    /// The names of the files that make up the repository: every root, because devices walk them one by
-    /// one (TUF 5.3), and the latest file of each other role.
+    /// The names of the files that make up the repository: every root, because devices walk them
+    /// one by one (TUF 5.3), and the latest file of each other role.
     #[must_use]
     pub fn current_names(&self) -> Vec<String> {
         let mut latest: BTreeMap<RoleName, (u64, &String)> = BTreeMap::new();

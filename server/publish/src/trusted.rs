@@ -1,6 +1,6 @@
-//! The offline roles as they are trusted: root by its own threshold and the root before it, targets by
-//! root, releases by targets. Online roles are read here too, and believed only where their keys are
-//! still the ones that are listed.
+//! The offline roles as they are trusted: root by its own threshold and the root before it, targets
+//! by root, releases by targets. Online roles are read here too, and believed only where their keys
+//! are still the ones that are listed.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Taking in what a ceremony signed. Everything is checked as a device would check it, and more: what is
-//! taken in becomes the repository.
+//! Taking in what a ceremony signed. Everything is checked as a device would check it, and more:
+//! what is taken in becomes the repository.
 
 use lazaret_protocol::id::ModelName;
 use lazaret_protocol::time::Timestamp;
@@ -12,8 +12,8 @@ use crate::error::PublishError;
 use crate::files::Files;
 use crate::trusted::{ROOT, TARGETS, check_fresh, read, read_root, read_targets};
 
-/// Checks one signed file of an offline role against what is served now. Where several come together,
-/// `current` has those before it: root, then targets, then releases.
+/// Checks one signed file of an offline role against what is served now. Where several come
+/// together, `current` has those before it: root, then targets, then releases.
 ///
 /// # Errors
 /// The name, version, signatures, expiry or content is not as it should be.
@@ -95,8 +95,8 @@ fn check_release(
     check_fresh(&role, &release, now)
 }
 
-/// A version name keeps its image for ever, and a new image has a counter above all that were: both are
-/// what "newer" rests on, and devices remember them.
+/// A version name keeps its image for ever, and a new image has a counter above all that were: both
+/// are what "newer" rests on, and devices remember them.
 fn check_follows(
     role: &RoleName,
     before: &[ImageEntry],

@@ -75,7 +75,8 @@ impl AppError {
         Refused::because(RefusalCode::BadRequest, detail).into()
     }
 
-    /// What the caller is told: the rule, or that it should try again; never the inside of a failure.
+    /// What the caller is told: the rule, or that it should try again; never the inside of a
+    /// failure.
     #[must_use]
     pub(crate) fn to_wire(&self) -> (RefusalCode, Refusal) {
         let code = match self {

@@ -1,5 +1,5 @@
-//! Device certificates. The server decides everything in them but the key: rcgen would sign whatever a
-//! CSR asks for, `CA:TRUE` included, so its wishes are thrown away.
+//! Device certificates. The server decides everything in them but the key: rcgen would sign
+//! whatever a CSR asks for, `CA:TRUE` included, so its wishes are thrown away.
 
 use std::path::{Path, PathBuf};
 
@@ -98,8 +98,8 @@ impl DeviceIssuer {
         self.life_ms
     }
 
-    /// Issues a certificate for `device` over the CSR's key. The CSR proves that the device has the private
-    /// key; nothing else of it is used.
+    /// Issues a certificate for `device` over the CSR's key. The CSR proves that the device has the
+    /// private key; nothing else of it is used.
     ///
     /// # Errors
     /// The CSR is not a P-256 request signed by its own key.

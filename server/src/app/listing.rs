@@ -1,4 +1,5 @@
-//! What operators look at: pages of devices, releases, rollouts, events. Nothing here changes anything.
+//! What operators look at: pages of devices, releases, rollouts, events. Nothing here changes
+//! anything.
 
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::operator::{

@@ -1,5 +1,5 @@
-//! Use cases, one file each: load what is needed, let the domain decide, commit, answer. No rule of the
-//! domain and no word of HTTP lives here.
+//! Use cases, one file each: load what is needed, let the domain decide, commit, answer. No rule of
+//! the domain and no word of HTTP lives here.
 
 pub(crate) mod claim;
 pub(crate) mod context;

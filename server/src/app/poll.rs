@@ -1,5 +1,5 @@
-//! A device polls. While there is nothing to say the answer may be held back, so that an order reaches a
-//! connected device in about a second.
+//! A device polls. While there is nothing to say the answer may be held back, so that an order
+//! reaches a connected device in about a second.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use lazaret_server_store::Committed;
 use super::context::App;
 use super::error::AppError;
 
-/// Longest time that a poll is held back, in milliseconds: below the 60 s after which many middleboxes
-/// forget an idle connection.
+/// Longest time that a poll is held back, in milliseconds: below the 60 s after which many
+/// middleboxes forget an idle connection.
 const HOLD_MS_MAX: u64 = 55_000;
 
 /// Answers a poll.

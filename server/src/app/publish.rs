@@ -1,5 +1,5 @@
-//! Signed metadata comes in and becomes the repository: checked, read by a second reader, and activated in one
-//! commit, so that no device ever sees half of it.
+//! Signed metadata comes in and becomes the repository: checked, read by a second reader, and
+//! activated in one commit, so that no device ever sees half of it.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ const RESIGN_BELOW_MS: u64 = 47 * HOUR_MS;
 /// Publishes one signed file from a ceremony, such as `2.rel-gw2.json` or `2.root.json`.
 ///
 /// # Errors
-/// It does not verify, names images that are not here or whose deltas are still being made, or the second reader
-/// refuses the result; or the stores.
+/// It does not verify, names images that are not here or whose deltas are still being made, or the
+/// second reader refuses the result; or the stores.
 pub(crate) async fn publish(
     app: &App,
     by: &OperatorName,
@@ -131,7 +131,8 @@ pub(crate) async fn current(app: &App, head: &Found<RepositoryHead>) -> Result<F
     Ok(files)
 }
 
-/// Whether the timestamp is older than an hour (DESIGN section 3), or another online file near its end.
+/// Whether the timestamp is older than an hour (DESIGN section 3), or another online file near its
+/// end.
 fn is_due(files: &Files, now: Timestamp) -> Result<bool, AppError> {
     let timestamp = signing::expiries(files)?.into_iter().find(|e| e.role == "timestamp");
     Ok(timestamp.is_none_or(|timestamp| timestamp.expires.since_ms(now) < RESIGN_BELOW_MS))

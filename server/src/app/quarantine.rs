@@ -8,8 +8,8 @@ use lazaret_server_store::Committed;
 use super::context::App;
 use super::error::AppError;
 
-/// Puts `device` in quarantine. From the commit on the server refuses it all but evidence and cure, on open
-/// connections too, because the registry is asked on every request.
+/// Puts `device` in quarantine. From the commit on the server refuses it all but evidence and cure,
+/// on open connections too, because the registry is asked on every request.
 ///
 /// # Errors
 /// As the domain says; or the store.

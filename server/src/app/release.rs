@@ -40,7 +40,8 @@ pub(crate) async fn announce(
     Ok(app.store.commit(Decision::reply(view)).await?)
 }
 
-/// Appends a piece of the image; the piece that completes it has the whole checked and the deltas begun.
+/// Appends a piece of the image; the piece that completes it has the whole checked and the deltas
+/// begun.
 ///
 /// # Errors
 /// No such release, whole already, at another offset, another digest; or the stores.

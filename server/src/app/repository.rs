@@ -1,5 +1,5 @@
-//! The signed repository as devices and operators read it: metadata from the store, targets from the blobs, whole or
-//! one range of them. Only what signed metadata names is given out.
+//! The signed repository as devices and operators read it: metadata from the store, targets from
+//! the blobs, whole or one range of them. Only what signed metadata names is given out.
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::refusal::RefusalCode;
@@ -81,8 +81,8 @@ pub(crate) async fn target(
     Ok(Content { bytes, offset, length, total, part })
 }
 
-/// One range of RFC 9110, 14.1.2: `bytes=A-` or `bytes=A-B`, as offset and length. Several at once would let one
-/// small request ask for the same bytes a thousand times.
+/// One range of RFC 9110, 14.1.2: `bytes=A-` or `bytes=A-B`, as offset and length. Several at once
+/// would let one small request ask for the same bytes a thousand times.
 fn parse_range(range: &str, total: u64) -> Result<(u64, u64), Refused> {
     let refused = || {
         let got: String = range.chars().take(64).collect();

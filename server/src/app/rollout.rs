@@ -17,15 +17,16 @@ use lazaret_server_store::Committed;
 use super::context::{App, random};
 use super::error::AppError;
 
-/// Devices entered in one commit. Each takes two records and one expectation of the 4096 that a batch may have.
+/// Devices entered in one commit. Each takes two records and one expectation of the 4096 that a
+/// batch may have.
 const ASSIGNMENTS_PER_COMMIT: usize = 1000;
 
-/// Starts a rollout. Every device's part is on disk before the rollout itself is: a crash between the
-/// two leaves parts of a rollout that does not exist, which polls pass over.
+/// Starts a rollout. Every device's part is on disk before the rollout itself is: a crash between
+/// the two leaves parts of a rollout that does not exist, which polls pass over.
 ///
 /// # Errors
-/// The release is not published, a device is unknown, of another model or busy in a running rollout, or
-/// the plan makes no sense; or the store.
+/// The release is not published, a device is unknown, of another model or busy in a running
+/// rollout, or the plan makes no sense; or the store.
 pub(crate) async fn start(
     app: &App,
     by: &OperatorName,

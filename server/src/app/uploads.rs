@@ -13,7 +13,8 @@ use lazaret_server_domain::upload::UnfinishedUpload;
 use super::context::App;
 use super::error::AppError;
 
-/// Uploads that are kept open at once. The one past it closes the others: they are resumed from disk.
+/// Uploads that are kept open at once. The one past it closes the others: they are resumed from
+/// disk.
 const OPEN_UPLOADS_MAX: usize = 64;
 
 /// What is uploaded, where to, and how much of it there may be.

@@ -1,5 +1,5 @@
-//! Bodies: their length is checked before they are read, and they are parsed into the message that the route
-//! takes, or refused with what was expected.
+//! Bodies: their length is checked before they are read, and they are parsed into the message that
+//! the route takes, or refused with what was expected.
 
 use bytes::Bytes;
 use lazaret_protocol::limits::JSON_DEPTH_MAX;
@@ -12,7 +12,8 @@ use warp::{Filter, Reply};
 use super::reply;
 use crate::app::error::AppError;
 
-/// A body of at most `bytes_max` bytes. A body without a length is refused: nobody of ours sends one.
+/// A body of at most `bytes_max` bytes. A body without a length is refused: nobody of ours sends
+/// one.
 pub(crate) fn limited(
     bytes_max: u64,
 ) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -24,7 +25,8 @@ pub(crate) fn limited(
 /// # Errors
 /// Not JSON, nested too deep, or not this message: what the parser says, with line and column.
 pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, AppError> {
-    // serde_json stops at 128 levels by itself; ours is the tighter limit, checked on the raw bytes.
+    // serde_json stops at 128 levels by itself; ours is the tighter limit, checked on the raw
+    // bytes.
     let mut depth = 0usize;
     for byte in body {
         match byte {

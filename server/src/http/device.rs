@@ -18,7 +18,7 @@ use super::listener::Peer;
 use super::{body, reply};
 use crate::app::context::App;
 use crate::app::error::AppError;
-use crate::app::{enroll, evidence, poll, report, repository};
+use crate::app::{enroll, evidence, listing, poll, report, repository};
 use crate::identity::device::{Access, authenticate};
 
 /// Largest piece of evidence in one request, in bytes.
@@ -39,6 +39,7 @@ pub(crate) fn routes(
     let files = v1.and(metadata_route(app)).or(v1.and(target_route(app))).unify().boxed();
     let evidence =
         v1.and(evidence_offset_route(app)).or(v1.and(evidence_route(app))).unify().boxed();
+    let own = v1.and(own_route(app)).boxed();
     let health = v1.and(warp::path!("health")).and(warp::get()).map(health).boxed();
     polls
         .or(files)
@@ -46,6 +47,8 @@ pub(crate) fn routes(
         .or(evidence)
         .unify()
         .or(certificates)
+        .unify()
+        .or(own)
         .unify()
         .or(health)
         .unify()
@@ -172,6 +175,22 @@ fn target_route(app: &Arc<App>) -> Route {
         .boxed()
 }
 
+/// What the server knows of the device that asks. Neither evidence nor cure, so that quarantine
+/// closes it.
+fn own_route(app: &Arc<App>) -> Route {
+    warp::path!("device")
+        .and(warp::get())
+        .and(with(app))
+        .then(|app: Arc<App>, peer: Peer| async move {
+            let answer = async {
+                let device = device(&app, &peer, Access::Other).await?;
+                listing::device(&app, device.device()).await
+            };
+            reply::viewed(answer.await)
+        })
+        .boxed()
+}
+
 fn evidence_offset_route(app: &Arc<App>) -> Route {
     warp::path!("evidence" / String)
         .and(warp::get())
@@ -221,7 +240,8 @@ async fn take_evidence(
     let bundle = bundle_id(bundle)?;
     let offset = evidence::append(app, (&device, &bundle), piece.offset, bytes).await?;
     if !piece.last {
-        // The bytes so far are a convenience to whoever resumes: what counts is acknowledged with the last piece.
+        // The bytes so far are a convenience to whoever resumes: what counts is acknowledged with
+        // the last piece.
         return Ok(reply::viewed(Ok(Offset { offset })));
     }
     let sha256 = piece

@@ -1,5 +1,6 @@
-//! The accept loop: TLS 1.3 with client certificates in front of warp, which has no TLS of its own. Every stage has a
-//! time limit, so that a slow peer costs a file descriptor for seconds and not for ever.
+//! The accept loop: TLS 1.3 with client certificates in front of warp, which has no TLS of its own.
+//! Every stage has a time limit, so that a slow peer costs a file descriptor for seconds and not
+//! for ever.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The only room that knows warp. Routes of the two faces stand in `device` and `operator`; this file lists rooms.
+//! The only room that knows warp. Routes of the two faces stand in `device` and `operator`; this
+//! file lists rooms.
 
 pub(crate) mod body;
 pub(crate) mod device;

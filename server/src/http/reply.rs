@@ -1,4 +1,5 @@
-//! Answers: what is committed as a success, what is looked at as a success, and each refusal with its status. One table.
+//! Answers: what is committed as a success, what is looked at as a success, and each refusal with
+//! its status. One table.
 
 use http::StatusCode;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
@@ -95,6 +96,7 @@ pub(crate) fn bad(detail: impl Into<String>) -> AppError {
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Response {
-    // Our messages hold no maps with keys other than strings, so that serialising has no way to fail.
+    // Our messages hold no maps with keys other than strings, so that serialising has no way to
+    // fail.
     bytes(serde_json::to_vec(value).unwrap_or_default(), "application/json")
 }

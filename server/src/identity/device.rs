@@ -28,7 +28,8 @@ pub(crate) enum DeviceRefused {
     },
 }
 
-/// Who is at the other end of a connection, provided that the registry lets them have `access` at this moment.
+/// Who is at the other end of a connection, provided that the registry lets them have `access` at
+/// this moment.
 ///
 /// # Errors
 /// No certificate, an unknown or superseded one, an ended one, or quarantine.
@@ -41,7 +42,8 @@ pub(crate) async fn authenticate(
     let refused = |why: &str| Refused::because(RefusalCode::Unauthenticated, why);
     let certificate =
         certificate.ok_or_else(|| refused("expected a device certificate, none was shown"))?;
-    // The handshake checked the dates, but a connection may stay open for longer than a certificate lives.
+    // The handshake checked the dates, but a connection may stay open for longer than a certificate
+    // lives.
     if certificate.not_after <= now {
         return Err(refused("the device certificate has ended, renew it").into());
     }

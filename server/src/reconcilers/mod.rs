@@ -1,5 +1,5 @@
-//! What brings the world in line with the records: idempotent, without arguments, each run again for ever. A
-//! failure is logged and tried again at the next activation, never inside one.
+//! What brings the world in line with the records: idempotent, without arguments, each run again
+//! for ever. A failure is logged and tried again at the next activation, never inside one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -110,8 +110,8 @@ impl Store {
         Ok(all)
     }
 
-    /// Records of kind `T` whose names begin with `prefix`, by name, after the name `after`, at most
-    /// `limit` of them. Fewer than `limit` does not mean the end; none does.
+    /// Records of kind `T` whose names begin with `prefix`, by name, after the name `after`, at
+    /// most `limit` of them. Fewer than `limit` does not mean the end; none does.
     ///
     /// # Errors
     /// As [`Store::find`].
@@ -130,7 +130,8 @@ impl Store {
         page.into_iter().map(|(key, stored)| decode(&key.to_string(), &stored)).collect()
     }
 
-    /// Every record of kind `T` whose name begins with `prefix`. For reconcilers; requests take pages.
+    /// Every record of kind `T` whose name begins with `prefix`. For reconcilers; requests take
+    /// pages.
     ///
     /// # Errors
     /// As [`Store::find`].

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{MODEL, Site, logged};
 use crate::programs::{self, Programs, arg};
 
-/// The probe of every device: any file is a good image, unless it says at its end that it is broken.
+/// The probe of every device: any file is a good image, unless it says at its end that it is
+/// broken.
 const PROBE: &str = "if tail -c 21 \"$LAZARET_IMAGE\" | grep -q LAZARET-BROKEN-IMAGE; then echo image is broken; exit 1; fi";
 
 /// A device with its agent, which is killed when this goes.
@@ -39,12 +40,8 @@ impl Site {
         self.lazaret(&args)?;
         let settings = self.agent_settings(&serial);
         self.write(&format!("devices/{id}/agent.toml"), &settings, 0o600)?;
-        let device = Device {
-            id: id.to_owned(),
-            folder,
-            programs: self.programs.clone(),
-            agent: None,
-        };
+        let device =
+            Device { id: id.to_owned(), folder, programs: self.programs.clone(), agent: None };
         programs::json(device.command("provision").env_remove("RUST_LOG")).or_else(|err| {
             // `provision` speaks to people and prints no JSON; only its failure matters here.
             if format!("{err:#}").contains("printed no JSON") { Ok(Value::Null) } else { Err(err) }
@@ -165,7 +162,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // Nothing is left running by a story that failed; there is nobody to tell if even that fails.
+        // Nothing is left running by a story that failed; there is nobody to tell if even that
+        // fails.
         let _ = self.kill();
     }
 }

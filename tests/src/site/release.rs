@@ -1,4 +1,5 @@
-//! Releases of a site: uploaded by the operator, signed by two holders from their own copy of the image, published.
+//! Releases of a site: uploaded by the operator, signed by two holders from their own copy of the
+//! image, published.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,8 @@ pub struct Wanted<'a> {
     pub floor: u64,
     /// The image.
     pub image: &'a Path,
-    /// The signed schedule, such as `100@2026-01-01T00:00:00Z,1000@...`; everybody at once where it is none.
+    /// The signed schedule, such as `100@2026-01-01T00:00:00Z,1000@...`; everybody at once where it
+    /// is none.
     pub schedule: Option<&'a str>,
 }
 
@@ -31,7 +33,14 @@ impl Site {
     pub fn upload(&self, wanted: Wanted<'_>) -> anyhow::Result<Value> {
         let image = arg(wanted.image);
         self.lazaret(&[
-            "release", "create", "--model", MODEL, "--version", wanted.version, "--image", &image,
+            "release",
+            "create",
+            "--model",
+            MODEL,
+            "--version",
+            wanted.version,
+            "--image",
+            &image,
         ])
     }
 

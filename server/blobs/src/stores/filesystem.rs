@@ -190,8 +190,8 @@ impl BlobStore for Filesystem {
     }
 }
 
-/// One hop to a blocking thread for each chunk. A thread per download would be faster by little, and
-/// some hundred devices on slow links would hold every thread there is.
+/// One hop to a blocking thread for each chunk. A thread per download would be faster by little,
+/// and some hundred devices on slow links would hold every thread there is.
 fn chunks(file: Arc<File>, offset: u64, end: u64) -> ByteStream {
     stream::try_unfold(offset, move |offset| {
         let file = Arc::clone(&file);

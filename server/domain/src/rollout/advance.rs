@@ -1,4 +1,5 @@
-//! The next step of a rollout from its counts, and halting by hand. Rollouts change state only in [`step`].
+//! The next step of a rollout from its counts, and halting by hand. Rollouts change state only in
+//! [`step`].
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -30,7 +31,8 @@ pub enum Step {
     Finish,
 }
 
-/// Counts again, and takes the steps that the counts call for. Changes nothing where nothing follows.
+/// Counts again, and takes the steps that the counts call for. Changes nothing where nothing
+/// follows.
 pub fn advance(
     rollout: &Found<Rollout>,
     tally: &Found<Tally>,

@@ -1,5 +1,6 @@
-//! Who is in a rollout and in which group. Devices stand in the order of the place that the signed schedule
-//! gives them, so that the server's groups open in the order in which the signers let devices in.
+//! Who is in a rollout and in which group. Devices stand in the order of the place that the signed
+//! schedule gives them, so that the server's groups open in the order in which the signers let
+//! devices in.
 
 use alloc::format;
 use alloc::string::String;
@@ -27,7 +28,8 @@ pub struct Plan {
 /// Plans a rollout over `devices`.
 ///
 /// # Errors
-/// Groups that do not add up, thresholds that are no percentages, an error threshold of zero, no reason, or no device.
+/// Groups that do not add up, thresholds that are no percentages, an error threshold of zero, no
+/// reason, or no device.
 pub fn plan(
     request: &RolloutRequest,
     release: RolloutRelease,
@@ -82,12 +84,14 @@ fn check(request: &RolloutRequest) -> Result<(), Refused> {
     let sum = groups.iter().fold(0u32, |sum, &permille| sum.saturating_add(u32::from(permille)));
     if groups.len() > ROLLOUT_GROUPS_MAX || sum != 1000 || groups.contains(&0) {
         return Err(bad(format!(
-            "expected 1 to {ROLLOUT_GROUPS_MAX} groups of at least 1 permille that add up to 1000, got {groups:?}"
+            "expected 1 to {ROLLOUT_GROUPS_MAX} groups of at least 1 permille that add up to \
+             1000, got {groups:?}"
         )));
     }
     if request.success_percent > 100 || request.error_percent > 100 || request.error_percent == 0 {
         return Err(bad(format!(
-            "expected a success threshold of 0 to 100 and an error threshold of 1 to 100 percent, got {} and {}",
+            "expected a success threshold of 0 to 100 and an error threshold of 1 to 100 \
+             percent, got {} and {}",
             request.success_percent, request.error_percent
         )));
     }
@@ -98,8 +102,8 @@ fn bad(detail: String) -> Refused {
     Refused::because(RefusalCode::BadRequest, detail)
 }
 
-/// Divides devices into groups by their share. A group's bound is rounded up, so that the first group is never
-/// empty: a canary group of nobody would open the next one untried.
+/// Divides devices into groups by their share. A group's bound is rounded up, so that the first
+/// group is never empty: a canary group of nobody would open the next one untried.
 fn divide(
     mut devices: Vec<DeviceId>,
     schedule: &Schedule,

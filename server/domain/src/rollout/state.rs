@@ -1,5 +1,5 @@
-//! The records of a rollout. Definition and pace stand in [`Rollout`], which polls rest on; counts stand in
-//! [`Tally`], which changes often and only a reconciler writes.
+//! The records of a rollout. Definition and pace stand in [`Rollout`], which polls rest on; counts
+//! stand in [`Tally`], which changes often and only a reconciler writes.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -173,7 +173,8 @@ impl Record for Tally {
 }
 
 impl Tally {
-    /// Counts assignments. What belongs to no group of the rollout is not counted, so that the sums stay honest.
+    /// Counts assignments. What belongs to no group of the rollout is not counted, so that the sums
+    /// stay honest.
     pub fn count<'a>(
         rollout: &Rollout,
         assignments: impl IntoIterator<Item = &'a Assignment>,

@@ -1,5 +1,5 @@
-//! A repository's people and their folders: a ceremony held once through `lazaret-keys`, and releases
-//! signed by its holders on top of it.
+//! A repository's people and their folders: a ceremony held once through `lazaret-keys`, and
+//! releases signed by its holders on top of it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -119,7 +119,8 @@ impl House {
         self.sign(&at("payload"), &["alice", "bob"], trusted, &[image.parse().unwrap()])
     }
 
-    /// Has `holders` sign a payload, and assembles it. `trusted` is the last version, root and targets.
+    /// Has `holders` sign a payload, and assembles it. `trusted` is the last version, root and
+    /// targets.
     pub(super) fn sign(
         &self,
         payload: &Path,

@@ -137,7 +137,8 @@ fn a_root_that_drops_targets_holders_needs_targets_signed_again_with_it() {
         let args = key::Create { holder: "dora".parse().unwrap(), out: key_path };
         key::create(&house.session(now()), &args).unwrap();
     }
-    // alice and bob signed targets version 1; with bob and alice gone from it, its threshold is not met.
+    // alice and bob signed targets version 1; with bob and alice gone from it, its threshold is not
+    // met.
     let args = payload::Root {
         holder_keys: ["alice", "bob", "carol"].map(|name| house.holder(name)).to_vec(),
         threshold: 2,

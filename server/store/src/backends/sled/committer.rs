@@ -18,8 +18,9 @@ use crate::backend::{BackendError, Batch, CommitError, Key, Receipt, Version};
 /// this is a bound, not a target.
 const GROUP_COMMITS_MAX: usize = 1024;
 
-/// Bytes after which a group is closed. The engine frees a segment of its log (512 KiB) two segments
-/// after its last page has moved away, and may write over it at once: the sync has to come before.
+/// Bytes after which a group is closed. The engine frees a segment of its log (512 KiB) two
+/// segments after its last page has moved away, and may write over it at once: the sync has to come
+/// before.
 const GROUP_BYTES_MAX: usize = 256 * 1024;
 
 /// Commits that may wait for the group being written. Past it callers wait to hand theirs in.
