@@ -1,5 +1,6 @@
-//! The server's operator listener as this program sees it: requests over TLS 1.3 with our certificate,
-//! answers with a limit, refusals as errors. What is asked and why is the commands' business.
+//! The server's operator listener as this program sees it: requests over TLS 1.3 with our
+//! certificate, answers with a limit, refusals as errors. What is asked and why is the commands'
+//! business.
 
 use std::io::Read;
 use std::path::Path;

@@ -96,7 +96,8 @@ pub(crate) struct Range {
     #[arg(long, value_name = "NAME")]
     after: Option<String>,
     /// Show at most this many
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     limit: u64,
 }
 

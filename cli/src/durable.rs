@@ -18,7 +18,8 @@ pub(crate) enum Existing {
     Replace,
 }
 
-/// A file in the making. It has no name of its own until it is finished, and only its owner reads it.
+/// A file in the making. It has no name of its own until it is finished, and only its owner reads
+/// it.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     file: NamedTempFile,

@@ -1,5 +1,6 @@
-//! Reading an evidence bundle from a file of unknown origin, as far as the world is needed for it: the
-//! archive and the certificate. What is then to be thought of it, `lazaret_protocol_evidence` decides.
+//! Reading an evidence bundle from a file of unknown origin, as far as the world is needed for it:
+//! the archive and the certificate. What is then to be thought of it, `lazaret_protocol_evidence`
+//! decides.
 
 pub(crate) mod archive;
 pub(crate) mod certificate;

@@ -99,8 +99,8 @@ pub(crate) fn is_closed_pipe(err: &anyhow::Error) -> bool {
     err.downcast_ref::<io::Error>().is_some_and(|err| err.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Text as a terminal may have it: control characters, and the invisible ones that turn or hide what
-/// stands beside them, are replaced by a visible sign.
+/// Text as a terminal may have it: control characters, and the invisible ones that turn or hide
+/// what stands beside them, are replaced by a visible sign.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

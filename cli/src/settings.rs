@@ -16,8 +16,8 @@ const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) struct Options {
     /// File with the settings [default: ~/.config/lazaret/cli.toml]
     ///
-    /// TOML: server = "https://HOST:PORT", and server_ca, certificate and key, the paths of PEM files.
-    /// Paths are relative to the folder of this file.
+    /// TOML: server = "https://HOST:PORT", and server_ca, certificate and key, the paths of PEM
+    /// files. Paths are relative to the folder of this file.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     config: Option<PathBuf>,
     /// Address of the server's operator listener

@@ -1,5 +1,5 @@
-//! What people type that is neither a name nor a number: reasons, groups, lists of devices. Each says
-//! what was expected where it is something else.
+//! What people type that is neither a name nor a number: reasons, groups, lists of devices. Each
+//! says what was expected where it is something else.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -107,8 +107,8 @@ thread_local! {
     static PIECES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// Takes the first piece, breaks the connection at the second, is busy at its next try, and takes it
-/// at the third but says that it had it already.
+/// Takes the first piece, breaks the connection at the second, is busy at its next try, and takes
+/// it at the third but says that it had it already.
 fn upload_server(request: &Request, length: u64) -> Answer {
     const PIECE: u64 = 4 * 1024 * 1024;
     let pieces = PIECES.get();

@@ -1,5 +1,5 @@
-//! What a device must trust beside TUF, as the TUF target `trust/anchors`, signed by the targets role: a stolen server
-//! cannot add to it, and it rotates like everything else.
+//! What a device must trust beside TUF, as the TUF target `trust/anchors`, signed by the targets
+//! role: a stolen server cannot add to it, and it rotates like everything else.
 
 use alloc::string::String;
 use alloc::vec::Vec;

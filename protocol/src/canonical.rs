@@ -40,9 +40,10 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalEr
     value_to_bytes(&value)
 }
 
-/// The bytes of anything that serialises as JSON that every parser reads: the rules of [`to_bytes`] and its
-/// order of keys, but with the escapes that RFC 8259 wants. OLPC leaves control characters as they are, so that a
-/// text with a line break has a canonical form which is no JSON. For what is signed as bytes and parsed again.
+/// The bytes of anything that serialises as JSON that every parser reads: the rules of [`to_bytes`]
+/// and its order of keys, but with the escapes that RFC 8259 wants. OLPC leaves control characters
+/// as they are, so that a text with a line break has a canonical form which is no JSON. For what is
+/// signed as bytes and parsed again.
 ///
 /// # Errors
 /// As [`to_bytes`].

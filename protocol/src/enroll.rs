@@ -1,5 +1,5 @@
-//! Enrolment and renewal: a device makes its own key and gets a short-lived certificate. The server decides
-//! the subject; the CSR gives nothing but the public key and proof of the private one.
+//! Enrolment and renewal: a device makes its own key and gets a short-lived certificate. The server
+//! decides the subject; the CSR gives nothing but the public key and proof of the private one.
 
 use alloc::string::String;
 

@@ -83,7 +83,8 @@ identifiers! {
     DeviceId = "device id";
     /// A hardware model; its images are signed by the TUF role `rel-<model>`.
     ModelName = "model name";
-    /// The version of a release, as people read it. Order is by release counter, never by this text.
+    /// The version of a release, as people read it. Order is by release counter, never by this
+    /// text.
     VersionName = "version name";
     /// What is printed on the machine; a claim is bound to it.
     SerialNumber = "serial number";

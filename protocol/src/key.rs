@@ -16,8 +16,8 @@ pub enum PublicKey {
     /// Ed25519 (RFC 8032), 32 bytes: our own signatures.
     #[serde(rename = "ed25519", with = "base64_bytes")]
     Ed25519(Vec<u8>),
-    /// ECDSA over P-256 with SHA-256, the uncompressed point of 65 bytes (SEC 1, 2.3.3): device keys,
-    /// because TPMs and secure elements rarely have Ed25519.
+    /// ECDSA over P-256 with SHA-256, the uncompressed point of 65 bytes (SEC 1, 2.3.3): device
+    /// keys, because TPMs and secure elements rarely have Ed25519.
     #[serde(rename = "ecdsa-p256-sha256", with = "base64_bytes")]
     EcdsaP256(Vec<u8>),
 }
@@ -62,8 +62,8 @@ impl PublicKey {
         KeyId(Sha256Digest::of(&bytes).to_string())
     }
 
-    /// Checks `signature` over `message`: 64 bytes for Ed25519 (strict, RFC 8032 with small-order keys
-    /// refused), DER for ECDSA.
+    /// Checks `signature` over `message`: 64 bytes for Ed25519 (strict, RFC 8032 with small-order
+    /// keys refused), DER for ECDSA.
     ///
     /// # Errors
     /// The key is malformed or the signature does not hold.

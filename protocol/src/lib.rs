@@ -1,6 +1,8 @@
-//! What programs say to each other: identifiers, time, limits, signed envelopes, and the messages of
-//! the device, operator and responder interfaces. No clock, disk, network or randomness lives here.
+//! What programs say to each other: identifiers, time, limits, signed envelopes, and the messages
+//! of the device, operator and responder interfaces. No clock, disk, network or randomness lives
+//! here.
 #![no_std]
+#![warn(clippy::arithmetic_side_effects)]
 
 extern crate alloc;
 

@@ -40,14 +40,15 @@ pub const IMAGE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Largest evidence bundle from one device, in bytes.
 pub const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Largest signed TUF metadata file that is taken in, in bytes. python-tuf and go-tuf allow 5 MB for targets;
-/// 100 models with one role each make 32 kB (facts/tuf.md V).
+/// Largest signed TUF metadata file that is taken in, in bytes. python-tuf and go-tuf allow 5 MB
+/// for targets; 100 models with one role each make 32 kB (facts/tuf.md V).
 pub const METADATA_BYTES_MAX: u64 = 5_000_000;
 
 /// Largest DSSE envelope, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 
-/// Signatures on one envelope or one metadata file. A 3-of-5 root has five, and ten while it rotates.
+/// Signatures on one envelope or one metadata file. A 3-of-5 root has five, and ten while it
+/// rotates.
 pub const SIGNATURES_MAX: usize = 32;
 
 /// Poll intervals that a server may ask for, in milliseconds: not so often that a fleet is a flood,

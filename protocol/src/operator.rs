@@ -1,5 +1,6 @@
-//! What operators and responders say to the server and hear from it: `/v1/...` of the operator listener, mutual
-//! TLS with a certificate of the operators' CA. Readers ignore fields they do not know.
+//! What operators and responders say to the server and hear from it: `/v1/...` of the operator
+//! listener, mutual TLS with a certificate of the operators' CA. Readers ignore fields they do not
+//! know.
 
 use alloc::string::String;
 use alloc::vec::Vec;

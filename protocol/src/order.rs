@@ -1,4 +1,5 @@
-//! Orders: whatever the server wants of one device, signed by its online order key, numbered, expiring.
+//! Orders: whatever the server wants of one device, signed by its online order key, numbered,
+//! expiring.
 
 use alloc::string::String;
 
@@ -13,8 +14,8 @@ use crate::time::Timestamp;
 pub struct Order {
     /// Whom it is for. Every other device refuses it.
     pub device: DeviceId,
-    /// Grows with each order to this device: max(last + 1, milliseconds since 1970 on the server), so that a server restored
-    /// from a backup does not fall behind its devices.
+    /// Grows with each order to this device: max(last + 1, milliseconds since 1970 on the server),
+    /// so that a server restored from a backup does not fall behind its devices.
     pub sequence: u64,
     /// When it was given.
     pub issued: Timestamp,

@@ -74,7 +74,8 @@ pub struct LogHead {
 /// What the server answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollReply {
-    /// The server's time. It came over an authenticated connection, so the device may move its floor.
+    /// The server's time. It came over an authenticated connection, so the device may move its
+    /// floor.
     pub time: Timestamp,
     /// The version of `timestamp.json` that the server serves: where it differs, refresh.
     pub tuf_timestamp_version: u64,

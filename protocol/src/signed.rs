@@ -1,5 +1,6 @@
 //! Signed envelopes (DSSE v1.0.2) and the proof types that only climb: bytes -> `Verified<T>`. The
-//! one constructor of [`Verified`] for signatures and the one for TLS peers both stand in this file.
+//! one constructor of [`Verified`] for signatures and the one for TLS peers both stand in this
+//! file.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,11 +15,13 @@ use crate::limits::{ENVELOPE_BYTES_MAX, SIGNATURES_MAX};
 
 /// A message that is signed in an envelope of its own.
 pub trait Message: Serialize + DeserializeOwned {
-    /// The DSSE payload type. It keeps a signature made for one kind of message from passing for another.
+    /// The DSSE payload type. It keeps a signature made for one kind of message from passing for
+    /// another.
     const PAYLOAD_TYPE: &'static str;
 }
 
-/// A DSSE envelope. On the wire: `{"payloadType", "payload": base64, "signatures": [{"keyid", "sig"}]}`.
+/// A DSSE envelope. On the wire:
+/// `{"payloadType", "payload": base64, "signatures": [{"keyid", "sig"}]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// What the payload is.

@@ -1,5 +1,5 @@
-//! Our `custom` fields in TUF targets, target names, and the signed rollout schedule. Integers and strings
-//! only, so that they have one canonical spelling.
+//! Our `custom` fields in TUF targets, target names, and the signed rollout schedule. Integers and
+//! strings only, so that they have one canonical spelling.
 
 use alloc::format;
 use alloc::string::String;
@@ -23,7 +23,8 @@ pub const SCHEDULE_STEPS_MAX: usize = 32;
 pub struct ImageCustom {
     /// Release counter: strictly growing per model, what "newer" means.
     pub counter: u64,
-    /// Keeping this image raises the device's floor to this; nothing with a lower counter ever runs again.
+    /// Keeping this image raises the device's floor to this; nothing with a lower counter ever runs
+    /// again.
     pub floor: u64,
     /// The hardware it is for.
     pub model: ModelName,

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// The last moment that is taken as a date, 9999-12-30T22:00:00Z: the last that jiff can say in every
-/// time zone. RFC 3339 ends a day later.
+/// The last moment that is taken as a date, 9999-12-30T22:00:00Z: the last that jiff can say in
+/// every time zone. RFC 3339 ends a day later.
 pub const TIMESTAMP_MS_MAX: u64 = 253_402_207_200_000;
 
 /// A text that is not a moment.

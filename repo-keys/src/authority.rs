@@ -1,5 +1,6 @@
-//! The certificate authority: an offline root, and under it one issuing CA each for devices, operators
-//! and servers. Every field of every certificate is set here; nothing from outside decides one.
+//! The certificate authority: an offline root, and under it one issuing CA each for devices,
+//! operators and servers. Every field of every certificate is set here; nothing from outside
+//! decides one.
 
 mod subject;
 
@@ -29,7 +30,8 @@ pub const LEAF_DAYS_MAX: u64 = 825;
 /// Names and addresses of one server.
 pub const SERVER_NAMES_MAX: usize = 64;
 
-/// Longest name of an organisation, in characters (X.520's bound on a common name, less our suffix).
+/// Longest name of an organisation, in characters (X.520's bound on a common name, less our
+/// suffix).
 pub const NAME_CHARS_MAX: usize = 40;
 
 /// Why a certificate could not be made or read.
@@ -190,7 +192,8 @@ impl Authority {
         Ok(Issued { chain_pem, key })
     }
 
-    /// Issues an operator's certificate: common name is the operator, one organisational unit per role.
+    /// Issues an operator's certificate: common name is the operator, one organisational unit per
+    /// role.
     ///
     /// # Errors
     /// No role, or a life that is too long.

@@ -11,16 +11,19 @@ use crate::session::{Session, Voice};
 
 /// Makes and signs what a Lazaret server cannot: roots, delegations, releases and certificates.
 ///
-/// Every file that devices trust is made in detached steps, so that several people on several machines
-/// sign without meeting and without a network: `payload` makes the bytes, each holder looks at them and
-/// runs `sign`, and `assemble` puts the signatures on. Each step appends what it did, with the SHA-256 of
-/// what it read and wrote, to a transcript.
+/// Every file that devices trust is made in detached steps, so that several people on several
+/// machines sign without meeting and without a network: `payload` makes the bytes, each holder
+/// looks at them and runs `sign`, and `assemble` puts the signatures on. Each step appends what it
+/// did, with the SHA-256 of what it read and wrote, to a transcript.
 #[derive(Debug, Parser)]
 #[command(name = "lazaret-keys", version, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 done, 1 failed or refused, 2 misuse.\n\n\
-    A first look:\n  printf 'a long passphrase\\n' > pass && chmod 600 pass\n  \
-    lazaret-keys ceremony --out demo --model gw2 --passphrase-file pass\n  \
-    lazaret-keys inspect demo/metadata/1.root.json")]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed or refused, 2 misuse.
+
+A first look:
+  printf 'a long passphrase\\n' > pass && chmod 600 pass
+  lazaret-keys ceremony --out demo --model gw2 --passphrase-file pass
+  lazaret-keys inspect demo/metadata/1.root.json")]
 pub struct Cli {
     /// Speak JSON: one object per step on standard output and in the transcript.
     #[arg(long, global = true)]
@@ -31,8 +34,8 @@ pub struct Cli {
     /// A file whose only line is the passphrase, instead of asking at the terminal.
     #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// The moment that counts as the present, such as 2026-11-22T12:00:00Z, instead of the clock's: the
-    /// same inputs then give the same payload on every machine.
+    /// The moment that counts as the present, such as 2026-11-22T12:00:00Z, instead of the clock's:
+    /// the same inputs then give the same payload on every machine.
     #[arg(long, global = true, value_name = "RFC3339", value_parser = moment)]
     pub now: Option<Timestamp>,
     /// The step.
@@ -50,42 +53,47 @@ pub enum Command {
     #[command(subcommand)]
     Online(online::Command),
     /// What devices trust beside TUF: order keys and CAs, as one file that targets signs.
-    #[command(
-        after_help = "Example:\n  lazaret-keys anchors --online online/online.pub.json --ca ca/device-ca.pem \
-        \\\n      --server-ca ca/server-ca.pem --out anchors.json"
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys anchors --online online/online.pub.json --ca ca/device-ca.pem \\
+      --server-ca ca/server-ca.pem --out anchors.json")]
     Anchors(anchors::AnchorsArgs),
     /// The bytes that holders will sign.
     #[command(subcommand)]
     Payload(payload::Command),
     /// Sign a payload with your own key, after seeing what it changes.
-    #[command(
-        after_help = "Example:\n  lazaret-keys sign --payload release.payload --key alice.key --previous \
-        1.rel-gw2.json \\\n      --targets 1.targets.json --image gw2/2.0=my-own-copy.img --out alice.sig\n\n\
-        A new image is signed only if your own file has the same SHA-256. Look at the words before you type\n\
-        the passphrase: they are all that the payload says."
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys sign --payload release.payload --key alice.key --previous 1.rel-gw2.json \\
+      --targets 1.targets.json --image gw2/2.0=my-own-copy.img --out alice.sig
+
+A new image is signed only if your own file has the same SHA-256. Look at the words before you
+type the passphrase: they are all that the payload says.")]
     Sign(sign::Sign),
     /// Put signatures on a payload.
-    #[command(
-        after_help = "Examples:\n  lazaret-keys assemble --payload root.payload --sig alice.sig --sig bob.sig \
-        --out-dir metadata\n  lazaret-keys assemble --payload release.payload --sig alice.sig --sig bob.sig \\\n      \
-        --targets metadata/1.targets.json --out-dir metadata\n\nNo key is needed. Below the threshold nothing is \
-        written."
-    )]
+    #[command(after_help = "\
+Examples:
+  lazaret-keys assemble --payload root.payload --sig alice.sig --sig bob.sig --out-dir metadata
+  lazaret-keys assemble --payload release.payload --sig alice.sig --sig bob.sig \\
+      --targets metadata/1.targets.json --out-dir metadata
+
+No key is needed. Below the threshold nothing is written.")]
     Assemble(assemble::Assemble),
     /// The certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
     /// Any file of a ceremony in plain words.
-    #[command(after_help = "Example:\n  lazaret-keys inspect metadata/1.targets.json")]
+    #[command(after_help = "\
+Example:
+  lazaret-keys inspect metadata/1.targets.json")]
     Inspect(inspect::Inspect),
     /// All steps on one machine: for demonstrations, tests and very small teams.
-    #[command(
-        after_help = "Example:\n  lazaret-keys ceremony --out demo --holders alice,bob,carol --threshold 2 \
-        --model gw2 \\\n      --passphrase-file pass\n\nReal ceremonies run the same steps on the holders' own \
-        machines."
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys ceremony --out demo --holders alice,bob,carol --threshold 2 --model gw2 \\
+      --passphrase-file pass
+
+Real ceremonies run the same steps on the holders' own machines.")]
     Ceremony(ceremony::Ceremony),
 }
 

@@ -1,5 +1,5 @@
-//! What a new version changes against the last signed one, in plain words. A holder signs what stands
-//! here; nothing in this file decides whether it may be signed.
+//! What a new version changes against the last signed one, in plain words. A holder signs what
+//! stands here; nothing in this file decides whether it may be signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

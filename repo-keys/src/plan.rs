@@ -1,5 +1,6 @@
-//! What an offline role will say, in our words. A plan gives its payload and is read back from one, and
-//! a payload whose plan does not give the same bytes again is refused: nobody signs what was not shown.
+//! What an offline role will say, in our words. A plan gives its payload and is read back from one,
+//! and a payload whose plan does not give the same bytes again is refused: nobody signs what was
+//! not shown.
 
 mod release;
 mod root;
@@ -156,8 +157,8 @@ enum Peeked {
     Targets(Option<ModelName>),
 }
 
-/// A payload does not name its role, but only one role could have said what it says: top-level targets
-/// lists the anchors, and a release role lists images of one model.
+/// A payload does not name its role, but only one role could have said what it says: top-level
+/// targets lists the anchors, and a release role lists images of one model.
 fn peek(payload: &[u8]) -> Option<Peeked> {
     let value: Value = serde_json::from_slice(payload).ok()?;
     match value.get("_type")?.as_str()? {

@@ -1,5 +1,5 @@
-//! One run of a step: every file it reads and writes goes through here, so that the transcript cannot
-//! forget one. The transcript is what people compare afterwards; it decides nothing.
+//! One run of a step: every file it reads and writes goes through here, so that the transcript
+//! cannot forget one. The transcript is what people compare afterwards; it decides nothing.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,9 @@ impl Session {
         Step { entry: Entry { at, step: step.to_owned(), words, read, wrote }, beside: None }
     }
 
-    /// Ends a step that wrote something: prints its entry and appends it to the transcript. The outputs
-    /// are on the disk before; a step that a power cut kept out of the transcript is simply run again.
+    /// Ends a step that wrote something: prints its entry and appends it to the transcript. The
+    /// outputs are on the disk before; a step that a power cut kept out of the transcript is simply
+    /// run again.
     ///
     /// # Errors
     /// The transcript cannot be written.

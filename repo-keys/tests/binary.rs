@@ -1,4 +1,5 @@
-//! The program as people run it: the happy path, and what it says and returns when something is wrong.
+//! The program as people run it: the happy path, and what it says and returns when something is
+//! wrong.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -19,8 +19,8 @@ pub(crate) struct Config {
     pub(crate) operators: ListenerConfig,
     /// The CA that issues device certificates.
     pub(crate) issuing: IssuingConfig,
-    /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from `lazaret-keys online
-    /// create`.
+    /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from
+    /// `lazaret-keys online create`.
     pub(crate) online_keys: PathBuf,
     /// How devices are asked to poll.
     #[serde(default)]

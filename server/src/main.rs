@@ -23,11 +23,17 @@ use crate::wire::Repository;
 
 /// The update and incident-response server of a device fleet.
 ///
-/// Begin with a ceremony (`lazaret-keys ceremony --help`), then: lazaret-server init --config
-/// server.toml --metadata ceremony/metadata --anchors ceremony/anchors.json lazaret-server run
-/// --config server.toml
+/// Begin with a ceremony (`lazaret-keys ceremony --help`), then `init`, then `run`.
 #[derive(Debug, Parser)]
-#[command(name = "lazaret-server", version)]
+#[command(
+    name = "lazaret-server",
+    version,
+    after_help = "\
+Example:
+  lazaret-server init --config server.toml --metadata ceremony/metadata \\
+      --anchors ceremony/anchors.json
+  lazaret-server run --config server.toml"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -17,8 +17,8 @@ use crate::app::context::App;
 use crate::app::error::AppError;
 use crate::app::issue::{DeviceIssuer, IssuerError};
 use crate::app::publish;
-use crate::config::Config;
-use crate::http::listener::{ClientCertificates, ListenError, Listener};
+use crate::config::{Config, ListenerConfig};
+use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings};
 use crate::http::{device, operator};
 use crate::reconcilers::{self, RECONCILERS};
 
@@ -151,8 +151,10 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let app = Arc::new(app);
-    let devices = Listener::bind(&config.devices, ClientCertificates::PerRoute).await?;
-    let operators = Listener::bind(&config.operators, ClientCertificates::Required).await?;
+    let devices = listener(&config.devices);
+    let devices = Listener::bind(&devices, ClientCertificates::PerRoute).await?;
+    let operators = listener(&config.operators);
+    let operators = Listener::bind(&operators, ClientCertificates::Required).await?;
     tracing::info!(devices = %devices.address(), operators = %operators.address(), "serving");
     let (stopping, stopped) = watch::channel(false);
     let mut parts = tokio::task::JoinSet::new();
@@ -170,6 +172,17 @@ pub(crate) async fn serve(
     app.wake();
     while parts.join_next().await.is_some() {}
     ended
+}
+
+/// A listener's section of the settings, in the words of the room that listens.
+fn listener(config: &ListenerConfig) -> ListenerSettings {
+    ListenerSettings {
+        address: config.address,
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+        client_ca: config.client_ca.clone(),
+        connections_max: config.connections_max,
+    }
 }
 
 /// A server that could not serve to its end.

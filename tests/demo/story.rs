@@ -175,7 +175,8 @@ fn second_release(
     match delta {
         Some(delta) => {
             report.say(&format!(
-                "   a delta of {delta} bytes instead of {image}: {sent} bytes sent, {} % of full images",
+                "   a delta of {delta} bytes instead of {image}: {sent} bytes sent, {} % of full \
+                 images",
                 percent(sent, all)
             ));
             ensure!(
@@ -317,8 +318,10 @@ fn look_around(report: &Report, site: &Site, folder: &Path) {
     let cli = site.programs.path("lazaret");
     let settings = site.folder.join("cli.toml");
     report.say(&format!(
-        "\neverything keeps running in {0}. Look around:\n  alias lazaret='{1} --config {2}'\n  \
-         lazaret device list\n  lazaret rollout list\n  lazaret events\n  tail -f {0}/site/server.log\n\
+        "\neverything keeps running in {0}. Look around:\n  \
+         alias lazaret='{1} --config {2}'\n  \
+         lazaret device list\n  lazaret rollout list\n  lazaret events\n  \
+         tail -f {0}/site/server.log\n\
          and end it with: pkill -f {0}",
         folder.display(),
         cli.display(),

@@ -92,7 +92,8 @@ pub fn write_broken(from: &Path, out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a rebuild does to a file: constants and addresses differ here and there, and some code is new.
+/// What a rebuild does to a file: constants and addresses differ here and there, and some code is
+/// new.
 fn change(content: &mut Vec<u8>, version: &str) {
     let mut state = u64::try_from(content.len()).unwrap_or(1) ^ 0x9e37_79b9_7f4a_7c15;
     // Knuth's linear congruential generator: the same file always changes in the same way.

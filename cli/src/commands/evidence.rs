@@ -1,4 +1,5 @@
-//! `lazaret evidence ...`: the table of its commands, and reading a bundle's file for those that do.
+//! `lazaret evidence ...`: the table of its commands, and reading a bundle's file for those that
+//! do.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The tar file of a bundle (POSIX.1-1988 and ustar). It comes from whoever held it, so all that is
-//! odd is refused: every reader must see the same files, and nothing may hide between them. Nothing is
-//! unpacked onto the disk.
+//! odd is refused: every reader must see the same files, and nothing may hide between them. Nothing
+//! is unpacked onto the disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -180,7 +180,8 @@ fn read_file(
     Ok((kept, FileFound { name, sha256, length }))
 }
 
-/// Bytes that no file owns must be zeros, or something could travel with a bundle that nobody signed.
+/// Bytes that no file owns must be zeros, or something could travel with a bundle that nobody
+/// signed.
 fn check_zeros(
     file: &mut File,
     start: u64,

@@ -1,6 +1,6 @@
-//! Whose certificate `device.pem` is. The chain is checked as TLS would check a device's, but at the
-//! moment when the certificate began: evidence is looked at long after certificates have ended, and
-//! whether it was valid when the bundle was collected is a check of its own.
+//! Whose certificate `device.pem` is. The chain is checked as TLS would check a device's, but at
+//! the moment when the certificate began: evidence is looked at long after certificates have ended,
+//! and whether it was valid when the bundle was collected is a check of its own.
 
 use std::sync::Arc;
 use std::time::Duration;

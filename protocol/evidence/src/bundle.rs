@@ -67,7 +67,8 @@ pub enum CertificateFault {
     },
 }
 
-/// Checks a bundle. Everything that can be looked at is; nothing is believed of an unsigned manifest.
+/// Checks a bundle. Everything that can be looked at is; nothing is believed of an unsigned
+/// manifest.
 #[must_use]
 pub fn verify(parts: &Parts<'_>) -> Verdict {
     let read = Read::of(parts);

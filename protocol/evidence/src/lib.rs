@@ -1,6 +1,6 @@
-//! What a device's evidence is made of and when it is believed: the forensic log, the signed manifest
-//! of a bundle, and the verdict over a bundle's parts. Pure: bytes in, verdict out. Reading files,
-//! archives and certificates is the caller's; making signatures is the device's.
+//! What a device's evidence is made of and when it is believed: the forensic log, the signed
+//! manifest of a bundle, and the verdict over a bundle's parts. Pure: bytes in, verdict out.
+//! Reading files, archives and certificates is the caller's; making signatures is the device's.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 

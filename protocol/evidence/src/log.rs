@@ -1,12 +1,13 @@
-//! The device's forensic log: records, the hash chain over them, and the file `log.jsonl` that holds
-//! both. Nothing here writes a file; the agent's shell does, and it syncs before it says so.
+//! The device's forensic log: records, the hash chain over them, and the file `log.jsonl` that
+//! holds both. Nothing here writes a file; the agent's shell does, and it syncs before it says so.
 //!
 //! The chain is `hash_0 = SHA-256(0x00 || device id)` and
-//! `hash_n = SHA-256(0x01 || hash_(n-1) || canonical record n)`. One line of the file is the canonical
-//! JSON `{"hash": hex, "record": {...}}`, so every byte of the file has exactly one right value.
+//! `hash_n = SHA-256(0x01 || hash_(n-1) || canonical record n)`. One line of the file is the
+//! canonical JSON `{"hash": hex, "record": {...}}`, so every byte of the file has exactly one right
+//! value.
 //!
-//! Callers are meant to depend on [`Entry`], [`Kind`] and [`Record`], not on how records are chained:
-//! C2SP tlog-tiles take the place of the chain without a change to what is recorded.
+//! Callers are meant to depend on [`Entry`], [`Kind`] and [`Record`], not on how records are
+//! chained: C2SP tlog-tiles take the place of the chain without a change to what is recorded.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -27,8 +28,8 @@ mod read;
 
 pub use read::{LineFault, LogError, LogReader, Recovered, Torn, VerifiedLog, recover, verify_log};
 
-/// Longest line of a log, its line feed included, in bytes. Every entry within the limits below fits:
-/// 16 texts of 1,024 bytes whose every byte is escaped, and their keys.
+/// Longest line of a log, its line feed included, in bytes. Every entry within the limits below
+/// fits: 16 texts of 1,024 bytes whose every byte is escaped, and their keys.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Largest log, in bytes. A quarter of the largest bundle: the artifacts need room too.
@@ -70,7 +71,8 @@ pub struct KindError {
 
 impl Kind {
     /// A kind that stands in the source, made for constants:
-    /// `const ENROLLED: Kind = Kind::known("enrolled");` A text that is no kind does not compile there.
+    /// `const ENROLLED: Kind = Kind::known("enrolled");`
+    /// A text that is no kind does not compile there.
     #[must_use]
     pub const fn known(text: &'static str) -> Self {
         assert!(is_kind(text), "a kind is lower case letters, digits and hyphens");
@@ -298,8 +300,8 @@ impl Chain {
         &self.head
     }
 
-    /// The next line. The chain itself stays where it is until [`Chain::advance`]: a line that could
-    /// not be written must not be counted, or the log would have a gap from there on.
+    /// The next line. The chain itself stays where it is until [`Chain::advance`]: a line that
+    /// could not be written must not be counted, or the log would have a gap from there on.
     ///
     /// # Errors
     /// The entry is beyond a limit.

@@ -44,8 +44,8 @@ pub const FAILED_SUFFIX: &str = ".failed";
 /// larger than an envelope may be; [`Manifest::seal`] then refuses it.
 pub const ARTIFACTS_MAX: usize = 64;
 
-/// The name of an artifact: `[a-z0-9][a-z0-9._-]{0,63}`, and not ending in `.failed`, which would make
-/// its file the note of a failure.
+/// The name of an artifact: `[a-z0-9][a-z0-9._-]{0,63}`, and not ending in `.failed`, which would
+/// make its file the note of a failure.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ArtifactName(String);
@@ -161,7 +161,8 @@ fn artifact_path(name: &ArtifactName, status: ArtifactStatus) -> String {
     }
 }
 
-/// Whether a bundle may hold a file of this path: the three fixed ones, artifacts and their failures.
+/// Whether a bundle may hold a file of this path: the three fixed ones, artifacts and their
+/// failures.
 #[must_use]
 pub fn is_bundle_path(path: &str) -> bool {
     if matches!(path, MANIFEST_FILE | DEVICE_FILE | LOG_FILE) {

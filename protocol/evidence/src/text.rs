@@ -7,8 +7,8 @@ use alloc::string::String;
 const CUT_NOTE_BYTES_MAX: usize = 40;
 
 /// `text` in at most `bytes_max` bytes. Control characters are shown by their Unicode pictures (a
-/// line feed by U+240A): canonical JSON would carry them raw, and no JSON reader takes that. A longer
-/// text is cut and says at its end how many bytes it had.
+/// line feed by U+240A): canonical JSON would carry them raw, and no JSON reader takes that. A
+/// longer text is cut and says at its end how many bytes it had.
 #[must_use]
 pub fn plain(text: &str, bytes_max: usize) -> String {
     let mut kept = String::new();

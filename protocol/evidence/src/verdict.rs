@@ -1,5 +1,5 @@
-//! What is to be thought of an evidence bundle: each check, how it came out, and whose doing a fault
-//! can be. `crate::bundle` makes verdicts; nothing here checks anything.
+//! What is to be thought of an evidence bundle: each check, how it came out, and whose doing a
+//! fault can be. `crate::bundle` makes verdicts; nothing here checks anything.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -277,8 +277,8 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// The manifest, where its signature holds.
     pub manifest: Option<Manifest>,
-    /// The records of the log, where its chain is whole. They are the device's word only where every
-    /// check holds.
+    /// The records of the log, where its chain is whole. They are the device's word only where
+    /// every check holds.
     pub records: Vec<Record>,
 }
 

@@ -4,9 +4,9 @@
 //!
 //! # Driving it
 //!
-//! [`Refresh`] and [`Search`] are both a [`Machine`]: it says which file it wants, the shell fetches
-//! it and supplies it, until nothing is wanted. Then the shell carries out the changes to its disk,
-//! and last writes the floors to its journal; also after an error.
+//! [`Refresh`] and [`Search`] are both a [`Machine`]: it says which file it wants, the shell
+//! fetches it and supplies it, until nothing is wanted. Then the shell carries out the changes to
+//! its disk, and last writes the floors to its journal; also after an error.
 //!
 //! ```
 //! use lazaret_protocol::time::Timestamp;

@@ -89,8 +89,8 @@ fn elements(pattern: &str) -> Vec<Element> {
     elements
 }
 
-/// Reads a set from behind its `[`, and what follows its `]`. A `]` that comes first, or first after
-/// `!`, is a member.
+/// Reads a set from behind its `[`, and what follows its `]`. A `]` that comes first, or first
+/// after `!`, is a member.
 fn set(from: &[char]) -> Option<(Element, &[char])> {
     let (negated, body) = match from {
         ['!', body @ ..] => (true, body),

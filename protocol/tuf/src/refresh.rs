@@ -39,8 +39,8 @@ impl Refresh {
     ///
     /// # Errors
     /// [`TufError::StoredCorrupt`] or [`TufError::StoredBelowFloor`], which name the file. Such a
-    /// file other than `root.json` may be left out and the refresh begun again: the floors guard
-    /// in its place. For a lost root see [`begin_from_factory_root`](Self::begin_from_factory_root).
+    /// file other than `root.json` may be left out and the refresh begun again: the floors guard in
+    /// its place. For a lost root see [`begin_from_factory_root`](Self::begin_from_factory_root).
     pub fn begin(
         stored: Stored,
         floors: Floors,

@@ -41,7 +41,8 @@ impl Trusted {
         self.trust.floors()
     }
 
-    /// When the first of the top-level roles expires: without a newer one, nothing is trusted after.
+    /// When the first of the top-level roles expires: without a newer one, nothing is trusted
+    /// after.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.trust.expires().min(self.targets.expires())
@@ -91,8 +92,8 @@ impl<'t> Search<'t> {
     ///
     /// # Errors
     /// - [`TufError::TargetNotFound`]: no role that may speak of the target lists it.
-    /// - [`TufError::RoleUnverified`]: a role that may speak of it cannot be trusted. The search ends
-    ///   there (TUF 5.6.7), or a less trusted role could speak in its place.
+    /// - [`TufError::RoleUnverified`]: a role that may speak of it cannot be trusted. The search
+    ///   ends there (TUF 5.6.7), or a less trusted role could speak in its place.
     /// - [`TufError::SearchLimit`], [`TufError::BadTarget`], [`TufError::NotFinished`].
     pub fn finish(self) -> Result<Target, TufError> {
         if let Want::File(wanted) = self.next() {

@@ -59,8 +59,8 @@ impl Stored {
 pub struct Floors {
     /// Version of root.
     pub root: u64,
-    /// Names the timestamp and snapshot keys under which the other floors were reached. Once a newer
-    /// root has rotated those keys, the other floors fall, as the files do (TUF 5.3.11).
+    /// Names the timestamp and snapshot keys under which the other floors were reached. Once a
+    /// newer root has rotated those keys, the other floors fall, as the files do (TUF 5.3.11).
     pub online_keys: Option<Sha256Digest>,
     /// Version of timestamp.
     pub timestamp: u64,

@@ -22,8 +22,8 @@ use crate::passphrase::Passphrase;
 /// Largest key file, in bytes. An encrypted Ed25519 key in PEM is about 350.
 pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 
-/// Parallelism of scrypt. OWASP pairs N = 2^14, r = 8 with p = 5; N cannot be larger, because OpenSSL
-/// reads at most 32 MiB of scrypt memory and `openssl pkey` must be able to read our files.
+/// Parallelism of scrypt. OWASP pairs N = 2^14, r = 8 with p = 5; N cannot be larger, because
+/// OpenSSL reads at most 32 MiB of scrypt memory and `openssl pkey` must be able to read our files.
 const SCRYPT_P: u16 = 5;
 
 /// Largest scrypt cost that is read, as N: 1 GiB of memory at r = 8. A file that asks for more is
@@ -73,7 +73,10 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// A file that should not be in the folder of online keys.
-    #[error("{} is a private key that does not belong into the folder of online keys", .path.display())]
+    #[error(
+        "{} is a private key that does not belong into the folder of online keys",
+        .path.display()
+    )]
     Unexpected {
         /// The file.
         path: PathBuf,
@@ -236,7 +239,8 @@ impl KeyFile {
     /// The PKCS#8 document, decrypted where it needs to be.
     ///
     /// # Errors
-    /// It is encrypted and the passphrase is missing or wrong, or asks for absurd amounts of memory.
+    /// It is encrypted and the passphrase is missing or wrong, or asks for absurd amounts of
+    /// memory.
     pub fn open(
         self,
         path: &Path,
@@ -262,8 +266,9 @@ impl KeyFile {
     }
 }
 
-/// Makes a holder's key and writes its two files: `out` (encrypted, mode 0600), then the public half
-/// beside it. A power cut between the two leaves a key whose public half `key show` gives again.
+/// Makes a holder's key and writes its two files: `out` (encrypted, mode 0600), then the public
+/// half beside it. A power cut between the two leaves a key whose public half `key show` gives
+/// again.
 ///
 /// # Errors
 /// A file exists, cannot be written, or there are no random numbers.

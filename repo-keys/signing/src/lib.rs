@@ -1,6 +1,7 @@
 //! Signing the repository: roles as two types (what the server may sign, and what only people sign
 //! in a ceremony), key files, and the metadata that both sides read and make. No network, and no
-//! decision about what a release should be: `lazaret-keys` and the server's publish room take those.
+//! decision about what a release should be: `lazaret-keys` and the server's publish room take
+//! those.
 
 pub mod durable;
 pub mod key;

@@ -1,5 +1,6 @@
-//! Reading and putting together signed metadata, on tough's schema: one way from bytes to a document
-//! whose signatures are counted against a keyring. What the contents may say stands in [`rules`].
+//! Reading and putting together signed metadata, on tough's schema: one way from bytes to a
+//! document whose signatures are counted against a keyring. What the contents may say stands in
+//! [`rules`].
 
 pub mod make;
 pub mod rules;
@@ -18,7 +19,8 @@ use tough::schema::{self, Role, RoleType, Root, Snapshot, Targets};
 
 use crate::role::{OfflineRole, OnlineRole, RoleName};
 
-/// A TUF key id: the SHA-256 of the key object's canonical form, as 64 hexadecimal digits (TUF 4.2.1).
+/// A TUF key id: the SHA-256 of the key object's canonical form, as 64 hexadecimal digits (TUF
+/// 4.2.1).
 pub type TufKeyId = String;
 
 /// Why metadata is not taken.
@@ -199,8 +201,8 @@ pub fn payload_of<T: Role>(role: &T) -> Result<Vec<u8>, MetadataError> {
     Ok(canonical::to_bytes(role)?)
 }
 
-/// Puts a payload and its signatures together into one compact file. Signatures come in the order of
-/// their key ids, so that the same signatures always give the same bytes.
+/// Puts a payload and its signatures together into one compact file. Signatures come in the order
+/// of their key ids, so that the same signatures always give the same bytes.
 #[must_use]
 pub fn assemble(payload: &[u8], signatures: &[Signature]) -> Vec<u8> {
     let ordered: BTreeMap<&str, String> = signatures

@@ -88,7 +88,8 @@ impl OnlineKeys {
     /// Loads the four keys, and refuses a folder that holds any other private key.
     ///
     /// # Errors
-    /// A key is missing, encrypted, readable by others or malformed, or another private key is there.
+    /// A key is missing, encrypted, readable by others or malformed, or another private key is
+    /// there.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
         refuse_other_keys(folder)?;
         let read = |role: OnlineRole| PrivateKey::read_clear(&folder.join(file_of(role)));
@@ -101,8 +102,8 @@ impl OnlineKeys {
         })
     }
 
-    /// Refuses to go on if one of these keys is also a key of an offline role. `offline` holds every
-    /// key that any root lists for root or targets, or that targets lists for a release role.
+    /// Refuses to go on if one of these keys is also a key of an offline role. `offline` holds
+    /// every key that any root lists for root or targets, or that targets lists for a release role.
     ///
     /// # Errors
     /// The first key that is in `offline`.
@@ -196,7 +197,8 @@ fn holds_private_key(path: &Path) -> Result<bool, FileError> {
     let file = File::open(path).map_err(FileError::io("read", path))?;
     let mut start = pkcs8::der::zeroize::Zeroizing::new(Vec::new());
     file.take(SEARCHED_BYTES_MAX).read_to_end(&mut start).map_err(FileError::io("read", path))?;
-    // Covers PKCS#8 in both forms, and the older PEM labels (`EC PRIVATE KEY`, `OPENSSH PRIVATE KEY`).
+    // Covers PKCS#8 in both forms, and the older PEM labels (`EC PRIVATE KEY`,
+    // `OPENSSH PRIVATE KEY`).
     let needle = b"PRIVATE KEY-----";
     Ok(start.windows(needle.len()).any(|window| window == needle))
 }

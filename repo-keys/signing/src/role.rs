@@ -1,5 +1,5 @@
-//! The roles of a repository. Those that a server signs and those that people sign are two types, so
-//! that server code has no value with which to ask for a root, targets or release signature.
+//! The roles of a repository. Those that a server signs and those that people sign are two types,
+//! so that server code has no value with which to ask for a root, targets or release signature.
 
 use core::fmt;
 use core::str::FromStr;

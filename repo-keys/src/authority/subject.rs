@@ -1,6 +1,6 @@
 //! Subjects with several values of one attribute. rcgen keeps one value per attribute type, and an
-//! operator has one organisational unit per role; so the subject of a certificate that rcgen made is
-//! replaced and the certificate signed again. Everything else in it stays as rcgen wrote it.
+//! operator has one organisational unit per role; so the subject of a certificate that rcgen made
+//! is replaced and the certificate signed again. Everything else in it stays as rcgen wrote it.
 
 use pkcs8::der::asn1::{Any, BitString, ObjectIdentifier, SetOfVec, Utf8StringRef};
 use pkcs8::der::{Decode as _, Encode as _, Tagged as _};
@@ -11,8 +11,8 @@ use super::AuthorityError;
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
 
-/// Where the subject stands in TBSCertificate (RFC 5280 4.1): version, serialNumber, signature, issuer,
-/// validity, subject.
+/// Where the subject stands in TBSCertificate (RFC 5280 4.1): version, serialNumber, signature,
+/// issuer, validity, subject.
 const SUBJECT_INDEX: usize = 5;
 
 /// The certificate again, its subject replaced by a common name and organisational units, in PEM.

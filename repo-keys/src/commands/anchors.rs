@@ -51,8 +51,9 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
         server_cas: read_cas(&mut step, &args.server_cas)?,
         device_cas: read_cas(&mut step, &args.device_cas)?,
     };
-    // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the line
-    // ends within a PEM as they are and so is no JSON. What signs this file is its hash in targets.
+    // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
+    // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in
+    // targets.
     let bytes = serde_json::to_vec(&anchors).map_err(|source| StepError::Json {
         expected: "anchors",
         path: args.out.clone(),

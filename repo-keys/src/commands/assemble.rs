@@ -1,5 +1,5 @@
-//! `assemble`: a payload and enough signatures become signed metadata. No key is needed for it, so it
-//! can be done anywhere and by anybody.
+//! `assemble`: a payload and enough signatures become signed metadata. No key is needed for it, so
+//! it can be done anywhere and by anybody.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,8 @@ pub struct Assemble {
     /// A holder's signature; give it once for each.
     #[arg(long = "sig", value_name = "FILE", required = true)]
     pub signatures: Vec<PathBuf>,
-    /// For a root after the first: the last signed root. For targets: the root that lists their holders.
+    /// For a root after the first: the last signed root. For targets: the root that lists their
+    /// holders.
     #[arg(long, value_name = "N.root.json")]
     pub root: Option<PathBuf>,
     /// For a release: the targets that list its signers.
@@ -51,7 +52,8 @@ pub fn run(session: &Session, args: &Assemble) -> Result<PathBuf, StepError> {
     let name = FileName::of(RoleName::Offline(plan.role()), plan.version());
     let path = args.out_dir.join(name.to_string());
     step.say(format!("{} version {} is signed", plan.role(), plan.version()));
-    // The transcript lies beside the folder and not in it: the folder is what is handed to a server.
+    // The transcript lies beside the folder and not in it: the folder is what is handed to a
+    // server.
     step.beside(&args.out_dir);
     step.write(&path, &file)?;
     session.finish(step)?;

@@ -17,23 +17,26 @@ use crate::session::{Purpose, Session, Step};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an authority: a root, and issuing CAs for devices, operators and servers.
-    #[command(after_help = "Example:\n  lazaret-keys ca create --name Acme --out ca\n\n\
-        root-ca.key is encrypted with a passphrase and stays offline. device-ca.pem and device-ca.key go to\n\
-        the server, which issues device certificates. The other keys stay with whoever issues certificates\n\
-        for operators and servers.")]
+    #[command(after_help = "\
+Example:
+  lazaret-keys ca create --name Acme --out ca
+
+root-ca.key is encrypted with a passphrase and stays offline. device-ca.pem and device-ca.key go
+to the server, which issues device certificates. The other keys stay with whoever issues
+certificates for operators and servers.")]
     Create(Create),
     /// Issue a server's TLS certificate.
-    #[command(
-        after_help = "Example:\n  lazaret-keys ca server-cert --ca ca --name updates.acme.example \
-        --ip 192.0.2.7 --days 90 --out tls"
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys ca server-cert --ca ca --name updates.acme.example --ip 192.0.2.7 --days 90 \\
+      --out tls")]
     ServerCert(ServerCert),
     /// Issue an operator's certificate with roles.
-    #[command(
-        after_help = "Example:\n  lazaret-keys ca operator --ca ca --name ana --roles operator,responder \
-        --days 30 --out operators\n\nRoles: viewer, operator, release-manager, incident-commander, \
-        responder, auditor."
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys ca operator --ca ca --name ana --roles operator,responder --days 30 --out operators
+
+Roles: viewer, operator, release-manager, incident-commander, responder, auditor.")]
     Operator(Operator),
 }
 
@@ -78,7 +81,8 @@ pub struct Operator {
     #[arg(long)]
     pub name: OperatorName,
     /// What the operator may do.
-    #[arg(long, value_name = "ROLE,ROLE", value_delimiter = ',', required = true, value_parser = role)]
+    #[arg(long, value_name = "ROLE,ROLE", value_delimiter = ',', required = true)]
+    #[arg(value_parser = role)]
     pub roles: Vec<Role>,
     /// Its life.
     #[arg(long, default_value_t = 30)]

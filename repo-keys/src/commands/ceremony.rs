@@ -1,5 +1,5 @@
-//! `ceremony`: the detached steps, one after the other, on one machine. It is for demonstrations, tests
-//! and very small teams; it takes no short cut, and it says what it gives up.
+//! `ceremony`: the detached steps, one after the other, on one machine. It is for demonstrations,
+//! tests and very small teams; it takes no short cut, and it says what it gives up.
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,8 @@ pub struct Ceremony {
     pub name: String,
 }
 
-/// Holds the ceremony. The folder then has holders/, online/, ca/, metadata/, signing/, anchors.json and
-/// transcript.txt.
+/// Holds the ceremony. The folder then has holders/, online/, ca/, metadata/, signing/,
+/// anchors.json and transcript.txt.
 ///
 /// # Errors
 /// The folder is not empty, or as the single steps.
@@ -49,7 +49,8 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
         return Err(StepError::misuse(what));
     }
     session.warn(
-        "one machine holds every key of this ceremony. Real ceremonies run the same steps on the holders' \
+        "one machine holds every key of this ceremony. Real ceremonies run the same steps on the \
+         holders' \
          own machines: key create, payload, sign, assemble.",
     );
     for holder in &args.holders {

@@ -14,15 +14,18 @@ use crate::session::{Purpose, Session};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a key pair: `alice.key`, encrypted with a passphrase, and `alice.pub` to hand out.
-    #[command(
-        after_help = "Example:\n  lazaret-keys key create --holder alice --out alice.key\n\n\
-        The private key is PKCS#8, encrypted with scrypt and AES-256, and never leaves this machine.\n\
-        `openssl pkey -in alice.key -text` reads it. Nothing is ever overwritten."
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys key create --holder alice --out alice.key
+
+The private key is PKCS#8, encrypted with scrypt and AES-256, and never leaves this machine.
+`openssl pkey -in alice.key -text` reads it. Nothing is ever overwritten.")]
     Create(Create),
     /// Show the public half of a key.
-    #[command(after_help = "Example:\n  lazaret-keys key show alice.pub\n  \
-        lazaret-keys key show alice.key    (asks for the passphrase)")]
+    #[command(after_help = "\
+Example:
+  lazaret-keys key show alice.pub
+  lazaret-keys key show alice.key    (asks for the passphrase)")]
     Show(Show),
 }
 

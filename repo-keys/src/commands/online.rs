@@ -13,9 +13,12 @@ use crate::session::Session;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the server's four keys: snapshot, timestamp, deltas and orders.
-    #[command(after_help = "Example:\n  lazaret-keys online create --out online\n\n\
-        The four .pem files go to the server, unencrypted and with mode 0600. `online.pub.json` stays with\n\
-        the ceremony: root and targets list these keys. A server refuses to start with any other key.")]
+    #[command(after_help = "\
+Example:
+  lazaret-keys online create --out online
+
+The four .pem files go to the server, unencrypted and with mode 0600. `online.pub.json` stays with
+the ceremony: root and targets list these keys. A server refuses to start with any other key.")]
     Create(Create),
 }
 

@@ -26,28 +26,34 @@ const EXPIRES_DAYS_MAX: u64 = 3660;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Who may sign: root and targets holders, and the server's snapshot and timestamp keys.
-    #[command(
-        after_help = "Examples:\n  lazaret-keys payload root --holder-keys alice.pub,bob.pub,carol.pub \
-        --threshold 2 \\\n      --online online/online.pub.json --out root.payload\n  \
-        lazaret-keys payload root --holder-keys alice.pub,bob.pub,dora.pub --threshold 2 \\\n      \
-        --online online/online.pub.json --previous 1.root.json --out root.payload   (carol goes, dora comes)"
-    )]
+    #[command(after_help = "\
+Examples:
+  lazaret-keys payload root --holder-keys alice.pub,bob.pub,carol.pub --threshold 2 \\
+      --online online/online.pub.json --out root.payload
+  lazaret-keys payload root --holder-keys alice.pub,bob.pub,dora.pub --threshold 2 \\
+      --online online/online.pub.json --previous 1.root.json --out root.payload
+
+In the second one carol goes and dora comes.")]
     Root(Root),
     /// The anchors, and who signs the releases of each model.
-    #[command(
-        after_help = "Example:\n  lazaret-keys payload targets --anchors anchors.json \\\n      \
-        --model gw2=alice.pub,bob.pub,carol.pub:2 --online online/online.pub.json --out targets.payload\n\n\
-        The list of models is complete: one that is not named is dropped."
-    )]
+    #[command(after_help = "\
+Example:
+  lazaret-keys payload targets --anchors anchors.json \\
+      --model gw2=alice.pub,bob.pub,carol.pub:2 --online online/online.pub.json \\
+      --out targets.payload
+
+The list of models is complete: one that is not named is dropped.")]
     Targets(Targets),
-    /// The images of one model: the last signed version, and a new image from this machine's own file.
-    #[command(
-        after_help = "Example:\n  lazaret-keys payload release --model gw2 --version 2.0 --image gw2-2.0.img \
-        --counter 2 \\\n      --previous 1.rel-gw2.json \\\n      \
-        --schedule 100@2026-11-23T00:00:00Z,1000@2026-11-25T00:00:00Z --out release.payload\n\n\
-        The counter says what is newer. The floor says what never runs again. The schedule says which share\n\
-        of the fleet, in permille, may install from when on; a server can be slower and never faster."
-    )]
+    /// The images of one model: the last signed version, and a new image from this machine's own
+    /// file.
+    #[command(after_help = "\
+Example:
+  lazaret-keys payload release --model gw2 --version 2.0 --image gw2-2.0.img --counter 2 \\
+      --previous 1.rel-gw2.json \\
+      --schedule 100@2026-11-23T00:00:00Z,1000@2026-11-25T00:00:00Z --out release.payload
+
+The counter says what is newer. The floor says what never runs again. The schedule says which
+share of the fleet, in permille, may install from when on; a server can be slower and never faster.")]
     Release(Release),
 }
 
@@ -86,7 +92,8 @@ pub struct Targets {
     /// What devices trust beside TUF.
     #[arg(long, value_name = "anchors.json")]
     pub anchors: PathBuf,
-    /// A model, the public keys of its release signers, and how many must sign: `gw2=a.pub,b.pub:2`.
+    /// A model, the public keys of its release signers, and how many must sign:
+    /// `gw2=a.pub,b.pub:2`.
     #[arg(long = "model", value_name = "MODEL=PUB,PUB:K", required = true)]
     pub models: Vec<ModelArg>,
     /// The server's public keys; it signs the lists of deltas.

@@ -1,5 +1,5 @@
-//! `sign`: one holder, one key, one payload. What the payload changes is shown first, and an image in
-//! it is signed only if the holder's own file is that image.
+//! `sign`: one holder, one key, one payload. What the payload changes is shown first, and an image
+//! in it is signed only if the holder's own file is that image.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,10 +33,12 @@ pub struct Sign {
     /// Your own copy of the last signed version of the same role.
     #[arg(long, value_name = "N.ROLE.json")]
     pub previous: Option<PathBuf>,
-    /// The root that lists the targets holders. With it, your key and the previous version are checked.
+    /// The root that lists the targets holders. With it, your key and the previous version are
+    /// checked.
     #[arg(long, value_name = "N.root.json")]
     pub root: Option<PathBuf>,
-    /// The targets that list the release signers. With them, your key and the previous version are checked.
+    /// The targets that list the release signers. With them, your key and the previous version are
+    /// checked.
     #[arg(long, value_name = "N.targets.json")]
     pub targets: Option<PathBuf>,
     /// Your own copy of a new image: `gw2/2.0=FILE`.
@@ -90,7 +92,8 @@ pub struct SignatureFile {
 /// Signs.
 ///
 /// # Errors
-/// The payload breaks a rule, is not what the holder's files say, or the key is not one of the role's.
+/// The payload breaks a rule, is not what the holder's files say, or the key is not one of the
+/// role's.
 pub fn run(session: &Session, args: &Sign) -> Result<(), StepError> {
     let mut step = session.begin("sign");
     let payload = step.read(&args.payload)?;
@@ -133,8 +136,8 @@ pub fn run(session: &Session, args: &Sign) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The last signed version, which must be of the same role and one version below. Its signatures are
-/// checked where the file that lists its keys is given; otherwise the holder vouches for it.
+/// The last signed version, which must be of the same role and one version below. Its signatures
+/// are checked where the file that lists its keys is given; otherwise the holder vouches for it.
 fn read_previous(step: &mut Step, args: &Sign, plan: &Plan) -> Result<Option<Plan>, StepError> {
     let Some(path) = &args.previous else {
         if plan.version() == 1 {
@@ -280,8 +283,8 @@ fn open(
     Ok((holder, signer))
 }
 
-/// Refuses a key that the role does not list: its signature would be dead weight, and somebody should
-/// know before the ceremony ends.
+/// Refuses a key that the role does not list: its signature would be dead weight, and somebody
+/// should know before the ceremony ends.
 fn check_listed(
     step: &mut Step,
     args: &Sign,

@@ -44,12 +44,12 @@ pub struct Found<T> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The bytes are not a record.
-    #[error("record {key} cannot be read: {why}")]
+    /// There are no bytes for this record, or no record in these bytes.
+    #[error("record {key} is not as expected: {why}")]
     Malformed {
         /// Its key.
         key: String,
-        /// What the parser said.
+        /// What the parser or the serialiser said.
         why: String,
     },
     /// Written by a newer program.
@@ -71,11 +71,12 @@ struct Framed<T> {
 }
 
 /// The bytes of a record.
-#[must_use]
-pub fn encode<T: Record>(record: &T) -> Vec<u8> {
-    // Records hold no maps with keys other than strings and no floats, so that serialising has no
-    // way to fail.
-    serde_json::to_vec(&Framed { format: T::FORMAT, record }).unwrap_or_default()
+///
+/// # Errors
+/// JSON has no form for it. No record of ours is so, but empty bytes must never be committed.
+fn encode<T: Record>(key: &str, record: &T) -> Result<Vec<u8>, RecordError> {
+    serde_json::to_vec(&Framed { format: T::FORMAT, record })
+        .map_err(|err| RecordError::Malformed { key: key.into(), why: format!("{err}") })
 }
 
 /// Reads a record back.
@@ -105,6 +106,7 @@ pub struct Decision<R> {
     expect: Vec<(String, ReadVersion)>,
     put: Vec<(String, Vec<u8>)>,
     events: Vec<Event>,
+    unwritable: Option<RecordError>,
     reply: R,
 }
 
@@ -124,7 +126,7 @@ pub struct DecisionParts<R> {
 impl<R> Decision<R> {
     /// A decision that says `reply` and changes nothing yet.
     pub const fn reply(reply: R) -> Self {
-        Self { expect: Vec::new(), put: Vec::new(), events: Vec::new(), reply }
+        Self { expect: Vec::new(), put: Vec::new(), events: Vec::new(), unwritable: None, reply }
     }
 
     /// Rests on what `found` says.
@@ -135,9 +137,13 @@ impl<R> Decision<R> {
         self
     }
 
-    /// Writes `record`.
+    /// Writes `record`. Where that has no bytes, taking the decision apart fails, and so the commit.
     pub fn put<T: Record>(mut self, record: &T) -> Self {
-        self.put.push((key_of::<T>(&record.name()), encode(record)));
+        let key = key_of::<T>(&record.name());
+        match encode(&key, record) {
+            Ok(bytes) => self.put.push((key, bytes)),
+            Err(err) => self.unwritable = Some(err),
+        }
         self
     }
 
@@ -155,7 +161,7 @@ impl<R> Decision<R> {
     /// Whether committing it would change anything.
     #[must_use]
     pub const fn changes_nothing(&self) -> bool {
-        self.put.is_empty() && self.events.is_empty()
+        self.put.is_empty() && self.events.is_empty() && self.unwritable.is_none()
     }
 
     /// What would be said, for tests and for previews that are never sent.
@@ -165,11 +171,22 @@ impl<R> Decision<R> {
 
     /// Another reply to the same changes.
     pub fn with_reply<S>(self, reply: S) -> Decision<S> {
-        Decision { expect: self.expect, put: self.put, events: self.events, reply }
+        let Self { expect, put, events, unwritable, .. } = self;
+        Decision { expect, put, events, unwritable, reply }
     }
 
     /// Takes it apart. Only the store has a use for this.
-    pub fn into_parts(self) -> DecisionParts<R> {
-        DecisionParts { expect: self.expect, put: self.put, events: self.events, reply: self.reply }
+    ///
+    /// # Errors
+    /// A record that is to be written has no bytes.
+    pub fn into_parts(self) -> Result<DecisionParts<R>, RecordError> {
+        let Self { expect, put, events, unwritable, reply } = self;
+        match unwritable {
+            Some(err) => Err(err),
+            None => Ok(DecisionParts { expect, put, events, reply }),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

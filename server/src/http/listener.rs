@@ -3,6 +3,7 @@
 //! for ever.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use warp::{Filter, Reply};
 
-use crate::config::ListenerConfig;
 use crate::identity::certificate::PeerCertificate;
 
 /// A handshake takes two round trips; this is ten of the worst satellite link.
@@ -39,6 +39,21 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(pub(crate) Option<PeerCertificate>);
 
+/// Where a listener listens, and with which files.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerSettings {
+    /// Address and port; port 0 takes a free one.
+    pub(crate) address: SocketAddr,
+    /// The server's certificate chain, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, PEM.
+    pub(crate) key: PathBuf,
+    /// The CA that clients' certificates chain to, PEM.
+    pub(crate) client_ca: PathBuf,
+    /// Connections at once; more are closed.
+    pub(crate) connections_max: usize,
+}
+
 /// Who has to show a certificate on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientCertificates {
@@ -56,7 +71,7 @@ pub(crate) enum ListenError {
     #[error("cannot listen on {address}")]
     Address {
         /// Which.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -91,7 +106,7 @@ pub(crate) enum ListenError {
 /// A listener that is bound and ready to serve.
 pub(crate) struct Listener {
     tcp: TcpListener,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     acceptor: TlsAcceptor,
     places: Arc<Semaphore>,
 }
@@ -102,23 +117,23 @@ impl Listener {
     /// # Errors
     /// The address is taken, or the certificates are not as expected.
     pub(crate) async fn bind(
-        config: &ListenerConfig,
+        settings: &ListenerSettings,
         clients: ClientCertificates,
     ) -> Result<Self, ListenError> {
-        let acceptor = TlsAcceptor::from(Arc::new(tls(config, clients)?));
-        let failed = |source| ListenError::Address { address: config.address, source };
-        let tcp = TcpListener::bind(config.address).await.map_err(failed)?;
+        let acceptor = TlsAcceptor::from(Arc::new(tls(settings, clients)?));
+        let failed = |source| ListenError::Address { address: settings.address, source };
+        let tcp = TcpListener::bind(settings.address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
         Ok(Self {
             tcp,
             address,
             acceptor,
-            places: Arc::new(Semaphore::new(config.connections_max)),
+            places: Arc::new(Semaphore::new(settings.connections_max)),
         })
     }
 
     /// The address that it got.
-    pub(crate) const fn address(&self) -> std::net::SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -187,12 +202,12 @@ async fn connection<F, R>(
 }
 
 fn tls(
-    config: &ListenerConfig,
+    settings: &ListenerSettings,
     clients: ClientCertificates,
 ) -> Result<rustls::ServerConfig, ListenError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(&config.client_ca)? {
+    for certificate in certificates(&settings.client_ca)? {
         roots.add(certificate).map_err(|source| ListenError::Tls { source })?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
@@ -202,14 +217,14 @@ fn tls(
     };
     let verifier = verifier
         .build()
-        .map_err(|source| ListenError::ClientCa { path: config.client_ca.clone(), source })?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|source| ListenError::Pem { path: config.key.clone(), source })?;
+        .map_err(|source| ListenError::ClientCa { path: settings.client_ca.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key)
+        .map_err(|source| ListenError::Pem { path: settings.key.clone(), source })?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|source| ListenError::Tls { source })?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&config.certificate)?, key)
+        .with_single_cert(certificates(&settings.certificate)?, key)
         .map_err(|source| ListenError::Tls { source })?;
     // A resumed session is not verified again, so that a certificate would outlive its revocation.
     tls.session_storage = Arc::new(NoServerSessionStorage {});

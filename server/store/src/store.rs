@@ -42,8 +42,8 @@ pub enum StoreError {
         #[source]
         source: BackendError,
     },
-    /// A record cannot be understood.
-    #[error("store holds a record that cannot be read")]
+    /// A record cannot be read back, or not be written.
+    #[error("store cannot read or write a record")]
     Record {
         /// Which and why.
         #[source]
@@ -169,20 +169,22 @@ impl Store {
     /// Makes a decision true, and gives its reply free.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] where something it rests on changed; else as the engine says.
+    /// [`StoreError::Changed`] where something it rests on changed; [`StoreError::Record`] where
+    /// something in it cannot be written; else as the engine says.
     pub async fn commit<R>(&self, decision: Decision<R>) -> Result<Committed<R>, StoreError> {
-        if decision.changes_nothing() {
-            return Ok(Committed { reply: decision.into_parts().reply });
+        let changes_nothing = decision.changes_nothing();
+        let parts = decision.into_parts().map_err(|source| StoreError::Record { source })?;
+        if changes_nothing {
+            return Ok(Committed { reply: parts.reply });
         }
-        let parts = decision.into_parts();
         let expect =
             parts.expect.into_iter().map(|(key, version)| (Key::from(key), version.map(Version)));
-        let append = parts.events.iter().map(|event| serde_json::to_vec(event).unwrap_or_default());
+        let append = parts.events.iter().map(encode_event).collect::<Result<_, _>>()?;
         let batch = Batch {
             expect: expect.collect(),
             put: parts.put.into_iter().map(|(key, bytes)| (Key::from(key), bytes)).collect(),
             delete: Vec::new(),
-            append: append.collect(),
+            append,
         };
         match self.backend.commit(batch).await {
             Ok(_) => Ok(Committed { reply: parts.reply }),
@@ -198,6 +200,13 @@ impl Store {
 
 const fn reading(source: BackendError) -> StoreError {
     StoreError::Backend { action: "read", source }
+}
+
+fn encode_event(event: &Event) -> Result<Vec<u8>, StoreError> {
+    let malformed = |err: serde_json::Error| StoreError::Record {
+        source: RecordError::Malformed { key: "event".into(), why: err.to_string() },
+    };
+    serde_json::to_vec(event).map_err(malformed)
 }
 
 fn decode<T: Record>(key: &str, stored: &Stored) -> Result<T, StoreError> {

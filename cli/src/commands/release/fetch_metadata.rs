@@ -107,8 +107,8 @@ impl Fetch<'_> {
     }
 }
 
-/// The version that timestamp or snapshot metadata gives for `of` (TUF 4.4, 4.6), none where it does
-/// not name it.
+/// The version that timestamp or snapshot metadata gives for `of` (TUF 4.4, 4.6), none where it
+/// does not name it.
 fn version_of(metadata: &Value, name: &str, of: &str) -> anyhow::Result<Option<u64>> {
     let meta = metadata.get("signed").and_then(|signed| signed.get("meta"));
     let meta = meta.and_then(Value::as_object).with_context(|| format!("{name} lists no files"))?;

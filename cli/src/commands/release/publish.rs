@@ -15,13 +15,14 @@ use crate::words::Misuse;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The server checks the file as devices do, reads it back with a second reader, and activates it in one
-commit. It waits for the deltas of the releases that the file names.
+The server checks the file as devices do, reads it back with a second reader, and activates it in
+one commit. It waits for the deltas of the releases that the file names.
 
 Example:
   lazaret release publish --metadata 2.rel-gw2.json")]
 pub(crate) struct Args {
-    /// The signed file, named as the repository names it: N.rel-MODEL.json, N.targets.json, N.root.json
+    /// The signed file, named as the repository names it: N.rel-MODEL.json, N.targets.json,
+    /// N.root.json
     #[arg(long, value_name = "FILE")]
     metadata: PathBuf,
 }

@@ -1,5 +1,5 @@
-//! Sending an image piece by piece. The server's `uploaded` is the truth: after any doubt it is asked
-//! again, so that an upload goes on where it was, on this connection or the next day.
+//! Sending an image piece by piece. The server's `uploaded` is the truth: after any doubt it is
+//! asked again, so that an upload goes on where it was, on this connection or the next day.
 
 use std::time::Duration;
 

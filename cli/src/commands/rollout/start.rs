@@ -34,10 +34,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", default_value = "100,400,500")]
     groups: Groups,
     /// Percent of a group that must succeed before the next one opens
-    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 80)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     success: u8,
     /// Percent of a group whose failure halts the rollout
-    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     error: u8,
     /// Why it is done
     #[arg(long, value_name = "TEXT")]

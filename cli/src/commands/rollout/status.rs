@@ -14,8 +14,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --watch it goes on until the rollout ends: exit code 0 where it finished, 1 where it halted. With
---json it then prints the last state only.
+With --watch it goes on until the rollout ends: exit code 0 where it finished, 1 where it halted.
+With --json it then prints the last state only.
 
 Example:
   lazaret rollout status r-1 --watch")]

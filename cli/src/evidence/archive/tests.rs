@@ -148,8 +148,8 @@ fn things_that_are_no_archive_are_refused() {
 
 #[test]
 fn any_changed_byte_of_an_archive_changes_what_is_read_or_is_refused() {
-    // Times, modes and owners in headers are nobody's word and read by nobody: left out by comparing
-    // what is read. A changed header fails its own sum.
+    // Times, modes and owners in headers are nobody's word and read by nobody: left out by
+    // comparing what is read. A changed header fails its own sum.
     let bytes = tar_of(&Device::new().bundle());
     let before = read_bytes(&bytes).unwrap();
     for place in (0..bytes.len()).step_by(7) {

@@ -39,8 +39,8 @@ pub enum LogError {
         #[source]
         fault: LineFault,
     },
-    /// The last line has no end. A power cut does that and [`recover`] cuts it off; in a bundle it is
-    /// wrong, because a bundle is made from a recovered log.
+    /// The last line has no end. A power cut does that and [`recover`] cuts it off; in a bundle it
+    /// is wrong, because a bundle is made from a recovered log.
     #[error("line {} of the log, its last, is torn after {} bytes", .0.line, .0.length)]
     Torn(Torn),
 }

@@ -1,5 +1,5 @@
-//! A repository made by python-tuf 7.0.0: ed25519 and ECDSA keys, thresholds of two, a rotated root,
-//! unknown fields, both hashes, quoted role names, hash prefixes and succinct roles.
+//! A repository made by python-tuf 7.0.0: ed25519 and ECDSA keys, thresholds of two, a rotated
+//! root, unknown fields, both hashes, quoted role names, hash prefixes and succinct roles.
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString as _;

@@ -104,7 +104,8 @@ fn load_root(bytes: &[u8], limits: &Limits) -> Result<Root, TufError> {
     Ok(root)
 }
 
-/// Signatures of a targets role are checked when it is used, since its delegator is known only then.
+/// Signatures of a targets role are checked when it is used, since its delegator is known only
+/// then.
 fn load_role(role: &str, bytes: &[u8], limits: &Limits) -> Result<Header, TufError> {
     Envelope::read(role, bytes, limits)?.header(TARGETS)
 }

@@ -89,8 +89,8 @@ pub fn check_root(root: &Root) -> Result<(), MetadataError> {
     Ok(())
 }
 
-/// Checks the top-level targets: only the anchors, and only delegations of this house, release roles
-/// first.
+/// Checks the top-level targets: only the anchors, and only delegations of this house, release
+/// roles first.
 ///
 /// # Errors
 /// The first rule that it breaks.

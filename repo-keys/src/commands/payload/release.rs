@@ -1,5 +1,5 @@
-//! `payload release`: the images of one model, rebuilt from the last signed version and the signer's
-//! own copy of the new image. No server is asked for anything.
+//! `payload release`: the images of one model, rebuilt from the last signed version and the
+//! signer's own copy of the new image. No server is asked for anything.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -34,8 +34,8 @@ pub struct Release {
     /// The release counter, above every earlier one.
     #[arg(long, value_name = "N")]
     pub counter: u64,
-    /// Devices that keep this image never again run anything with a counter below this; the floor of
-    /// the newest earlier image where this is left out.
+    /// Devices that keep this image never again run anything with a counter below this; the floor
+    /// of the newest earlier image where this is left out.
     #[arg(long, value_name = "N")]
     pub floor: Option<u64>,
     /// When which share of the fleet may install, in permille: `100@2026-11-23T00:00:00Z,1000@...`.

@@ -157,7 +157,7 @@ fn a_poll_number_that_was_used_is_refused_and_recorded() {
     let Ok(Polled::Recorded(decision)) = decide(&view, &request(4, 0), context) else {
         panic!("the replay was not recorded");
     };
-    let parts = decision.into_parts();
+    let parts = decision.into_parts().unwrap();
     assert_eq!(parts.reply.code, RefusalCode::Replay);
     assert_eq!(parts.put, []);
     assert!(matches!(parts.events[0].fact, Fact::PollReplayed { got: 4, .. }));
@@ -172,13 +172,13 @@ fn an_offer_of_a_halted_rollout_that_was_not_taken_is_taken_back() {
         version: "2.0".parse().unwrap(),
     };
     let order = offered.give_order(kind, Some("r-1".parse().unwrap()), NOW).unwrap();
-    let state = AssignmentState::Offered { order };
+    let state = AssignmentState::Offered { order, lapses: NOW.plus_ms(1) };
     let halted = rollout(RolloutState::Halted, GroupState::Tripped);
 
     let view = view(offered, halted, state);
     let not_taken = answered(&view, &request(5, order - 1));
     assert_eq!(not_taken.preview().orders, []);
-    let parts = not_taken.into_parts();
+    let parts = not_taken.into_parts().unwrap();
     assert!(parts.put.iter().any(|(key, _)| key == "assignment/r-1/d-1"));
 
     let taken = answered(&view, &request(5, order));
@@ -191,7 +191,7 @@ fn an_offer_of_a_halted_rollout_that_was_not_taken_is_taken_back() {
 fn a_poll_writes_only_records_of_its_own_device() {
     let view =
         view(device(), rollout(RolloutState::Running, GroupState::Open), AssignmentState::Waiting);
-    let parts = answered(&view, &request(5, 0)).into_parts();
+    let parts = answered(&view, &request(5, 0)).into_parts().unwrap();
     for (key, _) in parts.put {
         assert!(matches!(key.as_str(), "device/d-1" | "assignment/r-1/d-1"), "{key}");
     }

@@ -77,7 +77,10 @@ async fn a_model_without_a_release_does_not_hide_the_faults_of_those_behind_it()
     all.0.insert("1.deltas.json".to_owned(), forged);
     let refused = second_reader(&all, &known, now()).await.unwrap_err();
     assert!(
-        matches!(refused, PublishError::SecondReaderRefusedRole { ref role, .. } if role == "deltas"),
+        matches!(
+            refused,
+            PublishError::SecondReaderRefusedRole { ref role, .. } if role == "deltas"
+        ),
         "{refused:?}"
     );
 }

@@ -1,3 +1,5 @@
+//! A batch is held against every limit, at it and one past it, before an engine sees it.
+
 use super::*;
 
 fn key(bytes: usize) -> Key {

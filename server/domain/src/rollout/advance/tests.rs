@@ -30,7 +30,7 @@ fn advanced(rollout: Rollout, groups: Vec<GroupTally>) -> (Option<Rollout>, Vec<
     let tally = Tally { rollout: rollout.id.clone(), groups };
     let found = Found { key: "rollout/r-1".into(), version: Some(1), value: Some(rollout) };
     let none = Found { key: "tally/r-1".into(), version: None, value: None };
-    let parts = advance(&found, &none, &tally, Timestamp::from_ms(1)).into_parts();
+    let parts = advance(&found, &none, &tally, Timestamp::from_ms(1)).into_parts().unwrap();
     let put = parts.put.iter().find(|(key, _)| key == "rollout/r-1");
     let after = put.map(|(key, bytes)| crate::record::decode(key, bytes).unwrap());
     (after, parts.events.into_iter().map(|event| event.fact).collect())

@@ -1,3 +1,5 @@
+//! What only this engine does: its folder, its lock, its layout, and what it finds after a crash.
+
 use std::fs;
 
 use super::*;
