@@ -279,3 +279,6 @@ impl Drive {
 fn random() -> Result<u64, DriveError> {
     getrandom::u64().map_err(|err| DriveError::Randomness(err.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,4 +244,4 @@ fn path(state_dir: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -38,7 +38,7 @@ impl Drive {
         }
     }
 
-    fn poll_request(&self) -> PollRequest {
+    pub(super) fn poll_request(&self) -> PollRequest {
         let other = Slot::inactive(self.slots.booted());
         let idle = self.journal.update == Update::Idle
             && self.journal.collection == Collection::Idle

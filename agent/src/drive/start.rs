@@ -27,6 +27,18 @@ use crate::verify::Repository;
 /// # Errors
 /// Why it cannot start, or that what was booted has to be left again at once.
 pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
+    start_over(config, points, &transport)
+}
+
+/// Makes the way to the server, with the device's certificate.
+type Connect = dyn Fn(&Config, &Certificate, &DeviceKey, &Clock) -> Result<Transport, TlsError>;
+
+/// As [`start`], over a given way: tests have one without TLS.
+pub(super) fn start_over(
+    config: Config,
+    points: Failpoints,
+    connect: &Connect,
+) -> Result<Drive, Stop> {
     let durable = Durable::new(points);
     let (journal_file, journal) = open_journal(&config, &durable)?;
     let clock = Clock::new(journal.time_floor);
@@ -38,7 +50,7 @@ pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
         Some(certificate) => certificate,
         None => enroll(&config, &key, &clock, &durable)?,
     };
-    let transport = transport(&config, &certificate, &key, &clock)?;
+    let transport = connect(&config, &certificate, &key, &clock)?;
     let repository = Repository::new(&config.state_dir, &config.tuf_root, durable.clone());
     let anchors = repository.cached_anchors()?;
     let mut log = ForensicLog::open(
@@ -122,7 +134,7 @@ fn waits(config: &Config) -> Waits {
     Waits { connect_ms: config.timeout_connect_ms, read_ms: config.timeout_read_ms }
 }
 
-fn connect(
+fn way(
     config: &Config,
     identity: Option<ClientIdentity<'_>>,
     clock: &Clock,
@@ -138,7 +150,7 @@ pub(super) fn transport(
     key: &DeviceKey,
     clock: &Clock,
 ) -> Result<Transport, TlsError> {
-    connect(config, Some(certificate.client(key)), clock)
+    way(config, Some(certificate.client(key)), clock)
 }
 
 /// Asks until the server gives a certificate.
@@ -148,7 +160,7 @@ fn enroll(
     clock: &Clock,
     durable: &Durable,
 ) -> Result<Certificate, DriveError> {
-    let transport = connect(config, None, clock)?;
+    let transport = way(config, None, clock)?;
     let claim_file = config.claim_file.as_deref().unwrap_or_else(|| Path::new("claim"));
     let claim = (&config.serial, claim_file);
     let backoff =

@@ -9,7 +9,7 @@ use rcgen::{Issuer, KeyUsagePurpose};
 
 use super::*;
 
-fn reply(key: &DeviceKey) -> EnrollReply {
+pub(crate) fn reply(key: &DeviceKey) -> EnrollReply {
     let ca_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];

@@ -1,0 +1,328 @@
+//! The whole loop against a server inside the test, with a small signed repository, and with the power going at
+//! every point that a device passes on its way from one release to the next.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use lazaret_protocol::canonical;
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::order::{Order, OrderKind, Outcome};
+use lazaret_protocol::report::Report;
+use lazaret_protocol::signed::Envelope;
+use lazaret_protocol::time::{DAY_MS, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::failpoint::Failpoints;
+use crate::identity::tests::reply;
+use crate::test_server::{Answers, Server};
+
+const IMAGE: &[u8] = b"an image that is well";
+
+fn signer() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn signed(mut content: Value, kind: &str, now: Timestamp) -> Vec<u8> {
+    content["_type"] = kind.into();
+    content["spec_version"] = "1.0.33".into();
+    content["version"] = 1.into();
+    content["expires"] = now.plus_ms(30 * DAY_MS).to_rfc3339().into();
+    let signature = signer().sign(&canonical::to_bytes(&content).unwrap()).to_bytes();
+    let sig = hex::encode(signature);
+    let file = json!({ "signed": content, "signatures": [{ "keyid": "k", "sig": sig }] });
+    canonical::to_bytes(&file).unwrap()
+}
+
+fn entry(bytes: &[u8], custom: Value) -> Value {
+    let sha256 = Sha256Digest::of(bytes).to_string();
+    json!({ "length": bytes.len(), "hashes": { "sha256": sha256 }, "custom": custom })
+}
+
+/// A repository with one key for everything, that lists the anchors and one image.
+fn repository(now: Timestamp) -> Answers {
+    let public = hex::encode(signer().verifying_key().as_bytes());
+    let keys = json!({ "k": {
+        "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": public }
+    } });
+    let role = json!({ "keyids": ["k"], "threshold": 1 });
+    let root = json!({
+        "consistent_snapshot": true,
+        "keys": keys,
+        "roles": { "root": role, "timestamp": role, "snapshot": role, "targets": role },
+    });
+    let order_key = PublicKey::Ed25519(signer().verifying_key().as_bytes().to_vec());
+    let anchors = json!({
+        "version": 1, "order_keys": [order_key], "server_cas": [], "device_cas": []
+    });
+    let anchors = canonical::to_bytes(&anchors).unwrap();
+    let targets = json!({
+        "targets": { "trust/anchors": entry(&anchors, json!({})) },
+        "delegations": { "keys": keys, "roles": [{
+            "name": "rel-gw2", "keyids": ["k"], "threshold": 1,
+            "paths": ["gw2/*/image"], "terminating": false,
+        }] },
+    });
+    let custom = json!({
+        "counter": 5, "floor": 4, "model": "gw2",
+        "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": 0 }] },
+    });
+    let release = json!({ "targets": { "gw2/v5/image": entry(IMAGE, custom) } });
+    let listed = json!({
+        "targets.json": { "version": 1 }, "rel-gw2.json": { "version": 1 }
+    });
+    let snapshot = signed(json!({ "meta": listed }), "snapshot", now);
+    let sha256 = Sha256Digest::of(&snapshot).to_string();
+    let listed = json!({ "snapshot.json": {
+        "version": 1, "length": snapshot.len(), "hashes": { "sha256": sha256 }
+    } });
+    let timestamp = signed(json!({ "meta": listed }), "timestamp", now);
+    let metadata = [
+        ("1.root.json", signed(root, "root", now)),
+        ("timestamp.json", timestamp),
+        ("1.snapshot.json", snapshot),
+        ("1.targets.json", signed(targets, "targets", now)),
+        ("1.rel-gw2.json", signed(release, "targets", now)),
+    ];
+    let mut answers = Answers::default();
+    for (name, bytes) in metadata {
+        answers.files.insert(format!("/v1/repo/metadata/{name}"), bytes);
+    }
+    for (name, bytes) in [("trust/HASH.anchors", anchors.as_slice()), ("gw2/v5/HASH.image", IMAGE)]
+    {
+        let name = name.replace("HASH", &Sha256Digest::of(bytes).to_string());
+        answers.files.insert(format!("/v1/repo/targets/{name}"), bytes.to_vec());
+    }
+    answers
+}
+
+fn install() -> OrderKind {
+    OrderKind::Install {
+        rollout: "r-1".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: "v5".parse().unwrap(),
+    }
+}
+
+fn ordered(sequence: u64, kind: OrderKind, now: Timestamp) -> Envelope {
+    let device = "d-1".parse().unwrap();
+    let order = Order { device, sequence, issued: now, expires: now.plus_ms(DAY_MS), kind };
+    let key = PublicKey::Ed25519(signer().verifying_key().as_bytes().to_vec());
+    Envelope::seal::<_, canonical::CanonicalError>(&order, key.key_id(), |bytes| {
+        Ok(signer().sign(bytes).to_bytes().to_vec())
+    })
+    .unwrap()
+}
+
+/// A device and its server.
+struct World {
+    folder: tempfile::TempDir,
+    server: Server,
+    probe: &'static str,
+}
+
+impl World {
+    fn new(probe: &'static str) -> Self {
+        Self::with_orders(probe, vec![install()])
+    }
+
+    /// The last of the orders is number 41.
+    fn with_orders(probe: &'static str, orders: Vec<OrderKind>) -> Self {
+        let now = Clock::new(Timestamp::default()).now();
+        let mut answers = repository(now);
+        let first = 42 - u64::try_from(orders.len()).unwrap();
+        let orders = (first..).zip(orders).map(|(sequence, kind)| ordered(sequence, kind, now));
+        let orders: Vec<Envelope> = orders.collect();
+        let poll = json!({
+            "time": now, "tuf_timestamp_version": 1, "orders": orders, "next_poll_ms": 200
+        });
+        answers.posts.insert("/v1/poll".into(), vec![poll.to_string()]);
+        answers.posts.insert("/v1/report".into(), vec![String::new()]);
+        let folder = tempfile::tempdir().unwrap();
+        let root = answers.files["/v1/repo/metadata/1.root.json"].clone();
+        let durable = Durable::default();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            durable.write(&path, bytes, crate::durable::Access::Folder, "anchors").unwrap();
+        };
+        put("root.json", &root);
+        let state = folder.path().join("state");
+        let key = DeviceKey::load_or_make(&state, &durable).unwrap();
+        JournalFile::provision(&durable, &state.join("journal")).unwrap();
+        let certificate = serde_json::to_vec(&reply(&key)).unwrap();
+        put("state/identity/certificate.json", &certificate);
+        Self { folder, server: Server::start(answers), probe }
+    }
+
+    fn config(&self) -> Config {
+        let text = format!(
+            "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"root.json\"\n\
+             state_dir = \"state\"\nslots_dir = \"slots\"\nmodel = \"gw2\"\nserial = \"s\"\n\
+             allow_software_keys = true\nhold_ms = 0\n[[probes]]\nname = \"p\"\nattempts = 1\n\
+             kind = \"command\"\ncommand = [\"{}\"]\n",
+            self.probe
+        );
+        Config::parse(&text, self.folder.path()).unwrap()
+    }
+
+    fn start(&self, points: Failpoints) -> Result<Drive, Stop> {
+        let transport = self.server.transport.clone();
+        start::start_over(self.config(), points, &move |_, _, _, _| Ok(transport.clone()))
+    }
+
+    /// The outcomes that the server was told.
+    fn reports(&self) -> Vec<Outcome> {
+        let answers = self.server.answers.lock().unwrap();
+        let reports = answers.posted.iter().filter(|(path, _)| path == "/v1/report");
+        let outcomes = reports.map(|(_, body)| {
+            let envelope = Envelope::parse(body).unwrap();
+            serde_json::from_slice::<Report>(&envelope.payload).unwrap().outcome
+        });
+        outcomes.collect()
+    }
+
+    /// Runs the agent until it stops, or the server has a report that it knows to be acknowledged.
+    fn run_once(&self, points: &Failpoints) -> Result<Drive, Stop> {
+        let mut drive = self.start(points.clone())?;
+        loop {
+            drive.turn()?;
+            let settled = drive.journal.order_sequence == 41
+                && drive.journal.update == Update::Idle
+                && drive.journal.collection == Collection::Idle
+                && drive.journal.reports.is_empty();
+            if settled {
+                return Ok(drive);
+            }
+        }
+    }
+
+    /// Starts the agent again and again, as a supervisor does, until the server has a report that the device
+    /// has seen acknowledged.
+    fn run(&self, points: &Failpoints) -> Drive {
+        let mut last = String::new();
+        for _ in 0..20 {
+            match catch_unwind(AssertUnwindSafe(|| self.run_once(points))) {
+                Ok(Ok(drive)) => return drive,
+                Ok(Err(stop)) => last = format!("{stop:?}"),
+                Err(cut) => last = format!("{:?}", cut.downcast_ref::<String>()),
+            }
+        }
+        panic!("the update never ends: {last}");
+    }
+}
+
+#[test]
+fn an_ordered_release_is_fetched_tried_kept_and_reported() {
+    let world = World::new("/bin/true");
+    let drive = world.run(&Failpoints::default());
+    assert_eq!(world.reports(), [Outcome::Done]);
+    assert_eq!(drive.slots.booted(), Some(lazaret_agent_core::slot::Slot::A));
+    assert_eq!(drive.journal.release_floor, 4);
+    assert_eq!(std::fs::read(world.folder.path().join("slots/current/image")).unwrap(), IMAGE);
+}
+
+#[test]
+fn a_release_that_fails_its_probe_is_left_again_and_reported_with_the_reason() {
+    let world = World::new("/bin/false");
+    let drive = world.run(&Failpoints::default());
+    let reports = world.reports();
+    let [Outcome::Failed { code, reason }] = reports.as_slice() else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(code, "probe-failed");
+    assert!(reason.contains("exit code 1"), "{reason}");
+    assert_eq!(drive.slots.booted(), None);
+    assert_eq!(drive.journal.failed.len(), 1);
+}
+
+#[test]
+fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
+    let quarantine = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap() };
+    let world = World::with_orders("/bin/true", vec![quarantine, collect, install()]);
+    let drive = world.run(&Failpoints::default());
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused { code, .. } if code == "quarantined");
+    let reports = world.reports();
+    assert_eq!(
+        reports.iter().filter(|outcome| **outcome == Outcome::Done).count(),
+        2,
+        "{reports:?}"
+    );
+    assert_eq!(reports.iter().filter(|outcome| refused(outcome)).count(), 1, "{reports:?}");
+    assert!(drive.poll_request().quarantined);
+    let answers = world.server.answers.lock().unwrap();
+    let digest = Sha256Digest::of(&answers.evidence).to_string();
+    assert_eq!(answers.evidence_digest, Some(digest));
+    drop(answers);
+    assert!(!world.folder.path().join("state/bundles/b-1.tar").exists());
+    // It outlives a restart.
+    let drive = world.start(Failpoints::default()).unwrap();
+    assert!(drive.poll_request().quarantined);
+}
+
+/// Cuts the power once, at the `n`-th point that is passed; says whether it came to that.
+fn once_at(n: u64) -> (Failpoints, Arc<AtomicU64>) {
+    let passed = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&passed);
+    let points = Failpoints::calling(move |side, step| {
+        if counter.fetch_add(1, Ordering::Relaxed) == n {
+            // Not an error, which the agent could deal with: nothing runs after a power cut.
+            std::panic::resume_unwind(Box::new(format!("power cut {side:?} {step}")));
+        }
+        Ok(())
+    });
+    (points, passed)
+}
+
+#[test]
+fn wherever_the_power_goes_the_device_ends_on_a_verified_image_with_one_outcome() {
+    // Cuts at every point of a good update and of one that fails its probe, four devices at a time.
+    for (probe, outcome) in [("/bin/true", "done"), ("/bin/false", "failed")] {
+        let next = Mutex::new(0_u64..400);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let Some(n) = next.lock().unwrap().next() else { return };
+                        let world = World::new(probe);
+                        let (points, passed) = once_at(n);
+                        let drive = world.run(&points);
+                        check(&world, &drive, outcome, n);
+                        if passed.load(Ordering::Relaxed) <= n {
+                            // The whole update passes fewer points than that.
+                            *next.lock().unwrap() = 0..0;
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
+fn check(world: &World, drive: &Drive, outcome: &str, n: u64) {
+    let reports = world.reports();
+    // The same report may be sent again where the power went before its acknowledgement was kept.
+    let mut different = reports.clone();
+    different.dedup();
+    assert_eq!(different.len(), 1, "cut {n}: {reports:?}");
+    let said = serde_json::to_value(&different[0]).unwrap();
+    assert_eq!(said["outcome"], outcome, "cut {n}: {reports:?}");
+    if outcome == "done" {
+        let image = std::fs::read(world.folder.path().join("slots/current/image")).unwrap();
+        assert_eq!(image, IMAGE, "cut {n}");
+        assert_eq!(drive.journal.release_floor, 4, "cut {n}");
+    } else {
+        assert_eq!(drive.slots.booted(), None, "cut {n}");
+    }
+    // What was kept needs no further trial, and what was left is not tried again.
+    for _ in 0..5 {
+        let mut slots = bootloader(&world.config(), &Durable::default()).unwrap();
+        assert_eq!(slots.boot().unwrap(), drive.slots.booted(), "cut {n}");
+    }
+    let log = std::fs::read(world.folder.path().join("state/log.jsonl")).unwrap();
+    let log = lazaret_protocol_evidence::log::verify_log(drive.certificate.device(), &log);
+    assert!(log.is_ok(), "cut {n}: {log:?}");
+}
