@@ -4,6 +4,7 @@
 
 mod arrows;
 mod ci;
+mod demo;
 mod docs_check;
 mod finding;
 mod prepare;
@@ -27,8 +28,10 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
+    /// Run the main job end to end: ceremony, server, five devices, three releases, a quarantine.
+    Demo(demo::Demo),
     /// Fail on every dependency, module path or reserved call that DESIGN section 2 does not draw.
     Arrows,
     /// Fail on what STYLE forbids and no compiler sees: widths, openings, names, undocumented
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let tree = Tree::of_this_workspace();
     let outcome = match arguments.command {
+        Command::Demo(demo) => demo::tell(&tree, &demo),
         Command::Arrows => arrows::run(&tree),
         Command::Tidy => tidy::run(&tree),
         Command::Test => test::run(&tree),

@@ -13,7 +13,7 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::{FromDevice, Verified};
 use lazaret_protocol::time::Timestamp;
 
-use crate::device::{Device, OpenOrder, order_in_words};
+use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
@@ -233,8 +233,9 @@ impl Turn {
             model: rollout.release.model.clone(),
             version: rollout.release.version.clone(),
         };
+        let lapses = now.plus_ms(ORDER_VALID_MS);
         if let Some(order) = self.order(kind, Some(rollout.id.clone()), now) {
-            self.moved.push((rollout.id.clone(), AssignmentState::Offered { order }));
+            self.moved.push((rollout.id.clone(), AssignmentState::Offered { order, lapses }));
         }
     }
 

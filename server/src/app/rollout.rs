@@ -86,7 +86,7 @@ pub(crate) async fn show(app: &App, rollout: &RolloutId) -> Result<RolloutView, 
 /// The store.
 pub(crate) async fn counted(app: &App, rollout: &Rollout) -> Result<Tally, AppError> {
     let parts: Vec<Assignment> = app.store.list_all(&format!("{}/", rollout.id)).await?;
-    Ok(Tally::count(rollout, &parts))
+    Ok(Tally::count(rollout, &parts, app.now()))
 }
 
 /// Takes every unfinished rollout as far as its counts allow.
@@ -206,7 +206,7 @@ fn begin(
     app: &App,
 ) -> Decision<RolloutView> {
     let rollout = &planned.rollout;
-    let tally = Tally::count(rollout, &planned.assignments);
+    let tally = Tally::count(rollout, &planned.assignments, app.now());
     let fact = Fact::RolloutStarted {
         rollout: rollout.id.clone(),
         model: rollout.release.model.clone(),

@@ -10,10 +10,14 @@ use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, Version
 use lazaret_protocol::operator::{GroupState, GroupView, ReasonCount, RolloutState, RolloutView};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::target::Schedule;
-use lazaret_protocol::time::Timestamp;
+use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
+
+/// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have begun in the last
+/// minute, and be without a link.
+const SILENCE_MS: u64 = 7 * DAY_MS;
 
 /// A staged deployment of one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +103,8 @@ pub enum AssignmentState {
     Offered {
         /// The order.
         order: u64,
+        /// When it lapses.
+        lapses: Timestamp,
     },
     /// It ended.
     Ended {
@@ -173,18 +179,19 @@ impl Record for Tally {
 }
 
 impl Tally {
-    /// Counts assignments. What belongs to no group of the rollout is not counted, so that the sums
-    /// stay honest.
+    /// Counts assignments at `now`. What belongs to no group of the rollout is not counted, so that the
+    /// sums stay honest.
     pub fn count<'a>(
         rollout: &Rollout,
         assignments: impl IntoIterator<Item = &'a Assignment>,
+        now: Timestamp,
     ) -> Self {
         let mut groups: Vec<GroupTally> =
             rollout.groups.iter().map(|_| GroupTally::default()).collect();
         for assignment in assignments {
             let at = usize::try_from(assignment.group).unwrap_or(usize::MAX);
             if let Some(group) = groups.get_mut(at) {
-                group.add(&assignment.state);
+                group.add(&assignment.state, now);
             }
         }
         for group in &mut groups {
@@ -210,9 +217,14 @@ impl GroupTally {
         self.total().saturating_sub(self.waiting).saturating_sub(self.offered)
     }
 
-    fn add(&mut self, state: &AssignmentState) {
+    fn add(&mut self, state: &AssignmentState, now: Timestamp) {
         let (count, code) = match state {
             AssignmentState::Waiting => (&mut self.waiting, None),
+            // A device that took an order and was never heard of again must not hold the rollout for ever. Should it
+            // come back and report, that outcome takes the place of this one.
+            AssignmentState::Offered { lapses, .. } if lapses.plus_ms(SILENCE_MS) <= now => {
+                (&mut self.expired, None)
+            }
             AssignmentState::Offered { .. } => (&mut self.offered, None),
             AssignmentState::Ended { outcome } => match outcome {
                 Outcome::Done => (&mut self.done, None),
@@ -262,3 +274,6 @@ impl Rollout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
