@@ -1,6 +1,7 @@
 //! `cargo xtask docs-check`: the pages say nothing that the tree does not hold. Links lead
-//! somewhere, and the paths and tests that a page names exist.
+//! somewhere, the paths and tests that a page names exist, and the page of settings is whole.
 
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +21,23 @@ const FOLDERS: [&str; 8] =
 /// Checks every page.
 ///
 /// # Errors
-/// A page names what is not there, or cannot be read.
+/// A page names what is not there, lacks a setting, or cannot be read.
 pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
-    conclude("pages", check(tree)?, "every link, path and test that a page names exists")
+    let held = "every link, path and test that a page names exists, and every setting has its row";
+    conclude("pages", check(tree)?, held)
 }
 
-/// All that the pages name and the tree does not hold.
+/// All that the pages name and the tree does not hold, and the settings that they lack.
 ///
 /// # Errors
 /// A file cannot be read.
 pub(crate) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
-    let functions = functions(&tree.files("rs")?);
-    let mut findings = Vec::new();
+    let sources = tree.files("rs")?;
+    // A long setting has as many words as the name of a test.
+    let mut known = functions(&sources);
+    known.extend(settings::names(&sources));
+    let page = tree.read(settings::PAGE).unwrap_or_default();
+    let mut findings = settings::check(&sources, &page);
     for page in tree.files("md")? {
         for (number, line) in (1..).zip(page.text.lines()) {
             for link in links(line).filter(|link| !leads_somewhere(tree, &page.path, link)) {
@@ -39,7 +45,7 @@ pub(crate) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
                 findings.push(Finding::on(&page.path, number, "link", why));
             }
             for word in quoted(line) {
-                if let Some(why) = untrue(tree, &functions, word) {
+                if let Some(why) = untrue(tree, &known, word) {
                     findings.push(Finding::on(&page.path, number, "named", why));
                 }
             }
@@ -103,7 +109,7 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
 
 /// Why a quoted word is untrue, if it names a path or a test that is not there. A word with a
 /// blank, a capital or a placeholder in it is neither.
-fn untrue(tree: &Tree, functions: &BTreeSet<String>, word: &str) -> Option<String> {
+fn untrue(tree: &Tree, known: &BTreeSet<String>, word: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
     if !word.chars().all(plain) {
         return None;
@@ -112,5 +118,5 @@ fn untrue(tree: &Tree, functions: &BTreeSet<String>, word: &str) -> Option<Strin
         return (!tree.has(word)).then(|| format!("there is no {word}"));
     }
     let is_test_name = word.split('_').count() >= TEST_NAME_WORDS_MIN && !word.contains(['.', '/']);
-    (is_test_name && !functions.contains(word)).then(|| format!("there is no test {word}"))
+    (is_test_name && !known.contains(word)).then(|| format!("there is no test {word}"))
 }
