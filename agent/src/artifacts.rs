@@ -1,5 +1,6 @@
-//! Artifacts: what a bundle of evidence holds beside the log. Each is a file and a line in [`ARTIFACTS`], fixed
-//! and named, volatile ones first; none runs a program. How they become a bundle is `bundle`.
+//! Artifacts: what a bundle of evidence holds beside the log. Each is a file and a line in
+//! [`ARTIFACTS`], fixed and named, volatile ones first; none runs a program. How they become a
+//! bundle is `bundle`.
 
 use std::io::Read as _;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! A bundle of evidence: made once into a file, and uploaded from wherever the server has it. What belongs in it is
-//! in docs/PROTOCOL.md; what the manifest says, in `lazaret_protocol_evidence::manifest`.
+//! A bundle of evidence: made once into a file, and uploaded from wherever the server has it. What
+//! belongs in it is in docs/PROTOCOL.md; what the manifest says, in
+//! `lazaret_protocol_evidence::manifest`.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -72,8 +73,8 @@ pub fn path(state_dir: &Path, bundle: &BundleId) -> PathBuf {
     state_dir.join("bundles").join(format!("{bundle}.tar"))
 }
 
-/// Makes the bundle and keeps it. A bundle that is there already is left as it is: after a power cut the same
-/// bytes go on to the server.
+/// Makes the bundle and keeps it. A bundle that is there already is left as it is: after a power
+/// cut the same bytes go on to the server.
 ///
 /// # Errors
 /// It cannot be kept, or is too large.

@@ -1,5 +1,5 @@
-//! The command line of `lazaret-agent`: what people and supervisors call. Exit codes: 0 done, 1 failed, 2 misuse,
-//! 75 start me again (`restart = "exit"`).
+//! The command line of `lazaret-agent`: what people and supervisors call. Exit codes: 0 done, 1
+//! failed, 2 misuse, 75 start me again (`restart = "exit"`).
 
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};

@@ -1,4 +1,5 @@
-//! The only file that reads a clock. What the readings mean is weighed in `lazaret_agent_core::clock`.
+//! The only file that reads a clock. What the readings mean is weighed in
+//! `lazaret_agent_core::clock`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,8 +9,8 @@ use lazaret_agent_core::clock::{Reading, Source, now, step_ms};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log;
 
-/// The device's time. Clones share what was learned from the server, so that TLS judges certificates by
-/// the same time as everything else.
+/// The device's time. Clones share what was learned from the server, so that TLS judges
+/// certificates by the same time as everything else.
 #[derive(Debug, Clone)]
 pub struct Clock {
     started: Instant,
@@ -28,7 +29,8 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since this clock was made. They never go back and do not follow the system clock.
+    /// Milliseconds since this clock was made. They never go back and do not follow the system
+    /// clock.
     #[must_use]
     pub fn monotonic_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -63,8 +65,8 @@ impl Clock {
         }
     }
 
-    /// Takes the time that a server told over an authenticated connection. Says by how many milliseconds
-    /// the system clock is off where that is worth telling and was not told before.
+    /// Takes the time that a server told over an authenticated connection. Says by how many
+    /// milliseconds the system clock is off where that is worth telling and was not told before.
     pub fn told(&self, time: Timestamp) -> Option<u64> {
         let monotonic_ms = self.monotonic_ms();
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);

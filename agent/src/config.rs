@@ -302,8 +302,8 @@ fn restart(from: &mut Reader<'_>) -> Option<Restart> {
     }
 }
 
-/// Keys in files can be copied by whoever reads the disk. Until TPM and PKCS#11 are here, whoever sets
-/// up the device has to say that this is understood.
+/// Keys in files can be copied by whoever reads the disk. Until TPM and PKCS#11 are here, whoever
+/// sets up the device has to say that this is understood.
 fn software_keys(from: &mut Reader<'_>) {
     if !from.flag("allow_software_keys") {
         from.wrong(

@@ -1,6 +1,6 @@
-//! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its parts are
-//! `start` (from power on to the loop), `polling` (the server), `updating` (images) and `collecting` (evidence).
-//! No part decides what the core could decide.
+//! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
+//! parts are `start` (from power on to the loop), `polling` (the server), `updating` (images) and
+//! `collecting` (evidence). No part decides what the core could decide.
 
 use lazaret_agent_core::action::Action;
 use lazaret_agent_core::event::{Event, Situation};
@@ -262,7 +262,8 @@ impl Drive {
         self.note("verification-refused", Detail::none().text("code", code).text("why", &text))
     }
 
-    /// Whether this was not logged before. What a peer repeats with every poll must not fill the log.
+    /// Whether this was not logged before. What a peer repeats with every poll must not fill the
+    /// log.
     fn is_news(&mut self, code: &str, text: &str) -> bool {
         let refusal = (code.to_owned(), text.to_owned());
         if self.refusals.contains(&refusal) {

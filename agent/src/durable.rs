@@ -1,6 +1,6 @@
-//! The only way to persist. A file is written beside its place, synced, renamed over it, and the folder is
-//! synced, so that a power cut leaves the old file or the new one. The journal is two preallocated
-//! records instead, because it is written with every poll.
+//! The only way to persist. A file is written beside its place, synced, renamed over it, and the
+//! folder is synced, so that a power cut leaves the old file or the new one. The journal is two
+//! preallocated records instead, because it is written with every poll.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -191,8 +191,8 @@ fn sync_parent(path: &Path) -> Result<(), DurableError> {
     }
 }
 
-/// The temporary place of a file. One per file and not a random one, so that a power cut leaves at most
-/// one behind, which the next write takes over.
+/// The temporary place of a file. One per file and not a random one, so that a power cut leaves at
+/// most one behind, which the next write takes over.
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -208,7 +208,8 @@ pub struct JournalFile {
 }
 
 impl JournalFile {
-    /// Makes the file of zeros that stands for a device which has never started. An existing one stays.
+    /// Makes the file of zeros that stands for a device which has never started. An existing one
+    /// stays.
     ///
     /// # Errors
     /// The file system said no.

@@ -1,5 +1,6 @@
-//! Where the power may go: one point before and one after every durable step. Tests cut there; a program
-//! started with `--danger-crash-at NAME` aborts there, so that a harness can kill it at every step.
+//! Where the power may go: one point before and one after every durable step. Tests cut there; a
+//! program started with `--danger-crash-at NAME` aborts there, so that a harness can kill it at
+//! every step.
 
 use std::fmt;
 use std::io;

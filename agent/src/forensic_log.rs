@@ -1,9 +1,9 @@
-//! The forensic log's file: what the device did, appended and synced before it does it. How records are chained
-//! is `lazaret_protocol_evidence::log`; nothing here decides what is worth a record.
+//! The forensic log's file: what the device did, appended and synced before it does it. How records
+//! are chained is `lazaret_protocol_evidence::log`; nothing here decides what is worth a record.
 //!
-//! When the file reaches its limit, a last record `log-full` is added, and from there on only records that
-//! speak of attacks and containment, until the reserve is used up as well. The agent goes on: a device
-//! that stopped updating because its log is full could never be cured.
+//! When the file reaches its limit, a last record `log-full` is added, and from there on only
+//! records that speak of attacks and containment, until the reserve is used up as well. The agent
+//! goes on: a device that stopped updating because its log is full could never be cured.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -74,8 +74,9 @@ enum Fullness {
 }
 
 impl ForensicLog {
-    /// Opens the log, and cuts off a last line that the power left torn. A log that is damaged in any other
-    /// way is moved aside, whole, and a new chain begins by saying so: evidence is only ever added.
+    /// Opens the log, and cuts off a last line that the power left torn. A log that is damaged in
+    /// any other way is moved aside, whole, and a new chain begins by saying so: evidence is only
+    /// ever added.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -221,7 +222,8 @@ impl ForensicLog {
     }
 }
 
-/// Kinds are literals of this program, which the tests hold to the form; this stands in for none of them.
+/// Kinds are literals of this program, which the tests hold to the form; this stands in for none of
+/// them.
 const UNNAMED: Kind = Kind::known("unnamed");
 
 /// The core's events say their kind and particulars by how they serialise.

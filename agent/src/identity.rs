@@ -1,5 +1,6 @@
-//! Who the device is: a P-256 key of its own, made once and never sent, and a short-lived certificate for it.
-//! The key signs reports and manifests as well. Where the key lives in hardware is a later form.
+//! Who the device is: a P-256 key of its own, made once and never sent, and a short-lived
+//! certificate for it. The key signs reports and manifests as well. Where the key lives in hardware
+//! is a later form.
 
 use std::path::{Path, PathBuf};
 
@@ -144,9 +145,9 @@ impl Certificate {
         Self::check(reply, key).map(Some)
     }
 
-    /// Enrols with the claim. The key was durable before, and the certificate is before it is used. A power
-    /// cut between the server's commit and ours loses the answer; the server decides whether the same claim
-    /// with the same key may be asked with once more.
+    /// Enrols with the claim. The key was durable before, and the certificate is before it is used.
+    /// A power cut between the server's commit and ours loses the answer; the server decides
+    /// whether the same claim with the same key may be asked with once more.
     ///
     /// # Errors
     /// There is no claim, the server said no, or the certificate cannot be kept.

@@ -1,6 +1,6 @@
-//! The agent's shell: it touches the world so that `lazaret-agent-core` need not. Each room does one
-//! thing: `transport` talks, `verify` asks TUF, `stage` writes an image, `slots` switch, `durable` keeps,
-//! and `drive` is the one loop that carries out what the core decides.
+//! The agent's shell: it touches the world so that `lazaret-agent-core` need not. Each room does
+//! one thing: `transport` talks, `verify` asks TUF, `stage` writes an image, `slots` switch,
+//! `durable` keeps, and `drive` is the one loop that carries out what the core decides.
 
 pub mod artifacts;
 pub mod bundle;

@@ -1,5 +1,5 @@
-//! Probes: what judges a new image. Each kind is a file and a line in [`PROBES`]. Nothing here decides what
-//! becomes of the image; that is `lazaret_agent_core::health`.
+//! Probes: what judges a new image. Each kind is a file and a line in [`PROBES`]. Nothing here
+//! decides what becomes of the image; that is `lazaret_agent_core::health`.
 
 use std::path::Path;
 
@@ -64,8 +64,8 @@ pub const PROBES: &[(&str, Make)] = &[
     ("space", space::make),
 ];
 
-/// One `[[probes]]` table: `name`, `kind`, `timeout_ms` (10000; 1 to 600000), `attempts` (3; 1 to 100), and what
-/// the kind asks for.
+/// One `[[probes]]` table: `name`, `kind`, `timeout_ms` (10000; 1 to 600000), `attempts` (3; 1 to
+/// 100), and what the kind asks for.
 #[derive(Debug)]
 pub struct ProbeConfig {
     /// Its name in reports.

@@ -46,8 +46,9 @@ pub enum SlotError {
 
 /// What picks the image that runs.
 pub trait Bootloader: std::fmt::Debug + Send {
-    /// Counts this start and picks the slot, which goes back to the former one where a trial has no tries
-    /// left. Called once when the agent starts; a bootloader that starts the agent has done it before.
+    /// Counts this start and picks the slot, which goes back to the former one where a trial has no
+    /// tries left. Called once when the agent starts; a bootloader that starts the agent has done
+    /// it before.
     ///
     /// # Errors
     /// Its record cannot be read or written.
@@ -86,13 +87,15 @@ pub trait Bootloader: std::fmt::Debug + Send {
     /// The image of a slot, for reading.
     fn image(&self, slot: Slot) -> PathBuf;
 
-    /// Opens the image of a slot that does not run, for reading and writing, and makes it where it is absent.
+    /// Opens the image of a slot that does not run, for reading and writing, and makes it where it
+    /// is absent.
     ///
     /// # Errors
     /// It runs, or the file system said no.
     fn open_for_writing(&self, slot: Slot) -> Result<File, SlotError>;
 
-    /// Bytes that an image in the slot could take: what is free, and what the image there takes now.
+    /// Bytes that an image in the slot could take: what is free, and what the image there takes
+    /// now.
     ///
     /// # Errors
     /// The file system said no.

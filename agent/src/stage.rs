@@ -1,6 +1,7 @@
-//! From a verified target to bytes in the inactive slot: streaming, in bounded memory, without a second copy of
-//! the image, and resumable after the power went. A delta is tried first; on any doubt about it the image
-//! itself is taken. Nothing counts before it was read back from the disk and is what was signed.
+//! From a verified target to bytes in the inactive slot: streaming, in bounded memory, without a
+//! second copy of the image, and resumable after the power went. A delta is tried first; on any
+//! doubt about it the image itself is taken. Nothing counts before it was read back from the disk
+//! and is what was signed.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -100,8 +101,8 @@ enum Going {
 impl Stage {
     /// Takes up staging where the journal says that it stands. `base` is the image that runs.
     ///
-    /// Bytes of a full image are not hashed again here: only the whole can be judged, and it is when it
-    /// is read back.
+    /// Bytes of a full image are not hashed again here: only the whole can be judged, and it is
+    /// when it is read back.
     ///
     /// # Errors
     /// The slot cannot be used.
@@ -289,7 +290,8 @@ impl Stage {
     fn read_back(&self) -> Result<Progress, StageError> {
         self.settings.points.before("stage-read-back").map_err(StageError::Slot)?;
         self.slot.sync_all().map_err(StageError::Slot)?;
-        // Advice only: where it is not taken, the bytes come from memory, and have been synced all the same.
+        // Advice only: where it is not taken, the bytes come from memory, and have been synced all
+        // the same.
         let _ = rustix::fs::fadvise(&self.slot, 0, None, rustix::fs::Advice::DontNeed);
         let mut check = self.image.check();
         let mut piece = vec![0; PIECE_BYTES];

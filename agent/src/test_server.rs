@@ -1,4 +1,5 @@
-//! A server for tests, inside the test: files by path, byte ranges, and connections that break on demand. No TLS.
+//! A server for tests, inside the test: files by path, byte ranges, and connections that break on
+//! demand. No TLS.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

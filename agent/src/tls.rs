@@ -1,5 +1,6 @@
-//! TLS 1.3 on ring, with the server's CA from a file and the device's own certificate. Certificates are judged
-//! by the device's time, which is more than the system clock (see `clock`). Nothing here speaks HTTP.
+//! TLS 1.3 on ring, with the server's CA from a file and the device's own certificate. Certificates
+//! are judged by the device's time, which is more than the system clock (see `clock`). Nothing here
+//! speaks HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -112,10 +113,11 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
 
 /// Judges a server's certificate by the device's time.
 ///
-/// Until a server has told the time, a clock may stand anywhere, and a device that believed it could
-/// never ask. So a certificate that the clock holds for lapsed is judged again by the floor, the last
-/// time that was authenticated; and one that is not valid yet shows that the clock is behind, for no CA
-/// issues into the future, and is judged by its own beginning. All else about it is checked as ever.
+/// Until a server has told the time, a clock may stand anywhere, and a device that believed it
+/// could never ask. So a certificate that the clock holds for lapsed is judged again by the floor,
+/// the last time that was authenticated; and one that is not valid yet shows that the clock is
+/// behind, for no CA issues into the future, and is judged by its own beginning. All else about it
+/// is checked as ever.
 #[derive(Debug)]
 struct ByDeviceTime {
     verifier: Arc<WebPkiServerVerifier>,
@@ -185,8 +187,8 @@ fn seconds(ms: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(ms))
 }
 
-/// Wraps a TCP connection of the HTTP client in TLS. The client's own connector would take TLS 1.2 as
-/// well, and judges certificates by the system clock.
+/// Wraps a TCP connection of the HTTP client in TLS. The client's own connector would take TLS 1.2
+/// as well, and judges certificates by the system clock.
 #[derive(Debug)]
 pub(crate) struct TlsConnector {
     pub(crate) config: Arc<ClientConfig>,

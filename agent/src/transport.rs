@@ -1,5 +1,5 @@
-//! The way to the server (docs/PROTOCOL.md): every body has a limit, every wait a time. Nothing here knows what
-//! the messages mean, and nothing is retried here; the pace is the core's.
+//! The way to the server (docs/PROTOCOL.md): every body has a limit, every wait a time. Nothing
+//! here knows what the messages mean, and nothing is retried here; the pace is the core's.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -205,7 +205,8 @@ impl Transport {
         self.post(("the report", "/v1/report"), report, 0, REPORT_BODY_BYTES_MAX)
     }
 
-    /// `GET /v1/repo/metadata/FILE`, at most `max` bytes and one more, which proves that there are too many.
+    /// `GET /v1/repo/metadata/FILE`, at most `max` bytes and one more, which proves that there are
+    /// too many.
     ///
     /// # Errors
     /// No answer, or a refusal other than that there is no such file.
@@ -228,7 +229,8 @@ impl Transport {
         Ok(Fetched::Bytes(bytes))
     }
 
-    /// `GET /v1/repo/targets/PATH` from a byte on; `path` is as TUF says it and is percent-encoded here.
+    /// `GET /v1/repo/targets/PATH` from a byte on; `path` is as TUF says it and is percent-encoded
+    /// here.
     ///
     /// # Errors
     /// No answer, a refusal, or another part than the one asked for.
@@ -251,7 +253,8 @@ impl Transport {
             return Err(TransportError::WrongRange { path: path.to_owned(), from, got });
         }
         let body = succeeded(WHAT, response)?;
-        // Whoever reads knows from signed metadata how much to take; the client's own limit is lifted.
+        // Whoever reads knows from signed metadata how much to take; the client's own limit is
+        // lifted.
         let reader = body.into_with_config().limit(u64::MAX).reader();
         Ok(TargetReader { reader: Box::new(reader) })
     }
@@ -271,7 +274,8 @@ impl Transport {
         parse::<Offset>(WHAT, body, SMALL_BYTES_MAX).map(|answer| answer.offset)
     }
 
-    /// `PUT /v1/evidence/BUNDLE`: appends a chunk at `offset`. `sha256` of the whole stands with the last one.
+    /// `PUT /v1/evidence/BUNDLE`: appends a chunk at `offset`. `sha256` of the whole stands with
+    /// the last one.
     ///
     /// # Errors
     /// No answer, or a refusal.

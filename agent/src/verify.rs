@@ -1,6 +1,7 @@
-//! The only door to signed metadata: drives the TUF client of `lazaret-protocol-tuf` over the transport, keeps
-//! its files through `durable`, and finds images, deltas and the trust anchors. What does not verify is
-//! returned under its attack's name; nothing stored is ever reset in silence.
+//! The only door to signed metadata: drives the TUF client of `lazaret-protocol-tuf` over the
+//! transport, keeps its files through `durable`, and finds images, deltas and the trust anchors.
+//! What does not verify is returned under its attack's name; nothing stored is ever reset in
+//! silence.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ use serde::de::DeserializeOwned;
 use crate::durable::{self, Access, Durable, DurableError, told};
 use crate::transport::{Fetched, Transport, TransportError};
 
-/// Most metadata files that are read back. Ours stores six; the rest is room for rotations of roles.
+/// Most metadata files that are read back. Ours stores six; the rest is room for rotations of
+/// roles.
 const FILES_MAX: usize = 64;
 
 /// No answer about the repository's content.
@@ -199,7 +201,8 @@ impl Repository {
                 let name = delta_target(model, version, base);
                 match self.find(transport, trusted, &name, findings) {
                     Ok(target) => custom_of_delta(target),
-                    // Deltas are an encoding and no authority: whatever is wrong with them, the image stays.
+                    // Deltas are an encoding and no authority: whatever is wrong with them, the
+                    // image stays.
                     Err(VerifyError::Tuf(_)) => None,
                     Err(err) => return Err(err),
                 }
@@ -221,9 +224,9 @@ impl Repository {
         Ok(search.finish()?)
     }
 
-    /// Begins with what is stored. A stored file that does not verify is left aside and said; the floors of
-    /// the journal guard in its place. A lost root is replaced by the factory's, from which the chain of
-    /// roots must lead at least to the floor's before anything else is accepted.
+    /// Begins with what is stored. A stored file that does not verify is left aside and said; the
+    /// floors of the journal guard in its place. A lost root is replaced by the factory's, from
+    /// which the chain of roots must lead at least to the floor's before anything else is accepted.
     fn begin(
         &self,
         floors: &Floors,

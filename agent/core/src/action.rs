@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::reason::Reason;
 use crate::slot::Slot;
 
-/// One thing to do. The shell does them in the order of the list and adds no opinion; the power may go
-/// between any two.
+/// One thing to do. The shell does them in the order of the list and adds no opinion; the power may
+/// go between any two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Append to the forensic log and sync it.

@@ -1,5 +1,5 @@
-//! After a start: what the journal says is brought into line with what the bootloader did. The booted
-//! slot is the truth.
+//! After a start: what the journal says is brought into line with what the bootloader did. The
+//! booted slot is the truth.
 
 use alloc::vec::Vec;
 
@@ -59,7 +59,8 @@ pub(crate) fn reconcile(
     }
 }
 
-/// Staging goes on, unless somebody has booted the very slot that it writes to: nothing may write there.
+/// Staging goes on, unless somebody has booted the very slot that it writes to: nothing may write
+/// there.
 fn not_yet_armed(
     next: &mut Journal,
     install: &Install,
@@ -76,8 +77,8 @@ fn not_yet_armed(
     alloc::vec![Action::Log(event), Action::WriteJournal]
 }
 
-/// The device is on the old slot while the journal is armed or in trial: either the bootloader has given
-/// the new image up and says so, or it was never told.
+/// The device is on the old slot while the journal is armed or in trial: either the bootloader has
+/// given the new image up and says so, or it was never told.
 fn not_on_trial(
     next: &mut Journal,
     install: Install,

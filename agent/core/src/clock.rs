@@ -1,5 +1,5 @@
-//! What time it is, on a device whose clock may stand at 1970 or 2106. The clock itself is read by the
-//! shell; here its readings are weighed.
+//! What time it is, on a device whose clock may stand at 1970 or 2106. The clock itself is read by
+//! the shell; here its readings are weighed.
 
 use lazaret_protocol::time::Timestamp;
 
@@ -30,9 +30,9 @@ pub enum Source {
     },
 }
 
-/// The time to decide by. Once a server has told the time, the system clock has no say: a device whose
-/// clock stands at 2106 would otherwise hold all metadata for expired, for ever. The floor holds
-/// against a server that tells an old time (a freeze by way of the clock).
+/// The time to decide by. Once a server has told the time, the system clock has no say: a device
+/// whose clock stands at 2106 would otherwise hold all metadata for expired, for ever. The floor
+/// holds against a server that tells an old time (a freeze by way of the clock).
 #[must_use]
 pub fn now(source: Source, reading: Reading, floor: Timestamp) -> Timestamp {
     let told = match source {

@@ -1,4 +1,5 @@
-//! What the shell tells the core: orders, what came of the work it did, and what the bootloader says.
+//! What the shell tells the core: orders, what came of the work it did, and what the bootloader
+//! says.
 
 use alloc::string::String;
 
@@ -21,7 +22,8 @@ pub struct Situation<'a> {
     pub device: &'a DeviceId,
     /// The hardware it is.
     pub model: &'a ModelName,
-    /// The slot that runs, none where nothing is installed. It is the truth, whatever the journal says.
+    /// The slot that runs, none where nothing is installed. It is the truth, whatever the journal
+    /// says.
     pub booted: Option<Slot>,
     /// Starts that a new image gets.
     pub tries: u8,

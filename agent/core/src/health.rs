@@ -43,8 +43,8 @@ pub enum Verdict {
     },
 }
 
-/// The verdict on a round of probes, `elapsed_ms` after the new image started. Without any probe the image
-/// is healthy as soon as the agent runs in it: that is what the operator has asked for.
+/// The verdict on a round of probes, `elapsed_ms` after the new image started. Without any probe
+/// the image is healthy as soon as the agent runs in it: that is what the operator has asked for.
 #[must_use]
 pub fn judge(results: &[ProbeResult], elapsed_ms: u64, trial_ms: u64) -> Verdict {
     let mut undecided = Verdict::Healthy;

@@ -17,8 +17,8 @@ use crate::slot::{Release, Slot, Slots};
 /// is only accepted while there is room for its report, so that none is ever dropped.
 pub const REPORTS_MAX: usize = 4;
 
-/// Roles that the snapshot lists and whose version is remembered: targets, one `rel-<model>`, `deltas`
-/// and `emergency`. For all others the files on disk are the only memory.
+/// Roles that the snapshot lists and whose version is remembered: targets, one `rel-<model>`,
+/// `deltas` and `emergency`. For all others the files on disk are the only memory.
 pub const TUF_ROLES_MAX: usize = 4;
 
 /// Releases that are remembered to have failed here. The server stops offering one long before.
@@ -44,7 +44,8 @@ pub struct Journal {
     pub release_floor: u64,
     /// The latest authenticated time. Never goes down.
     pub time_floor: Timestamp,
-    /// The newest TUF versions ever trusted. They never go down, but for the one case of TUF 5.3.11.
+    /// The newest TUF versions ever trusted. They never go down, but for the one case of TUF
+    /// 5.3.11.
     pub tuf: Floors,
     /// Whether the device is in quarantine.
     pub quarantine: Quarantine,

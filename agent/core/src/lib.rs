@@ -1,7 +1,7 @@
 //! What a device does next. Everything here decides and nothing acts: no clock, disk, network or
-//! randomness lives here. The shell (`lazaret-agent`) brings facts as an [`event::Event`], gets a new
-//! [`journal::Journal`] and a list of [`action::Action`]s from [`update::step`], and carries them
-//! out in order.
+//! randomness lives here. The shell (`lazaret-agent`) brings facts as an [`event::Event`], gets a
+//! new [`journal::Journal`] and a list of [`action::Action`]s from [`update::step`], and carries
+//! them out in order.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

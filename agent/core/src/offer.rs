@@ -1,5 +1,6 @@
-//! Whether an image that offline keys signed may go into the inactive slot of this device. The order
-//! of the checks is that of their weight: first what would be an attack, then what is only too early.
+//! Whether an image that offline keys signed may go into the inactive slot of this device. The
+//! order of the checks is that of their weight: first what would be an attack, then what is only
+//! too early.
 
 use alloc::format;
 use alloc::string::String;

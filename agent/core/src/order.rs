@@ -1,5 +1,5 @@
-//! Orders: which are taken, which are refused, and what each one begins. Every order that is taken ends
-//! in exactly one report.
+//! Orders: which are taken, which are refused, and what each one begins. Every order that is taken
+//! ends in exactly one report.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,9 +14,9 @@ use crate::update::drop_install;
 
 /// Takes an order whose signature holds.
 ///
-/// An order for another device and a replay change nothing and are only logged. While there is no room for
-/// one more report nothing happens at all: the server sends the order again with the next poll, by which
-/// time the reports that wait have gone.
+/// An order for another device and a replay change nothing and are only logged. While there is no
+/// room for one more report nothing happens at all: the server sends the order again with the next
+/// poll, by which time the reports that wait have gone.
 pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec<Action> {
     let lapsed = match order.check(at.device, next.order_sequence, at.now) {
         Ok(()) => false,
@@ -90,8 +90,9 @@ fn install_refused(
     Some(("busy", Reason::new(&text)))
 }
 
-/// Takes an install back that has not begun its trial. The install's own report says `halted`; the halt is
-/// done once nothing of that order can run any more, which is also so where it has ended before.
+/// Takes an install back that has not begun its trial. The install's own report says `halted`; the
+/// halt is done once nothing of that order can run any more, which is also so where it has ended
+/// before.
 fn halt(next: &mut Journal, order: &Order, install: u64) -> Vec<Action> {
     let mut actions = accepted(order, "halt");
     match next.update.clone() {
@@ -118,8 +119,8 @@ fn halt(next: &mut Journal, order: &Order, install: u64) -> Vec<Action> {
     actions
 }
 
-/// The flag is durable before anything else is done about it: a device that loses power here comes back
-/// in quarantine.
+/// The flag is durable before anything else is done about it: a device that loses power here comes
+/// back in quarantine.
 fn quarantine(next: &mut Journal, order: &Order, reason: &Reason) -> Vec<Action> {
     let sequence = order.sequence;
     next.quarantine = Quarantine::Held { order: sequence, reason: reason.clone() };

@@ -11,8 +11,8 @@ pub struct Backoff {
     pub ceiling_ms: u64,
 }
 
-/// Milliseconds until the next poll after one that was answered with `asked_ms`: between three quarters
-/// and the whole of it, so that devices which were started together drift apart.
+/// Milliseconds until the next poll after one that was answered with `asked_ms`: between three
+/// quarters and the whole of it, so that devices which were started together drift apart.
 #[must_use]
 pub fn after_answer(asked_ms: u64, random: u64) -> u64 {
     let asked = asked_ms.clamp(POLL_INTERVAL_MS_MIN, POLL_INTERVAL_MS_MAX);
@@ -20,9 +20,9 @@ pub fn after_answer(asked_ms: u64, random: u64) -> u64 {
     asked.saturating_sub(below(spread.saturating_add(1), random))
 }
 
-/// Milliseconds until the next try after `failures` failed ones in a row (1 for the first): anywhere in a
-/// span that doubles each time up to the ceiling ("full jitter"), and never before the server's
-/// `Retry-After`. A fleet that lost its server comes back spread out, not as one wave.
+/// Milliseconds until the next try after `failures` failed ones in a row (1 for the first):
+/// anywhere in a span that doubles each time up to the ceiling ("full jitter"), and never before
+/// the server's `Retry-After`. A fleet that lost its server comes back spread out, not as one wave.
 #[must_use]
 pub fn after_failure(backoff: Backoff, failures: u32, retry_after_ms: u64, random: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(63);
@@ -33,8 +33,8 @@ pub fn after_failure(backoff: Backoff, failures: u32, retry_after_ms: u64, rando
     wait.max(retry_after_ms.min(POLL_INTERVAL_MS_MAX))
 }
 
-/// When to renew a certificate that is valid from `not_before` to `not_after`, as milliseconds after its
-/// beginning: at half its life, give or take a tenth of it.
+/// When to renew a certificate that is valid from `not_before` to `not_after`, as milliseconds
+/// after its beginning: at half its life, give or take a tenth of it.
 #[must_use]
 pub fn renewal_ms(lifetime_ms: u64, random: u64) -> u64 {
     let tenth = lifetime_ms / 10;

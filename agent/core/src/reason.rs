@@ -5,8 +5,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest reason, in bytes. The journal keeps [`crate::journal::REPORTS_MAX`] of them in one record
-/// of 4 KiB beside everything else.
+/// Longest reason, in bytes. The journal keeps [`crate::journal::REPORTS_MAX`] of them in one
+/// record of 4 KiB beside everything else.
 pub const REASON_BYTES_MAX: usize = 300;
 
 /// Why something was refused or failed, in words.
@@ -15,9 +15,9 @@ pub const REASON_BYTES_MAX: usize = 300;
 pub struct Reason(String);
 
 impl Reason {
-    /// Cuts `text` to [`REASON_BYTES_MAX`]. Control characters become spaces, because canonical JSON
-    /// lets them stand for themselves and JSON readers refuse that; the quote and the backslash become
-    /// `'` and `/`, so that no escape makes the text longer than its bound.
+    /// Cuts `text` to [`REASON_BYTES_MAX`]. Control characters become spaces, because canonical
+    /// JSON lets them stand for themselves and JSON readers refuse that; the quote and the
+    /// backslash become `'` and `/`, so that no escape makes the text longer than its bound.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut out = String::new();

@@ -12,7 +12,8 @@ use lazaret_protocol::digest::Sha256Digest;
 
 use crate::journal::{JOURNAL_FORMAT, Journal};
 
-/// One record: the unit that disks of today write without tearing, though nothing here relies on it.
+/// One record: the unit that disks of today write without tearing, though nothing here relies on
+/// it.
 pub const RECORD_BYTES: usize = 4096;
 
 /// The file: both records.
@@ -44,7 +45,8 @@ pub enum RecordError {
         /// Its size in bytes.
         got: usize,
     },
-    /// Neither record can be read. The device must not go on as if it were new: its floors are lost.
+    /// Neither record can be read. The device must not go on as if it were new: its floors are
+    /// lost.
     #[error("both journal records are corrupt: the first {first}, the second {second}")]
     Corrupt {
         /// What is wrong with the first.
@@ -105,11 +107,12 @@ pub fn encode(journal: &Journal) -> Result<Vec<u8>, RecordError> {
     Ok(record)
 }
 
-/// The journal in a file: the newer valid record, or a fresh journal where nothing was ever written.
+/// The journal in a file: the newer valid record, or a fresh journal where nothing was ever
+/// written.
 ///
-/// A file of zeros is a device that has just been provisioned. So is one whose first record is empty
-/// and whose second is torn: the second takes the very first write. Any other pair without a valid
-/// record is corruption, never a reset.
+/// A file of zeros is a device that has just been provisioned. So is one whose first record is
+/// empty and whose second is torn: the second takes the very first write. Any other pair without a
+/// valid record is corruption, never a reset.
 ///
 /// # Errors
 /// The file is not two records, or none of them can be read.

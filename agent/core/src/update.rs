@@ -1,5 +1,5 @@
-//! The update machine: `Idle -> Accepted -> Staging -> Staged -> Armed -> Trial`, and from there to a kept
-//! image or back. [`step`] is the only thing that changes a journal. Orders are judged in
+//! The update machine: `Idle -> Accepted -> Staging -> Staged -> Armed -> Trial`, and from there to
+//! a kept image or back. [`step`] is the only thing that changes a journal. Orders are judged in
 //! [`crate::order`], images in [`crate::offer`], and the state after a start in [`crate::boot`].
 
 use alloc::string::String;
@@ -67,10 +67,11 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
     (next, actions)
 }
 
-/// Versions only rise, but for what the online keys vouched for: where a newer root has rotated those
-/// keys, it falls (TUF 5.3.11), which is how a repository recovers from a fast-forward attack. Only the
-/// refresh sees every root on the way, so with a newer root its word is taken as it is. Only the roles
-/// that this device asks for are remembered, so that no signed file can fill the journal.
+/// Versions only rise, but for what the online keys vouched for: where a newer root has rotated
+/// those keys, it falls (TUF 5.3.11), which is how a repository recovers from a fast-forward
+/// attack. Only the refresh sees every root on the way, so with a newer root its word is taken as
+/// it is. Only the roles that this device asks for are remembered, so that no signed file can fill
+/// the journal.
 fn tuf_advanced(next: &mut Journal, floors: &Floors, at: &Situation<'_>) -> Vec<Action> {
     let before = next.tuf.clone();
     let known = &mut next.tuf;
@@ -192,10 +193,10 @@ fn arm(next: &mut Journal, at: &Situation<'_>) -> Vec<Action> {
     }
     let (order, slot, tries) = (install.order, target.slot, at.tries);
     next.update = Update::Armed { install, target };
-    // Journal first, bootloader second. A power cut between the two leaves an armed journal on the old
-    // slot, which the next start tells from a failed trial by asking the bootloader, and arms again.
-    // That is why it forgets an earlier image's failed trial before. The other order could start an
-    // image that the journal knows nothing of.
+    // Journal first, bootloader second. A power cut between the two leaves an armed journal on the
+    // old slot, which the next start tells from a failed trial by asking the bootloader, and arms
+    // again. That is why it forgets an earlier image's failed trial before. The other order could
+    // start an image that the journal knows nothing of.
     alloc::vec![
         Action::Log(LogEvent::Armed { order, slot, tries }),
         Action::MarkUnknown { slot },

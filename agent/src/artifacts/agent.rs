@@ -1,5 +1,5 @@
-//! The agent's own state: journal, slots, configuration. No secret is among them: the key and the claim are
-//! files that the configuration only names.
+//! The agent's own state: journal, slots, configuration. No secret is among them: the key and the
+//! claim are files that the configuration only names.
 
 use lazaret_agent_core::slot::Slot;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Every process with its parent, owner, state, program and arguments. Environments are left out: they hold
-//! secrets of others.
+//! Every process with its parent, owner, state, program and arguments. Environments are left out:
+//! they hold secrets of others.
 
 use std::fs;
 use std::path::Path;

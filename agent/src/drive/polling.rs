@@ -1,5 +1,5 @@
-//! What goes between the device and the server beside images and evidence: polls, orders, reports, renewals, and
-//! the refresh of signed metadata.
+//! What goes between the device and the server beside images and evidence: polls, orders, reports,
+//! renewals, and the refresh of signed metadata.
 
 use lazaret_agent_core::event::Event;
 use lazaret_agent_core::journal::{Collection, PendingReport, Quarantine, Update};
@@ -105,8 +105,8 @@ impl Drive {
         Ok(())
     }
 
-    /// An order that a key of the anchors has signed. Where none has, the keys may have been rotated: they are
-    /// fetched anew once.
+    /// An order that a key of the anchors has signed. Where none has, the keys may have been
+    /// rotated: they are fetched anew once.
     fn verified(&mut self, envelope: &Envelope) -> Result<Option<Verified<Order>>, Stop> {
         let mut outcome = self.by_order_keys(envelope);
         if matches!(outcome, Err(EnvelopeError::NotSigned { .. })) {
@@ -127,8 +127,8 @@ impl Drive {
         envelope.verify(keys)
     }
 
-    /// Brings signed metadata and the anchors up to date; none where that did not work, which is logged and
-    /// tried again with whatever needs it.
+    /// Brings signed metadata and the anchors up to date; none where that did not work, which is
+    /// logged and tried again with whatever needs it.
     pub(super) fn refresh(&mut self) -> Result<Option<Trusted>, Stop> {
         let mut findings = Findings::default();
         let now = self.clock.now();
@@ -167,8 +167,8 @@ impl Drive {
         }
     }
 
-    /// Logs what the TUF client noticed, and makes its floors durable before anything is done with what it
-    /// found.
+    /// Logs what the TUF client noticed, and makes its floors durable before anything is done with
+    /// what it found.
     pub(super) fn found_out(&mut self, findings: Findings) -> Result<(), Stop> {
         for err in &findings.set_aside {
             self.refuse(err.code(), err)?;

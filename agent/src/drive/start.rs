@@ -1,4 +1,5 @@
-//! From power on to the loop: state, bootloader, identity, log, and then the core is told what was booted.
+//! From power on to the loop: state, bootloader, identity, log, and then the core is told what was
+//! booted.
 
 use std::path::Path;
 
@@ -22,7 +23,8 @@ use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
 use crate::verify::Repository;
 
-/// Starts the agent. A device that is not enrolled yet enrols first, however long the server is away.
+/// Starts the agent. A device that is not enrolled yet enrols first, however long the server is
+/// away.
 ///
 /// # Errors
 /// Why it cannot start, or that what was booted has to be left again at once.
@@ -187,7 +189,8 @@ fn enroll(
 }
 
 impl Drive {
-    /// Deletes bundles that nobody collects any more: the power went between their end and their deletion.
+    /// Deletes bundles that nobody collects any more: the power went between their end and their
+    /// deletion.
     fn sweep(&self) -> Result<(), Stop> {
         let folder = self.config.state_dir.join("bundles");
         let wanted = match &self.journal.collection {

@@ -1,5 +1,5 @@
-//! The whole loop against a server inside the test, with a small signed repository, and with the power going at
-//! every point that a device passes on its way from one release to the next.
+//! The whole loop against a server inside the test, with a small signed repository, and with the
+//! power going at every point that a device passes on its way from one release to the next.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -199,8 +199,8 @@ impl World {
         }
     }
 
-    /// Starts the agent again and again, as a supervisor does, until the server has a report that the device
-    /// has seen acknowledged.
+    /// Starts the agent again and again, as a supervisor does, until the server has a report that
+    /// the device has seen acknowledged.
     fn run(&self, points: &Failpoints) -> Drive {
         let mut last = String::new();
         for _ in 0..20 {

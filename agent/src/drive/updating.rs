@@ -1,5 +1,5 @@
-//! The image under way: what an order means, staging, arming, and the trial. Each call does a stretch of it and
-//! comes back when the next poll is due, so that a halt is never far.
+//! The image under way: what an order means, staging, arming, and the trial. Each call does a
+//! stretch of it and comes back when the next poll is due, so that a halt is never far.
 
 use std::fs::File;
 use std::io;
@@ -55,7 +55,8 @@ impl Drive {
         self.tell(&Event::Resolved(offer))
     }
 
-    /// The image in fresh metadata. Where there is none, the order ends; where it cannot be known, it waits.
+    /// The image in fresh metadata. Where there is none, the order ends; where it cannot be known,
+    /// it waits.
     fn find(&mut self, version: &VersionName) -> Result<Option<Found>, Stop> {
         let Some(mut trusted) = self.refresh()? else {
             self.updates = self.slower(self.updates, 0)?;

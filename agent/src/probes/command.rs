@@ -1,6 +1,6 @@
-//! The probe `command`: a program that must end with code 0. It starts with a clean environment, in which
-//! `LAZARET_IMAGE` is the path of the image and `LAZARET_SLOT` its slot, and in a process group of its own, so
-//! that nothing of it outlives its time.
+//! The probe `command`: a program that must end with code 0. It starts with a clean environment, in
+//! which `LAZARET_IMAGE` is the path of the image and `LAZARET_SLOT` its slot, and in a process
+//! group of its own, so that nothing of it outlives its time.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
@@ -117,7 +117,8 @@ fn gather(child: &mut Child) -> Receiver<Vec<u8>> {
 
 fn last_bytes(output: &Receiver<Vec<u8>>) -> String {
     let mut all = Vec::new();
-    // Both pipes end with the group. A process that left the group could hold one open: it is not waited for.
+    // Both pipes end with the group. A process that left the group could hold one open: it is not
+    // waited for.
     for _ in 0..2 {
         match output.recv_timeout(Duration::from_millis(500)) {
             Ok(bytes) => all.extend_from_slice(&bytes),

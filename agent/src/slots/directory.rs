@@ -1,5 +1,6 @@
-//! The bootloader `directory`: `a/image` and `b/image` behind the symbolic link `current`, for applications and
-//! for where there is no bootloader. Its record, `boot.json`, is the truth; the link follows it.
+//! The bootloader `directory`: `a/image` and `b/image` behind the symbolic link `current`, for
+//! applications and for where there is no bootloader. Its record, `boot.json`, is the truth; the
+//! link follows it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -82,8 +83,8 @@ fn linked(folder: &Path) -> Result<Option<Slot>, SlotError> {
 }
 
 impl Directory {
-    /// Record first, link second: after a power cut between the two, the next start puts the link right.
-    /// The other order could run an image that nobody counts the starts of.
+    /// Record first, link second: after a power cut between the two, the next start puts the link
+    /// right. The other order could run an image that nobody counts the starts of.
     fn change(&mut self, record: Record, step: Step) -> Result<(), SlotError> {
         let path = self.folder.join("boot.json");
         let bytes = canonical::to_bytes(&record)

@@ -1,4 +1,5 @@
-//! The contract that every bootloader is held to, with the power going between any two of its steps.
+//! The contract that every bootloader is held to, with the power going between any two of its
+//! steps.
 
 use std::fs;
 use std::io::Write as _;

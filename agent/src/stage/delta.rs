@@ -1,5 +1,6 @@
-//! One delta, frame by frame: fetch, decode against the image that runs, hand the bytes over. Every doubt is said
-//! in words and ends the delta. What the frames yield counts for nothing before the whole image is checked.
+//! One delta, frame by frame: fetch, decode against the image that runs, hand the bytes over. Every
+//! doubt is said in words and ends the delta. What the frames yield counts for nothing before the
+//! whole image is checked.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -87,7 +88,8 @@ impl DeltaRun {
         self.result = bytes;
     }
 
-    /// The next step from `offset` on. `limits` are the memory it may take and the image it has to yield.
+    /// The next step from `offset` on. `limits` are the memory it may take and the image it has to
+    /// yield.
     pub(super) fn next(
         &mut self,
         transport: &Transport,
@@ -206,8 +208,8 @@ impl DeltaRun {
         Header::parse(&bytes, &limits).map(|(header, _)| header).map_err(doubt)
     }
 
-    /// Fetches `length` bytes of the delta from `from` on into `self.payload`, over the connection that is
-    /// open where it stands there.
+    /// Fetches `length` bytes of the delta from `from` on into `self.payload`, over the connection
+    /// that is open where it stands there.
     fn payload(&mut self, transport: &Transport, from: u64, length: u64) -> Result<(), Fetch> {
         let expected = self.target.length;
         if from.saturating_add(length) > expected {
@@ -250,8 +252,8 @@ enum Fetch {
     Later(StageError),
 }
 
-/// How many bytes in the slot are whole frames of this delta: each is hashed again, because the power may
-/// have gone while they were written.
+/// How many bytes in the slot are whole frames of this delta: each is hashed again, because the
+/// power may have gone while they were written.
 fn fitting(header: &Header, slot: &File, offset: u64) -> Result<u64, StageError> {
     let mut keep = 0;
     let mut bytes = Vec::new();

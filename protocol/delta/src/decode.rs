@@ -17,8 +17,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// Decodes frame `frame_index` from its `payload` into `out`, which afterwards holds the frame's
-/// bytes and nothing else. The caller keeps `out` from frame to frame, so that it is allocated once,
-/// and appends its bytes to the slot at [`Frame::result_offset`].
+/// bytes and nothing else. The caller keeps `out` from frame to frame, so that it is allocated
+/// once, and appends its bytes to the slot at [`Frame::result_offset`].
 ///
 /// # Errors
 /// When there is no such frame, the payload is malformed, the base cannot be read, or the result

@@ -59,13 +59,13 @@
 //! bytes. After that the position moves on by `add + seek`.
 //!
 //! `split` says the same with less. Its payload is a list of three streams (control, difference,
-//! literals), each preceded by a head: one byte of method (0 stored, 1 zstd, 2 LZMA), the length of the
-//! stream and the length of its stored form, both as 32-bit numbers. Difference bytes and literals
-//! are concatenated over all instructions. The control stream is no longer than the result. It holds
-//! LEB128 numbers: the number of instructions, then all `add` lengths, then all `insert` lengths,
-//! then all shifts in zigzag form. An instruction first moves the position by its shift, then adds,
-//! then inserts; the position moves on by `add + insert`, so that a shift is zero as long as bytes
-//! are replaced and neither inserted nor removed.
+//! literals), each preceded by a head: one byte of method (0 stored, 1 zstd, 2 LZMA), the length of
+//! the stream and the length of its stored form, both as 32-bit numbers. Difference bytes and
+//! literals are concatenated over all instructions. The control stream is no longer than the
+//! result. It holds LEB128 numbers: the number of instructions, then all `add` lengths, then all
+//! `insert` lengths, then all shifts in zigzag form. An instruction first moves the position by its
+//! shift, then adds, then inserts; the position moves on by `add + insert`, so that a shift is zero
+//! as long as bytes are replaced and neither inserted nor removed.
 //!
 //! A stream stored as LZMA is one byte of properties (its context and position bits of literals add
 //! up to at most four), then raw LZMA1 without an end marker. The dictionary is as long as the

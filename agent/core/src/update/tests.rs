@@ -226,7 +226,8 @@ fn every_state_and_event() {
     insta::assert_snapshot!(table);
 }
 
-/// The outcome with which an accepted install ends when TUF offers `offer`, none where staging begins.
+/// The outcome with which an accepted install ends when TUF offers `offer`, none where staging
+/// begins.
 fn weighed(journal: &Journal, offer: Offer) -> Option<Outcome> {
     let (device, model) = (device(), model());
     let at = situation(&device, &model, Slot::A, NOW);

@@ -1,5 +1,5 @@
-//! The run: digests and sketch first, then all frames, then header and payloads in order. How frames
-//! are made is in `job`.
+//! The run: digests and sketch first, then all frames, then header and payloads in order. How
+//! frames are made is in `job`.
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +32,8 @@ pub struct EncodeSummary {
     pub frames_by_codec: [usize; Codec::ALL.len()],
 }
 
-/// Writes the delta from `base` to `result` to `out`. `progress` is called from several threads with
-/// the number of frames done and the number of all frames, once per frame.
+/// Writes the delta from `base` to `result` to `out`. `progress` is called from several threads
+/// with the number of frames done and the number of all frames, once per frame.
 ///
 /// Both images are read piece by piece; the delta is held in memory until it is complete, because
 /// its header comes first. Besides that, memory is at most six times

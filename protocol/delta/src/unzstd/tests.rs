@@ -61,7 +61,8 @@ fn bytes_after_the_frame_are_refused() {
 
 #[test]
 fn bomb_costs_no_more_than_what_was_asked_for() {
-    // 64 blocks of 128 KiB of zeros, four bytes each: RLE blocks after a head with a 512 KiB window.
+    // 64 blocks of 128 KiB of zeros, four bytes each: RLE blocks after a head with a 512 KiB
+    // window.
     let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 9 << 3];
     let head = |last: u32| ((128 << 10) << 3 | 1 << 1 | last).to_le_bytes();
     for _ in 0..64 {

@@ -1,5 +1,5 @@
-//! What holds for every history, with the power going between any two actions. A small world plays the
-//! disk, the bootloader and the server.
+//! What holds for every history, with the power going between any two actions. A small world plays
+//! the disk, the bootloader and the server.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

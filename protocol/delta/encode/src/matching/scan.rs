@@ -10,8 +10,8 @@ const MARGIN: usize = 8;
 /// While this many bytes agree with the running match, nothing else is searched for.
 const RUN_BYTES: usize = 16;
 
-/// Finds the steps that make `piece` from the window. `displacement` is where the piece is expected:
-/// offset in the window less offset in the piece.
+/// Finds the steps that make `piece` from the window. `displacement` is where the piece is
+/// expected: offset in the window less offset in the piece.
 pub(crate) fn scan(index: &Index, piece: &[u8], displacement: usize) -> Steps {
     let mut scan = Scan {
         index,
