@@ -269,8 +269,9 @@ fn told(journal: &Journal) -> String {
         Collection::Collecting { bundle, .. } => bundle.to_string(),
     };
     format!(
-        "update      {}\nquarantine  {quarantine}\ncollecting  {collection}\nreports     {} waiting\n\
-         orders      up to {}\nfloor       {}\nTUF         root {}, timestamp {}\nstarts      {}",
+        "update      {}\nquarantine  {quarantine}\ncollecting  {collection}\n\
+         reports     {} waiting\norders      up to {}\nfloor       {}\n\
+         TUF         root {}, timestamp {}\nstarts      {}",
         journal.update.name(),
         journal.reports.len(),
         journal.order_sequence,

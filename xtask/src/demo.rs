@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: builds the programs as people would run them, and has `tests/demo` tell the main
-//! job end to end with them.
+//! `cargo xtask demo`: builds the programs as people would run them, and has `tests/demo` tell the
+//! main job end to end with them.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

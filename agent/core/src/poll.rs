@@ -57,7 +57,10 @@ mod tests {
     proptest! {
         #[test]
         fn waits_stay_within_the_limits(
-            asked in any::<u64>(), failures in any::<u32>(), after in any::<u64>(), random in any::<u64>(),
+            asked in any::<u64>(),
+            failures in any::<u32>(),
+            after in any::<u64>(),
+            random in any::<u64>(),
         ) {
             let answered = after_answer(asked, random);
             prop_assert!((POLL_INTERVAL_MS_MIN * 3 / 4..=POLL_INTERVAL_MS_MAX).contains(&answered));
@@ -67,7 +70,10 @@ mod tests {
         }
 
         #[test]
-        fn a_certificate_is_renewed_in_the_middle_of_its_life(life in 0..u64::MAX / 4, random in any::<u64>()) {
+        fn a_certificate_is_renewed_in_the_middle_of_its_life(
+            life in 0..u64::MAX / 4,
+            random in any::<u64>(),
+        ) {
             let at = renewal_ms(life, random);
             prop_assert!(at >= life / 2 - life / 10 && at <= life / 2 + life / 10 + 1);
         }

@@ -1,3 +1,5 @@
+//! The contract of every artifact, and what single ones keep in or out.
+
 use std::path::Path;
 
 use lazaret_protocol_evidence::manifest::ArtifactName;
@@ -10,8 +12,9 @@ use crate::slots::BOOTLOADERS;
 fn every_artifact_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
-    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\nstate_dir = \"s\"\n\
-                slots_dir = \"s\"\nmodel = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
+    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\n\
+                state_dir = \"s\"\nslots_dir = \"s\"\n\
+                model = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
     let config = Config::parse(text, Path::new("/")).unwrap();
     let journal = Journal::fresh();
     let scene = Scene { journal: &journal, slots: slots.as_ref(), config: &config };
@@ -26,8 +29,9 @@ fn every_artifact_keeps_the_contract() {
 fn this_process_is_in_the_list_and_its_secrets_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
-    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\nstate_dir = \"s\"\n\
-                slots_dir = \"s\"\nmodel = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
+    let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\n\
+                state_dir = \"s\"\nslots_dir = \"s\"\n\
+                model = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
     let config = Config::parse(text, Path::new("/")).unwrap();
     let journal = Journal::fresh();
     let scene = Scene { journal: &journal, slots: slots.as_ref(), config: &config };

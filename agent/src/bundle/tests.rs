@@ -1,3 +1,5 @@
+//! A bundle as a verifier reads it, and its upload over connections that break.
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 

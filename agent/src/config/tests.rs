@@ -1,3 +1,5 @@
+//! A configuration is taken whole or not at all, and everything that is wrong with it is said.
+
 use super::*;
 
 const GOOD: &str = r#"

@@ -1,3 +1,5 @@
+//! The power goes at every point of a durable write: what is found is the old or the new, whole.
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,3 +1,5 @@
+//! Records stay chained across restarts and power cuts, and a damaged or full log says so.
+
 use std::fs;
 
 use lazaret_protocol::time::Timestamp;

@@ -1,3 +1,5 @@
+//! The device key and its certificate: made once, kept private, and never mixed up with others.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use lazaret_protocol::canonical::CanonicalError;

@@ -1,3 +1,5 @@
+//! Each probe passes and fails for the right reason, and none can hold the agent up.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Images and deltas come in over broken connections, from servers that lie, and across power cuts.
+
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Which moment a certificate is judged by: what was told, else the floor, and never a wrong clock.
+
 use lazaret_protocol::time::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose,

@@ -1,3 +1,5 @@
+//! What a server may answer, and how little of it is believed or read.
+
 use super::*;
 use crate::test_server::{Answers, Server};
 

@@ -1,5 +1,3 @@
-#![no_std]
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 //! The delta format `lazaret-delta-1` and its decoder: how a new image is said in terms of one that
 //! the device already has. Nothing here reads a file or a network: the caller brings the bytes of
 //! the delta, a [`BaseReader`] for the old image, and a place for the result. The encoder is the
@@ -18,7 +16,7 @@
 //! | 0 | 16 | magic: `lazaret-delta-1` and a line feed. The digit is the format's version |
 //! | 16 | 4 | H, the length of the header with its checksum: 152 + 44 per frame |
 //! | 20 | 4 | number of frames |
-//! | 24 | 8 | memory that the decoder needs, in bytes: index, payload, result and work space of the most demanding frame |
+//! | 24 | 8 | M, the memory that the decoder needs, in bytes |
 //! | 32 | 8 | length of the base |
 //! | 40 | 32 | SHA-256 of the base |
 //! | 72 | 8 | length of the result |
@@ -26,6 +24,8 @@
 //! | 112 | 8 | reserved, zero |
 //! | 120 | 44 each | the frame index |
 //! | H - 32 | 32 | SHA-256 of all bytes of the header before this field |
+//!
+//! M counts the index, and the payload, result and work space of the most demanding frame.
 //!
 //! A frame makes the next piece of the result, so the results' offsets are running sums, and so are
 //! the payloads' offsets, which begin at H. An entry of the index:
@@ -82,6 +82,9 @@
 //! its own index requires ([`ram`]), and refuses one that says more than the caller allows, before
 //! anything is allocated. The base's windows are read through a buffer of 16 KiB, so neither the
 //! length of the base nor that of a window counts.
+
+#![no_std]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
 #[cfg(test)]

@@ -53,7 +53,8 @@ Example:
       --schedule 100@2026-11-23T00:00:00Z,1000@2026-11-25T00:00:00Z --out release.payload
 
 The counter says what is newer. The floor says what never runs again. The schedule says which
-share of the fleet, in permille, may install from when on; a server can be slower and never faster.")]
+share of the fleet, in permille, may install from when on; a server can be slower and never
+faster.")]
     Release(Release),
 }
 

@@ -137,7 +137,7 @@ impl<R> Decision<R> {
         self
     }
 
-    /// Writes `record`. Where that has no bytes, taking the decision apart fails, and so the commit.
+    /// Writes `record`. Where it has no bytes, taking the decision apart fails, and so the commit.
     pub fn put<T: Record>(mut self, record: &T) -> Self {
         let key = key_of::<T>(&record.name());
         match encode(&key, record) {

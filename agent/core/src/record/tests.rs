@@ -1,3 +1,5 @@
+//! The two places of the journal: torn, zeroed or swapped, they give the last record or an error.
+
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;

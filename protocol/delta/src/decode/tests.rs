@@ -268,7 +268,8 @@ proptest! {
             .collect();
         let add: u32 = list.iter().map(|i| i.add).sum();
         let insert: u32 = list.iter().map(|i| i.insert).sum();
-        let payload = split_payload(&control_bytes(&list), &vec![1; add as usize], &vec![2; insert as usize]);
+        let (add, insert) = (vec![1; add as usize], vec![2; insert as usize]);
+        let payload = split_payload(&control_bytes(&list), &add, &insert);
         let result = vec![0; payload.len().min(FRAME_RESULT_BYTES_MAX as usize)];
         let _ = decoded(Codec::Split, &text(1000), &result, &payload);
     }

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
 
-/// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have begun in the last
-/// minute, and be without a link.
+/// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have
+/// begun in the last minute, and be without a link.
 const SILENCE_MS: u64 = 7 * DAY_MS;
 
 /// A staged deployment of one release.
@@ -179,8 +179,8 @@ impl Record for Tally {
 }
 
 impl Tally {
-    /// Counts assignments at `now`. What belongs to no group of the rollout is not counted, so that the
-    /// sums stay honest.
+    /// Counts assignments at `now`. What belongs to no group of the rollout is not counted, so that
+    /// the sums stay honest.
     pub fn count<'a>(
         rollout: &Rollout,
         assignments: impl IntoIterator<Item = &'a Assignment>,
@@ -220,8 +220,8 @@ impl GroupTally {
     fn add(&mut self, state: &AssignmentState, now: Timestamp) {
         let (count, code) = match state {
             AssignmentState::Waiting => (&mut self.waiting, None),
-            // A device that took an order and was never heard of again must not hold the rollout for ever. Should it
-            // come back and report, that outcome takes the place of this one.
+            // A device that took an order and was never heard of again must not hold the rollout
+            // for ever. Should it come back and report, that outcome takes the place of this one.
             AssignmentState::Offered { lapses, .. } if lapses.plus_ms(SILENCE_MS) <= now => {
                 (&mut self.expired, None)
             }

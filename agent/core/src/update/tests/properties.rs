@@ -225,7 +225,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn every_accepted_order_ends_in_exactly_one_report_wherever_the_power_goes(history in strokes()) {
+    fn every_accepted_order_ends_in_exactly_one_report_wherever_the_power_goes(
+        history in strokes(),
+    ) {
         let mut world = World::new();
         let mut accepted = Vec::new();
         for stroke in history {
@@ -258,7 +260,10 @@ proptest! {
     }
 
     #[test]
-    fn an_order_that_is_not_above_the_last_changes_nothing(sequence in 0_u64..=10, which in 0_usize..4) {
+    fn an_order_that_is_not_above_the_last_changes_nothing(
+        sequence in 0_u64..=10,
+        which in 0_usize..4,
+    ) {
         let kinds = [
             install_kind("v2"),
             OrderKind::Halt { install: 10 },

@@ -260,7 +260,8 @@ proptest! {
 
     #[test]
     fn decoding_undoes_encoding_of_unrelated_images(
-        base in prop::collection::vec(0u8..4, 0..9000), result in prop::collection::vec(0u8..4, 0..9000)
+        base in prop::collection::vec(0u8..4, 0..9000),
+        result in prop::collection::vec(0u8..4, 0..9000),
     ) {
         let (delta, _) = delta(&base, &result, &small());
         prop_assert_eq!(resumed(&delta, &base, 0).unwrap(), result);
