@@ -244,9 +244,8 @@ fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
     let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap() };
     let world = World::with_orders("/bin/true", vec![quarantine, collect, install()]);
     let drive = world.run(&Failpoints::default());
-    let refused = |outcome: &Outcome| match outcome {
-        Outcome::Refused { code, .. } => code == "quarantined",
-        _ => false,
+    let refused = |outcome: &Outcome| {
+        matches!(outcome, Outcome::Refused { code, .. } if code == "quarantined")
     };
     let reports = world.reports();
     assert_eq!(
