@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BundleId, DeviceId, ModelName, RolloutId, VersionName};
 use crate::signed::Message;
-use crate::time::Timestamp;
+use crate::time::{DAY_MS, Timestamp};
 
 /// One order to one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub enum OrderKind {
         /// The bundle to make.
         bundle: BundleId,
     },
+    /// A kind that this program is too old to know. It is answered, so that it ends.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How an order ended on the device. Every order ends in exactly one.
@@ -107,6 +110,14 @@ pub enum OrderRefused {
         /// The number that came.
         got: u64,
     },
+    /// A number far ahead of its time, which would make every later order a replay.
+    #[error("order {got} is numbered beyond its time: expected at most {most}")]
+    Leap {
+        /// The highest number that is believed.
+        most: u64,
+        /// The number that came.
+        got: u64,
+    },
     /// It lapsed.
     #[error("order {sequence} lapsed at {expires}, now is {now}")]
     Expired {
@@ -140,6 +151,11 @@ impl Order {
         if self.sequence <= last_sequence {
             return Err(OrderRefused::Replay { last: last_sequence, got: self.sequence });
         }
+        // Numbers are milliseconds or one more than the last: an honest one is never a day ahead.
+        let most = now.as_ms().max(last_sequence).saturating_add(DAY_MS);
+        if self.sequence > most {
+            return Err(OrderRefused::Leap { most, got: self.sequence });
+        }
         if self.expires <= now {
             return Err(OrderRefused::Expired {
                 sequence: self.sequence,
@@ -172,6 +188,8 @@ mod tests {
         assert_eq!(order("d-1", 8, 51).check(&me, 7, now), Ok(()));
         let replay = order("d-1", 7, 51).check(&me, 7, now);
         assert_eq!(replay, Err(OrderRefused::Replay { last: 7, got: 7 }));
+        let far = u64::MAX;
+        assert!(matches!(order("d-1", far, 51).check(&me, 7, now), Err(OrderRefused::Leap { .. })));
         assert!(matches!(
             order("d-2", 8, 51).check(&me, 7, now),
             Err(OrderRefused::WrongDevice { .. })

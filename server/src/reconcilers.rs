@@ -15,6 +15,9 @@ pub(crate) mod advance_rollouts;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 
+/// Between being woken and looking.
+const WAKE_PAUSE: Duration = Duration::from_millis(100);
+
 /// One reconciler: its name, how often it runs at least, and what it does.
 pub(crate) struct Reconciler {
     /// For logs.
@@ -61,7 +64,8 @@ pub(crate) async fn run(reconciler: &Reconciler, app: Arc<App>, mut stop: watch:
         };
         tokio::select! {
             () = tokio::time::sleep(reconciler.period) => {}
-            () = woken => {}
+            // A thousand reports at once are one activation, not a thousand.
+            () = woken => tokio::time::sleep(WAKE_PAUSE).await,
             _ = stop.changed() => return,
         }
     }

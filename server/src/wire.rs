@@ -133,6 +133,7 @@ pub(crate) async fn wire(
         poll_interval_ms: config.polls.interval_ms,
         scratch,
         uploads: Mutex::new(HashMap::new()),
+        starting: Mutex::new(()),
         changed,
     };
     if repository == Repository::Expected {

@@ -161,6 +161,7 @@ fn unacceptable(order: &Order, refused: &OrderRefused) -> LogEvent {
     let code = match refused {
         OrderRefused::WrongDevice { .. } => "wrong-device",
         OrderRefused::Replay { .. } => "replay",
+        OrderRefused::Leap { .. } => "leap",
         _ => "unacceptable",
     };
     let reason = Reason::new(&alloc::format!("{refused}"));

@@ -49,7 +49,8 @@ pub(super) fn start_over(
     let booted = slots.boot()?;
     let key = DeviceKey::load_or_make(&config.state_dir, &durable)?;
     let certificate = match Certificate::load(&config.state_dir, &key)? {
-        Some(certificate) => certificate,
+        Some(certificate) if certificate.reply.not_after > clock.now() => certificate,
+        Some(ended) => enroll_again(&config, &key, &clock, &durable).unwrap_or(ended),
         None => enroll(&config, &key, &clock, &durable)?,
     };
     let transport = connect(&config, &certificate, &key, &clock)?;
@@ -153,6 +154,25 @@ pub(super) fn transport(
     clock: &Clock,
 ) -> Result<Transport, TlsError> {
     way(config, Some(certificate.client(key)), clock)
+}
+
+/// A device that was off for longer than its certificate lives shows its claim again, with the same key. Asked
+/// once: a trial must be judged with or without a server, and the next start asks again.
+fn enroll_again(
+    config: &Config,
+    key: &DeviceKey,
+    clock: &Clock,
+    durable: &Durable,
+) -> Option<Certificate> {
+    let claim = (&config.serial, config.claim_file.as_deref()?);
+    let transport = way(config, None, clock).ok()?;
+    match Certificate::enroll(&config.state_dir, key, claim, &transport, durable) {
+        Ok(certificate) => Some(certificate),
+        Err(err) => {
+            tracing::warn!("certificate has ended, and there is no new one: {}", chain(&err));
+            None
+        }
+    }
 }
 
 /// Asks until the server gives a certificate.

@@ -244,16 +244,13 @@ fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
     let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap() };
     let world = World::with_orders("/bin/true", vec![quarantine, collect, install()]);
     let drive = world.run(&Failpoints::default());
-    let refused = |outcome: &Outcome| {
-        matches!(outcome, Outcome::Refused { code, .. } if code == "quarantined")
-    };
     let reports = world.reports();
     assert_eq!(
         reports.iter().filter(|outcome| **outcome == Outcome::Done).count(),
         2,
         "{reports:?}"
     );
-    assert_eq!(reports.iter().filter(|outcome| refused(outcome)).count(), 1, "{reports:?}");
+    assert_eq!(reports.iter().filter(|outcome| is_refused(outcome)).count(), 1, "{reports:?}");
     assert!(drive.poll_request().quarantined);
     let answers = world.server.answers.lock().unwrap();
     let digest = Sha256Digest::of(&answers.evidence).to_string();
@@ -263,6 +260,10 @@ fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
     // It outlives a restart.
     let drive = world.start(Failpoints::default()).unwrap();
     assert!(drive.poll_request().quarantined);
+}
+
+fn is_refused(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused { code, .. } if code == "quarantined")
 }
 
 /// Cuts the power once, at the `n`-th point that is passed; says whether it came to that.

@@ -14,7 +14,6 @@ use lazaret_protocol_tuf::TufError;
 
 use super::{Drive, PROBE_ROUND_MS, Pace, Stop};
 use crate::cli::chain;
-use crate::durable::told;
 use crate::probes::Surroundings;
 use crate::stage::{Progress, Stage, StageError, StageSettings};
 use crate::verify::{Findings, Found, VerifyError};
@@ -179,7 +178,8 @@ impl Drive {
         match &found.delta {
             Some((_, custom)) if Some(custom.base_sha256) == running => {
                 let path = self.slots.image(slot);
-                Ok(Some(File::open(&path).map_err(told("open", &path))?))
+                // A base that cannot be read is a doubt, and on any doubt the full image is taken.
+                Ok(File::open(&path).ok())
             }
             _ => Ok(None),
         }

@@ -132,6 +132,13 @@ pub fn may_send<'a>(found: &'a Found<Bundle>, device: &DeviceId) -> Result<&'a B
     Ok(bundle)
 }
 
+/// The bundle, where all of it has come from this device: asking again changes nothing.
+#[must_use]
+pub fn whole<'a>(found: &'a Found<Bundle>, device: &DeviceId) -> Option<&'a Bundle> {
+    let bundle = found.value.as_ref().filter(|bundle| bundle.device == *device)?;
+    (bundle.state == BundleState::Received).then_some(bundle)
+}
+
 /// Notes that a bundle is whole.
 ///
 /// # Errors
@@ -142,6 +149,11 @@ pub fn receive(
     (sha256, length): (Sha256Digest, u64),
     now: Timestamp,
 ) -> Result<Decision<Bundle>, Refused> {
+    if let Some(bundle) = whole(found, device)
+        && bundle.sha256 == Some(sha256)
+    {
+        return Ok(Decision::reply(bundle.clone()));
+    }
     let mut bundle = may_send(found, device)?.clone();
     bundle.state = BundleState::Received;
     bundle.sha256 = Some(sha256);

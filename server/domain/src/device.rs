@@ -81,6 +81,9 @@ pub struct OpenOrder {
     pub order: Order,
     /// The rollout it belongs to.
     pub rollout: Option<RolloutId>,
+    /// An order to halt it has been given: one is enough, whatever the device makes of it.
+    #[serde(default)]
+    pub halted: bool,
 }
 
 impl Record for Device {
@@ -121,8 +124,16 @@ impl Device {
             expires: now.plus_ms(ORDER_VALID_MS),
             kind,
         };
-        self.open_orders.push(OpenOrder { order, rollout });
+        self.open_orders.push(OpenOrder { order, rollout, halted: false });
         Ok(sequence)
+    }
+
+    /// Notes that an open order is to be halted.
+    pub fn mark_halted(&mut self, sequence: u64) {
+        let open = self.open_orders.iter_mut().find(|open| open.order.sequence == sequence);
+        if let Some(open) = open {
+            open.halted = true;
+        }
     }
 
     /// Takes an open order out; none where there is no such order.

@@ -34,28 +34,48 @@ impl Admitted<'_> {
 pub enum Shown<'a> {
     /// It may be used.
     Admitted(Admitted<'a>),
+    /// It was used by the very key that shows it again: the answer was lost, and is given once more.
+    Again(Admitted<'a>),
     /// It may not, and the attempt is to be recorded before it is answered.
     Recorded(Decision<Refused>),
     /// It may not.
     Refused(Refused),
 }
 
-/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial
-/// number, a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
+/// A claim that is shown, and the key that the machine has proved to hold.
+#[derive(Debug)]
+pub struct Showing<'a> {
+    /// What is printed on the machine.
+    pub serial: &'a SerialNumber,
+    /// SHA-256 of the claim.
+    pub secret: Sha256Digest,
+    /// The key that signed the CSR.
+    pub key: &'a PublicKey,
+}
+
+/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial number,
+/// a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
+///
+/// The power may go on the device between our commit and its own, and then it shows the claim again, with the same
+/// key. It gets a certificate once more, or it would be stranded; any other key is an indicator.
 #[must_use]
 pub fn show<'a>(
     found: &'a Found<Claim>,
-    serial: &SerialNumber,
-    secret: Sha256Digest,
+    device: Option<&Device>,
+    showing: &Showing<'_>,
     now: Timestamp,
 ) -> Shown<'a> {
+    let serial = showing.serial;
     let refused = || {
         let detail = format!("no claim for serial {serial} with this secret can be used");
         Refused::because(RefusalCode::ClaimRefused, detail)
     };
     let Some(claim) = &found.value else { return Shown::Refused(refused()) };
-    if claim.secret != secret {
+    if claim.secret != showing.secret {
         return Shown::Refused(refused());
+    }
+    if claim.used.is_some() && device.is_some_and(|device| device.key == *showing.key) {
+        return Shown::Again(Admitted { claim });
     }
     if claim.used.is_some() {
         let detail = format!("the claim of serial {serial} was used before; this is recorded");
@@ -125,22 +145,24 @@ pub fn enroll(
         .event(Event { at: now, fact }))
 }
 
-/// Enters a renewed certificate. The one before stays good until it ends by itself, so that a reply
-/// lost on a bad link does not lock the device out; the one before that does not.
+/// Enters a renewed certificate. The one that was shown stays good until it ends by itself, so that a
+/// reply lost on a bad link does not lock the device out; any other does not. None is shown where a claim
+/// stands for it.
 ///
 /// # Errors
 /// There is no such device.
 pub fn renew(
     found: &Found<Device>,
     issued: Issued,
+    shown: Option<Sha256Digest>,
     now: Timestamp,
 ) -> Result<Decision<Device>, Refused> {
     let Some(device) = &found.value else {
         return Err(Refused::because(RefusalCode::NotFound, "no such device"));
     };
     let mut renewed = device.clone();
-    renewed.certificates.insert(0, issued.certificate);
-    renewed.certificates.truncate(2);
+    // The one that was shown stays: however many answers are lost, the device can always ask again.
+    renewed.certificates = core::iter::once(issued.certificate).chain(shown).collect();
     renewed.certificate_ends = issued.ends;
     renewed.key = issued.key;
     let fact = Fact::Renewed { device: device.id.clone(), key: key_digest(&renewed.key) };
@@ -150,3 +172,6 @@ pub fn renew(
 fn key_digest(key: &PublicKey) -> Sha256Digest {
     key.key_id().as_str().parse().unwrap_or_else(|_| Sha256Digest::of(&[]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
-use crate::rollout::state::{Assigned, Assignment, AssignmentState, Rollout};
+use crate::rollout::state::{Assigned, Assignment, AssignmentState, Rollout, SILENCE_MS};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -99,6 +99,7 @@ pub fn decide(
     let mut turn = Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new() };
     turn.take_in(request, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
+    turn.repeat_quarantine(request.quarantined, context.now);
     turn.offer(view, context.now);
     Ok(Polled::Answered(turn.decision(view, request, context)))
 }
@@ -158,11 +159,14 @@ impl Turn {
                 if let Some(outcome) = self.why_not(&open, view, now) {
                     self.end(sequence, outcome);
                 }
+            } else if open.order.expires.plus_ms(SILENCE_MS) <= now {
+                self.end(sequence, Outcome::Expired);
             } else if matches!(open.order.kind, OrderKind::Install { .. })
                 && is_stopped(&open, view)
-                && !self.has_halt_of(sequence)
+                && !open.halted
+                && self.order(OrderKind::Halt { install: sequence }, None, now).is_some()
             {
-                self.order(OrderKind::Halt { install: sequence }, None, now);
+                self.device.mark_halted(sequence);
             }
         }
     }
@@ -181,9 +185,15 @@ impl Turn {
             .then(|| refused_by_server("halted", "the offer was taken back before it was taken"))
     }
 
-    fn has_halt_of(&self, install: u64) -> bool {
-        let halts = |open: &OpenOrder| open.order.kind == OrderKind::Halt { install };
-        self.device.open_orders.iter().any(halts)
+    /// A device that is in quarantine here and does not say so itself gets the order again, for as long as
+    /// it takes: the one before may have lapsed, or found no room.
+    fn repeat_quarantine(&mut self, says_so: bool, now: Timestamp) {
+        let Some(quarantine) = &self.device.quarantine else { return };
+        let is_one = |open: &OpenOrder| matches!(open.order.kind, OrderKind::Quarantine { .. });
+        if says_so || self.device.open_orders.iter().any(is_one) {
+            return;
+        }
+        self.order(OrderKind::Quarantine { reason: quarantine.reason.clone() }, None, now);
     }
 
     /// Offers the release of the device's rollout, where everything allows it.
@@ -220,6 +230,17 @@ impl Turn {
             return;
         }
         let opens = rollout.release.schedule.opens_for(&self.device.id);
+        if opens.is_none() {
+            let outcome =
+                refused_by_server("schedule-not-reached", "the signed schedule never reaches it");
+            self.moved.push((rollout.id.clone(), AssignmentState::Ended { outcome }));
+            self.facts.push(Fact::NotOffered {
+                device: self.device.id.clone(),
+                rollout: rollout.id.clone(),
+                code: "schedule-not-reached".to_string(),
+            });
+            return;
+        }
         let busy = self
             .device
             .open_orders

@@ -94,6 +94,14 @@ pub fn decide(
 
 /// "Done" of an install is believed only with the digest of the image that was to be installed.
 fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
+    let here = view.bundle.as_ref().and_then(|found| found.value.as_ref());
+    if matches!(open.order.kind, OrderKind::Collect { .. })
+        && report.outcome == Outcome::Done
+        && here.is_none_or(|bundle| bundle.state != BundleState::Received)
+    {
+        let reason = "said done, but the bundle is not here".to_string();
+        return Outcome::Failed { code: "no-bundle".into(), reason };
+    }
     let install = matches!(open.order.kind, OrderKind::Install { .. });
     if !install || report.outcome != Outcome::Done {
         return report.outcome.clone();

@@ -37,6 +37,8 @@ pub(crate) struct App {
     pub(crate) scratch: PathBuf,
     /// Uploads that are being written, so that each chunk need not read the whole again.
     pub(crate) uploads: Mutex<HashMap<String, Box<dyn Upload>>>,
+    /// Rollouts are started one at a time: each looks first whether its devices are busy.
+    pub(crate) starting: Mutex<()>,
     /// Says that something changed that a waiting poll or a reconciler may want to know.
     pub(crate) changed: watch::Sender<u64>,
 }

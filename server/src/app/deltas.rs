@@ -1,6 +1,6 @@
 //! Deltas of releases whose image is whole, made one after the other in the background.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -51,23 +51,37 @@ pub(crate) async fn make_one(app: &App) -> Result<bool, AppError> {
 
 async fn make(app: &App, release: &Release, base: &DeltaBase) -> Result<Option<Delta>, AppError> {
     let scratch = |what: &str| app.scratch.join(format!("{what}-{}", release.sha256));
-    let (old, new, out) = (scratch("base"), scratch("result"), scratch("delta"));
-    copy_out(app, base.sha256, &old).await?;
-    copy_out(app, release.sha256, &new).await?;
-    let paths = (old.clone(), new.clone(), out.clone());
+    let paths = (scratch("base"), scratch("result"), scratch("delta"));
+    let made = make_in(app, release, base, &paths).await;
+    for path in [&paths.0, &paths.1, &paths.2] {
+        // Gone whatever became of the delta: a full disk must not stay full. What stays is removed at the next start.
+        let _ = tokio::fs::remove_file(path).await;
+    }
+    made
+}
+
+/// Base, result and delta on their way.
+type Paths = (PathBuf, PathBuf, PathBuf);
+
+async fn make_in(
+    app: &App,
+    release: &Release,
+    base: &DeltaBase,
+    paths: &Paths,
+) -> Result<Option<Delta>, AppError> {
+    let (old, new, out) = paths;
+    copy_out(app, base.sha256, old).await?;
+    copy_out(app, release.sha256, new).await?;
+    let owned = paths.clone();
     let made =
-        tokio::task::spawn_blocking(move || make_delta(&paths.0, &paths.1, &paths.2, |_, _| {}));
+        tokio::task::spawn_blocking(move || make_delta(&owned.0, &owned.1, &owned.2, |_, _| {}));
     let made = match made.await.map_err(|_| AppError::CutShort { what: "a delta" })? {
         Ok(made) => Some(made),
         Err(MakeDeltaError::NotWorthIt { .. }) => None,
         Err(source) => return Err(source.into()),
     };
     if let Some(made) = &made {
-        store(app, &out, made.length, made.sha256).await?;
-    }
-    for path in [&old, &new, &out] {
-        // What stays behind is removed at the next start.
-        let _ = tokio::fs::remove_file(path).await;
+        store(app, out, made.length, made.sha256).await?;
     }
     Ok(made.map(|made| Delta {
         base: base.version.clone(),

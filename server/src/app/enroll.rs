@@ -5,12 +5,13 @@ use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
 use lazaret_protocol::signed::DevicePeer;
 use lazaret_server_domain::claim::Claim;
 use lazaret_server_domain::device::Device;
-use lazaret_server_domain::enroll::{self, Shown};
+use lazaret_server_domain::enroll::{self, Showing, Shown};
 use lazaret_server_domain::record::Found;
 use lazaret_server_store::Committed;
 
 use super::context::App;
 use super::error::AppError;
+use super::issue;
 
 /// Enrols a machine.
 ///
@@ -23,23 +24,32 @@ pub(crate) async fn enroll(
     let secret = Sha256Digest::of(request.claim.as_bytes());
     app.decide(|| async {
         let now = app.now();
+        let key = issue::checked_key(&request.csr)?;
         let claim: Found<Claim> = app.store.find(request.serial.as_str()).await?;
-        let admitted = match enroll::show(&claim, &request.serial, secret, now) {
-            Shown::Admitted(admitted) => admitted,
+        // Where there is no claim, there is nothing that could name a device.
+        let named = claim.value.as_ref().map_or(request.serial.as_str(), |c| c.device.as_str());
+        let device: Found<Device> = app.store.find(named).await?;
+        let showing = Showing { serial: &request.serial, secret, key: &issue::public(&key) };
+        let (admitted, again) = match enroll::show(&claim, device.value.as_ref(), &showing, now) {
+            Shown::Admitted(admitted) => (admitted, false),
+            Shown::Again(admitted) => (admitted, true),
             Shown::Refused(refused) => return Err(refused.into()),
             Shown::Recorded(decision) => {
                 let recorded = app.store.commit(decision).await?;
                 return Err(recorded.into_reply().into());
             }
         };
-        let device: Found<Device> = app.store.find(admitted.device().as_str()).await?;
         let made = app.issuer.issue(admitted.device(), &request.csr, now)?;
         let reply = EnrollReply {
             device: admitted.device().clone(),
             certificate_chain: made.chain,
             not_after: made.issued.ends,
         };
-        let decision = enroll::enroll(&admitted, (&claim, &device), made.issued, now)?;
+        let decision = if again {
+            enroll::renew(&device, made.issued, None, now)?
+        } else {
+            enroll::enroll(&admitted, (&claim, &device), made.issued, now)?
+        };
         Ok(decision.with_reply(reply))
     })
     .await
@@ -51,7 +61,7 @@ pub(crate) async fn enroll(
 /// The CSR is refused; or the store.
 pub(crate) async fn renew(
     app: &App,
-    peer: &DevicePeer,
+    (peer, shown): (&DevicePeer, Option<Sha256Digest>),
     request: &RenewRequest,
 ) -> Result<Committed<EnrollReply>, AppError> {
     app.decide(|| async {
@@ -63,7 +73,7 @@ pub(crate) async fn renew(
             certificate_chain: made.chain,
             not_after: made.issued.ends,
         };
-        Ok(enroll::renew(&device, made.issued, now)?.with_reply(reply))
+        Ok(enroll::renew(&device, made.issued, shown, now)?.with_reply(reply))
     })
     .await
 }

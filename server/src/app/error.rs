@@ -90,7 +90,6 @@ impl AppError {
             }
             Self::Blobs { source: BlobError::TooLarge { .. } } => RefusalCode::TooLarge,
             Self::Blobs { source: BlobError::Mismatch { .. } } => RefusalCode::BadRequest,
-            Self::Blobs { source: BlobError::UploadBusy { .. } } => RefusalCode::Conflict,
             _ => {
                 let detail = "the server cannot do this at the moment, try again later";
                 return (RefusalCode::Unavailable, RefusalCode::Unavailable.because(detail));

@@ -45,6 +45,9 @@ pub(crate) async fn offset(
     bundle: &BundleId,
 ) -> Result<u64, AppError> {
     let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+    if let Some(whole) = bundle::whole(&found, peer.device()) {
+        return Ok(whole.length);
+    }
     bundle::may_send(&found, peer.device())?;
     let of = upload_name(bundle);
     uploads::offset(app, destination(app, &of)).await
@@ -61,6 +64,12 @@ pub(crate) async fn append(
     chunk: Bytes,
 ) -> Result<u64, AppError> {
     let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+    if let Some(whole) = bundle::whole(&found, peer.device())
+        && chunk.is_empty()
+        && offset == whole.length
+    {
+        return Ok(offset);
+    }
     bundle::may_send(&found, peer.device())?;
     let of = upload_name(bundle);
     uploads::append(app, destination(app, &of), offset, chunk).await
@@ -75,6 +84,10 @@ pub(crate) async fn finish(
     (peer, bundle): (&DevicePeer, &BundleId),
     sha256: Sha256Digest,
 ) -> Result<Committed<u64>, AppError> {
+    let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+    if bundle::whole(&found, peer.device()).is_none() {
+        bundle::may_send(&found, peer.device())?;
+    }
     let of = upload_name(bundle);
     let finished = uploads::finish(app, destination(app, &of), sha256).await?;
     let committed = app

@@ -123,7 +123,7 @@ impl DeviceIssuer {
         params.not_after = date(ends);
         let certificate = params.signed_by(&key, &self.issuer)?;
         let issued = Issued {
-            key: PublicKey::EcdsaP256(key.der_bytes().to_vec()),
+            key: public(&key),
             certificate: Sha256Digest::of(certificate.der()),
             // X.509 says whole seconds.
             ends: Timestamp::from_ms(ends.as_ms() / SECOND_MS * SECOND_MS),
@@ -132,7 +132,16 @@ impl DeviceIssuer {
     }
 }
 
-fn checked_key(csr: &str) -> Result<rcgen::PublicKey, AppError> {
+/// The key of a CSR as the registry keeps it.
+pub(crate) fn public(key: &rcgen::PublicKey) -> PublicKey {
+    PublicKey::EcdsaP256(key.der_bytes().to_vec())
+}
+
+/// The key of a CSR, once its own signature has been checked.
+///
+/// # Errors
+/// Not a P-256 request signed by its own key.
+pub(crate) fn checked_key(csr: &str) -> Result<rcgen::PublicKey, AppError> {
     let refused = |why: String| Refused::because(RefusalCode::CsrRefused, why);
     if csr.len() > CSR_BYTES_MAX {
         let why = format!("expected a CSR of at most {CSR_BYTES_MAX} bytes, got {}", csr.len());

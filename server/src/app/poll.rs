@@ -33,41 +33,48 @@ pub(crate) async fn poll(
     let hold = Duration::from_millis(request.hold_ms.min(HOLD_MS_MAX));
     let known_version = request.tuf_timestamp_version;
     let request = peer.vouch(request);
-    if !hold.is_zero() {
-        hold_back(app, &request, known_version, hold).await?;
-    }
-    app.decide(async || match decide(app, &request).await? {
-        Polled::Answered(decision) => seal(app, decision),
-        Polled::Recorded(decision) => {
-            let recorded = app.store.commit(decision).await?;
-            Err(recorded.into_reply().into())
+    let held = !hold.is_zero() && hold_back(app, &request, known_version, hold).await?;
+    app.decide(|| async {
+        match decide(app, &request).await? {
+            Polled::Answered(decision) => seal(app, decision),
+            // The device lost its link while we held its poll, and has polled again since: no replay.
+            Polled::Recorded(decision) if held => Err(decision.preview().clone().into()),
+            Polled::Recorded(decision) => {
+                let recorded = app.store.commit(decision).await?;
+                Err(recorded.into_reply().into())
+            }
         }
     })
     .await
 }
 
-/// Returns once there is something to say, or after `hold`. Nothing is decided for good meanwhile.
+/// Returns once there is something to say, or after `hold`; says whether the poll was good when it came and
+/// waited. Nothing is decided for good meanwhile.
 async fn hold_back(
     app: &App,
     request: &Verified<FromDevice<PollRequest>>,
     known_version: u64,
     hold: Duration,
-) -> Result<(), AppError> {
+) -> Result<bool, AppError> {
     let mut changed = app.changed.subscribe();
     let wait = async {
+        let mut waited = false;
         loop {
             changed.borrow_and_update();
-            let Polled::Answered(decision) = decide(app, request).await? else { return Ok(()) };
+            let Polled::Answered(decision) = decide(app, request).await? else {
+                return Ok(waited);
+            };
             let plan = decision.preview();
             let quiet = plan.orders.is_empty()
                 && !plan.renew
                 && plan.tuf_timestamp_version == known_version;
             if !quiet || changed.changed().await.is_err() {
-                return Ok(());
+                return Ok(waited);
             }
+            waited = true;
         }
     };
-    tokio::time::timeout(hold, wait).await.unwrap_or(Ok(()))
+    tokio::time::timeout(hold, wait).await.unwrap_or(Ok(true))
 }
 
 async fn decide(

@@ -23,6 +23,9 @@ use super::error::AppError;
 /// A timestamp lives 48 h; with less than this left, in milliseconds, it is signed again.
 const RESIGN_BELOW_MS: u64 = 47 * HOUR_MS;
 
+/// How long a timestamp lives, in milliseconds (DESIGN section 3).
+const TIMESTAMP_LIFE_MS: u64 = 48 * HOUR_MS;
+
 /// Publishes one signed file from a ceremony, such as `2.rel-gw2.json` or `2.root.json`.
 ///
 /// # Errors
@@ -135,7 +138,10 @@ pub(crate) async fn current(app: &App, head: &Found<RepositoryHead>) -> Result<F
 /// end.
 fn is_due(files: &Files, now: Timestamp) -> Result<bool, AppError> {
     let timestamp = signing::expiries(files)?.into_iter().find(|e| e.role == "timestamp");
-    Ok(timestamp.is_none_or(|timestamp| timestamp.expires.since_ms(now) < RESIGN_BELOW_MS))
+    Ok(timestamp.is_none_or(|timestamp| {
+        // More than a whole life is left only when a clock was wrong; such a timestamp would be a freeze.
+        !(RESIGN_BELOW_MS..=TIMESTAMP_LIFE_MS).contains(&timestamp.expires.since_ms(now))
+    }))
 }
 
 /// The digests of all targets that are here: what the second reader may meet.

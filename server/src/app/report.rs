@@ -1,5 +1,7 @@
 //! A device reports how an order ended, signed with its own key.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lazaret_protocol::order::OrderKind;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::report::{Report, ReportReply};
@@ -23,6 +25,7 @@ pub(crate) async fn report(
     peer: &DevicePeer,
     envelope: &Envelope,
 ) -> Result<Committed<ReportReply>, AppError> {
+    let news = AtomicBool::new(false);
     let committed = app
         .decide(|| async {
             let device: Found<Device> = app.store.find(peer.device().as_str()).await?;
@@ -31,10 +34,15 @@ pub(crate) async fn report(
                 Refused::because(RefusalCode::BadRequest, format!("report is refused: {err}"))
             })?;
             let view = view(app, device, report.message().order).await?;
-            Ok(report::decide(&view, &report, app.now())?)
+            let decision = report::decide(&view, &report, app.now())?;
+            news.store(!decision.changes_nothing(), Ordering::Relaxed);
+            Ok(decision)
         })
         .await?;
-    app.wake();
+    // A report that says nothing new must not make the whole fleet look up.
+    if news.load(Ordering::Relaxed) {
+        app.wake();
+    }
     Ok(committed)
 }
 

@@ -32,6 +32,7 @@ pub(crate) async fn start(
     by: &OperatorName,
     request: &RolloutRequest,
 ) -> Result<Committed<RolloutView>, AppError> {
+    let _alone = app.starting.lock().await;
     let release = published(app, request).await?;
     let devices = in_scope(app, request).await?;
     let now = app.now();
@@ -95,21 +96,29 @@ pub(crate) async fn counted(app: &App, rollout: &Rollout) -> Result<Tally, AppEr
 /// The store. What was done for other rollouts stays done.
 pub(crate) async fn advance_all(app: &App) -> Result<(), AppError> {
     let rollouts: Vec<Rollout> = app.store.list_all("").await?;
+    let mut failed = Ok(());
     for rollout in rollouts.into_iter().filter(|r| r.state == RolloutState::Running) {
-        let before = rollout.clone();
-        let advanced = app
-            .decide(|| async {
-                let found: Found<Rollout> = app.store.find(rollout.id.as_str()).await?;
-                let tally: Found<Tally> = app.store.find(rollout.id.as_str()).await?;
-                let counted = counted(app, &rollout).await?;
-                Ok(advance::advance(&found, &tally, &counted, app.now()))
-            })
-            .await?;
-        advanced.into_reply();
-        let after: Found<Rollout> = app.store.find(before.id.as_str()).await?;
-        if after.value.as_ref() != Some(&before) {
-            app.wake();
+        // One that cannot be read must not keep the others from halting.
+        if let Err(err) = advance_one(app, &rollout).await {
+            failed = Err(err);
         }
+    }
+    failed
+}
+
+async fn advance_one(app: &App, before: &Rollout) -> Result<(), AppError> {
+    let advanced = app
+        .decide(|| async {
+            let found: Found<Rollout> = app.store.find(before.id.as_str()).await?;
+            let tally: Found<Tally> = app.store.find(before.id.as_str()).await?;
+            let counted = counted(app, before).await?;
+            Ok(advance::advance(&found, &tally, &counted, app.now()))
+        })
+        .await?;
+    advanced.into_reply();
+    let after: Found<Rollout> = app.store.find(before.id.as_str()).await?;
+    if after.value.as_ref() != Some(before) {
+        app.wake();
     }
     Ok(())
 }

@@ -76,11 +76,18 @@ pub(crate) async fn finish(
     to: Destination<'_>,
     expected: Sha256Digest,
 ) -> Result<Finished, AppError> {
-    if let Some(length) = to.blobs.length(expected).await? {
-        return Ok(Finished { digest: expected, length });
+    // What has arrived is looked at first: the digest alone would let somebody pass off what is here already.
+    let open = app.uploads.lock().await.remove(to.of);
+    let open = match open {
+        Some(upload) => Some(upload),
+        None => resumed(app, to).await?,
+    };
+    if let Some(upload) = open {
+        return Ok(upload.finish(Some(expected)).await?);
     }
-    let upload = taken(app, to).await?;
-    Ok(upload.finish(Some(expected)).await?)
+    let length = to.blobs.length(expected).await?;
+    let length = length.ok_or(BlobError::NotFound { digest: expected })?;
+    Ok(Finished { digest: expected, length })
 }
 
 async fn taken(app: &App, to: Destination<'_>) -> Result<Box<dyn Upload>, AppError> {

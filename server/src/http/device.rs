@@ -135,7 +135,11 @@ fn renew_route(app: &Arc<App>) -> Route {
         .then(|app: Arc<App>, peer: Peer, body: Bytes| async move {
             let answer = async {
                 let device = device(&app, &peer, Access::Cure).await?;
-                enroll::renew(&app, &device, &body::parse::<RenewRequest>(&body)?).await
+                {
+                    let shown = peer.0.as_ref().map(|certificate| certificate.fingerprint);
+                    let request: RenewRequest = body::parse(&body)?;
+                    enroll::renew(&app, (&device, shown), &request).await
+                }
             };
             reply::committed(answer.await)
         })

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use warp::{Filter, Reply};
 
+use crate::http::reply;
 use crate::identity::certificate::PeerCertificate;
 
 /// A handshake takes two round trips; this is ten of the worst satellite link.
@@ -28,6 +29,13 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 /// Time for a whole request head. It also bounds how long a connection idles between two requests,
 /// and must exceed the poll interval's usual keep-alive of a client by nothing: clients reconnect.
 const HEAD_MAX: Duration = Duration::from_secs(90);
+
+/// Time for a request from its head to the head of its answer: a poll that is held back for 55 s, or 4 MiB
+/// of evidence over a link of 35 kB/s.
+const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// Routes that strangers may ask for, each with a credential or a limit of its own.
+const OPEN_ROUTES: [&str; 2] = ["/v1/enroll", "/v1/health"];
 
 /// Most headers of a request; ours send seven.
 const HEADERS_MAX: usize = 64;
@@ -182,8 +190,15 @@ async fn connection<F, R>(
     let peer = Peer(certificate.and_then(|der| PeerCertificate::parse(der)));
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        // Before the body is read: who has shown no certificate shall not make us hold one.
+        let stranger = peer.0.is_none() && !OPEN_ROUTES.contains(&request.uri().path());
         request.extensions_mut().insert(peer.clone());
-        routes.call(request)
+        let answer = (!stranger).then(|| routes.call(request));
+        async move {
+            let Some(answer) = answer else { return Ok(reply::unauthenticated()) };
+            let in_time = tokio::time::timeout(REQUEST_MAX, answer).await;
+            in_time.unwrap_or_else(|_| Ok(reply::too_slow()))
+        }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -90,6 +90,18 @@ pub(crate) fn content(result: Result<Content, AppError>) -> Response {
     response
 }
 
+/// The answer to a stranger.
+pub(crate) fn unauthenticated() -> Response {
+    let code = RefusalCode::Unauthenticated;
+    refused(code, &code.because("expected a device certificate, none was shown"))
+}
+
+/// The answer to a request that did not arrive in time.
+pub(crate) fn too_slow() -> Response {
+    let code = RefusalCode::BadRequest;
+    refused(code, &code.because("the request did not arrive in time"))
+}
+
 /// A refusal of what cannot be understood.
 pub(crate) fn bad(detail: impl Into<String>) -> AppError {
     AppError::bad_request(detail)

@@ -140,8 +140,31 @@ fn nothing_is_offered_where_a_rule_says_no() {
         ("schedule", view(device(), early, waiting)),
     ] {
         let decision = answered(&view, &request(5, 0));
-        assert_eq!(decision.preview().orders, [], "{name}");
+        let is_install = |order: &&Order| matches!(order.kind, OrderKind::Install { .. });
+        assert_eq!(decision.preview().orders.iter().find(is_install), None, "{name}");
     }
+}
+
+#[test]
+fn a_quarantined_device_is_told_again_until_it_says_so_itself() {
+    let mut device = device();
+    device.quarantine = Some(Quarantine {
+        by: "ana".parse().unwrap(),
+        reason: "x".into(),
+        since: NOW,
+        confirmed: false,
+    });
+    let view =
+        view(device, rollout(RolloutState::Running, GroupState::Closed), AssignmentState::Waiting);
+    let told = answered(&view, &request(5, 0));
+    assert!(matches!(
+        told.preview().orders[..],
+        [Order { kind: OrderKind::Quarantine { .. }, .. }]
+    ));
+    let mut says_so = request(5, 0).into_message();
+    says_so.message.quarantined = true;
+    let says_so = DevicePeer::from_checked_certificate(says_so.device).vouch(says_so.message);
+    assert_eq!(answered(&view, &says_so).preview().orders, []);
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn install() -> OpenOrder {
             },
         },
         rollout: Some("r-1".parse().unwrap()),
+        halted: false,
     }
 }
 

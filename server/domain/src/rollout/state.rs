@@ -17,7 +17,7 @@ use crate::record::Record;
 
 /// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have
 /// begun in the last minute, and be without a link.
-const SILENCE_MS: u64 = 7 * DAY_MS;
+pub(crate) const SILENCE_MS: u64 = 7 * DAY_MS;
 
 /// A staged deployment of one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
