@@ -28,13 +28,17 @@ pub(crate) fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     SHIM.get_or_init(|| {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/faults/powerloss.c");
-        let shim = Path::new(env!("CARGO_TARGET_TMPDIR")).join("powerloss.so");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let shim = folder.join("powerloss.so");
+        // Other tests compile it at the same time, and none may load it half-written.
+        let own = folder.join(format!("powerloss-{}.so", std::process::id()));
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .args([shim.as_os_str(), source.as_ref(), "-ldl".as_ref()])
+            .args([own.as_os_str(), source.as_ref(), "-ldl".as_ref()])
             .status()
             .expect("this test needs a C compiler by the name of cc");
         assert!(compiled.success(), "the shim does not compile");
+        fs::rename(own, &shim).unwrap();
         shim
     })
 }

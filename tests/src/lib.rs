@@ -2,7 +2,11 @@
 //! one folder. Stories use it in `e2e/`, the demo in `demo/`; what is asserted stands there and not
 //! here.
 
+pub mod http;
+pub mod fleet;
 pub mod image;
+pub mod mirror;
+pub mod peer;
 pub mod programs;
 pub mod site;
 pub mod wait;

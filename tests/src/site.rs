@@ -108,8 +108,18 @@ impl Site {
     /// # Errors
     /// It does not start; then its log says why.
     pub fn start_server(&mut self) -> anyhow::Result<()> {
+        self.start_server_under(&[])
+    }
+
+    /// Starts the server with these variables in its environment, as a preloaded shim wants, and
+    /// waits until both faces answer.
+    ///
+    /// # Errors
+    /// It does not start; then its log says why.
+    pub fn start_server_under(&mut self, variables: &[(&str, &Path)]) -> anyhow::Result<()> {
         let mut command = self.programs.command("lazaret-server");
         command.arg("run").arg("--config").arg(self.folder.join("server.toml"));
+        command.envs(variables.iter().copied());
         self.server = Some(logged(&mut command, &self.server_log())?);
         let ports = [self.device_port, self.operator_port];
         let limit = Duration::from_secs(60);

@@ -46,6 +46,11 @@ const NEEDS: &[Need] = &[
         why: "stock tools refuse to start without a list of public authorities",
     },
     Need {
+        found_by: FoundBy::Command("faketime"),
+        package: "faketime",
+        why: "devices whose clocks stand at 1970 or 2106",
+    },
+    Need {
         found_by: FoundBy::Command("nft"),
         package: "nftables",
         why: "quarantine is one nftables load",

@@ -11,7 +11,8 @@ use crate::programs::{self, Programs, arg};
 
 /// The probe of every device: any file is a good image, unless it says at its end that it is
 /// broken.
-const PROBE: &str = "if tail -c 21 \"$LAZARET_IMAGE\" | grep -q LAZARET-BROKEN-IMAGE; then echo image is broken; exit 1; fi";
+const PROBE: &str = "if tail -c 21 \"$LAZARET_IMAGE\" | grep -q LAZARET-BROKEN-IMAGE; \
+                     then echo image is broken; exit 1; fi";
 
 /// A device with its agent, which is killed when this goes.
 #[derive(Debug)]
@@ -102,8 +103,19 @@ impl Device {
     /// # Errors
     /// It cannot be started.
     pub fn start_with(&mut self, args: &[&str]) -> anyhow::Result<()> {
-        let log = self.folder.join("agent.log");
-        self.agent = Some(logged(self.command("run").args(args), &log)?);
+        self.spawn(self.command("run").args(args))
+    }
+
+    /// Starts the agent with these variables in its environment, as a preloaded shim wants.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_under(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.spawn(self.command("run").envs(variables.iter().copied()))
+    }
+
+    fn spawn(&mut self, command: &mut Command) -> anyhow::Result<()> {
+        self.agent = Some(logged(command, &self.folder.join("agent.log"))?);
         Ok(())
     }
 
