@@ -156,8 +156,8 @@ pub(super) fn transport(
     way(config, Some(certificate.client(key)), clock)
 }
 
-/// A device that was off for longer than its certificate lives shows its claim again, with the same key. Asked
-/// once: a trial must be judged with or without a server, and the next start asks again.
+/// A device that was off for longer than its certificate lives shows its claim again, with the same
+/// key. Asked once: a trial must be judged with or without a server, and the next start asks again.
 fn enroll_again(
     config: &Config,
     key: &DeviceKey,

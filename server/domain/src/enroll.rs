@@ -34,7 +34,8 @@ impl Admitted<'_> {
 pub enum Shown<'a> {
     /// It may be used.
     Admitted(Admitted<'a>),
-    /// It was used by the very key that shows it again: the answer was lost, and is given once more.
+    /// It was used by the very key that shows it again: the answer was lost, and is given once
+    /// more.
     Again(Admitted<'a>),
     /// It may not, and the attempt is to be recorded before it is answered.
     Recorded(Decision<Refused>),
@@ -53,11 +54,12 @@ pub struct Showing<'a> {
     pub key: &'a PublicKey,
 }
 
-/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial number,
-/// a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
+/// Whether the claim that was shown may be used at `now`. The same words for an unknown serial
+/// number, a wrong secret and a lapsed claim, so that nobody learns which serial numbers exist.
 ///
-/// The power may go on the device between our commit and its own, and then it shows the claim again, with the same
-/// key. It gets a certificate once more, or it would be stranded; any other key is an indicator.
+/// The power may go on the device between our commit and its own, and then it shows the claim
+/// again, with the same key. It gets a certificate once more, or it would be stranded; any other
+/// key is an indicator.
 #[must_use]
 pub fn show<'a>(
     found: &'a Found<Claim>,
@@ -145,9 +147,9 @@ pub fn enroll(
         .event(Event { at: now, fact }))
 }
 
-/// Enters a renewed certificate. The one that was shown stays good until it ends by itself, so that a
-/// reply lost on a bad link does not lock the device out; any other does not. None is shown where a claim
-/// stands for it.
+/// Enters a renewed certificate. The one that was shown stays good until it ends by itself, so that
+/// a reply lost on a bad link does not lock the device out; any other does not. None is shown where
+/// a claim stands for it.
 ///
 /// # Errors
 /// There is no such device.

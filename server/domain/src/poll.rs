@@ -185,8 +185,8 @@ impl Turn {
             .then(|| refused_by_server("halted", "the offer was taken back before it was taken"))
     }
 
-    /// A device that is in quarantine here and does not say so itself gets the order again, for as long as
-    /// it takes: the one before may have lapsed, or found no room.
+    /// A device that is in quarantine here and does not say so itself gets the order again, for as
+    /// long as it takes: the one before may have lapsed, or found no room.
     fn repeat_quarantine(&mut self, says_so: bool, now: Timestamp) {
         let Some(quarantine) = &self.device.quarantine else { return };
         let is_one = |open: &OpenOrder| matches!(open.order.kind, OrderKind::Quarantine { .. });

@@ -54,7 +54,8 @@ async fn make(app: &App, release: &Release, base: &DeltaBase) -> Result<Option<D
     let paths = (scratch("base"), scratch("result"), scratch("delta"));
     let made = make_in(app, release, base, &paths).await;
     for path in [&paths.0, &paths.1, &paths.2] {
-        // Gone whatever became of the delta: a full disk must not stay full. What stays is removed at the next start.
+        // Gone whatever became of the delta: a full disk must not stay full. What stays is removed
+        // at the next start.
         let _ = tokio::fs::remove_file(path).await;
     }
     made

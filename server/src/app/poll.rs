@@ -37,7 +37,8 @@ pub(crate) async fn poll(
     app.decide(|| async {
         match decide(app, &request).await? {
             Polled::Answered(decision) => seal(app, decision),
-            // The device lost its link while we held its poll, and has polled again since: no replay.
+            // The device lost its link while we held its poll, and has polled again since: no
+            // replay.
             Polled::Recorded(decision) if held => Err(decision.preview().clone().into()),
             Polled::Recorded(decision) => {
                 let recorded = app.store.commit(decision).await?;
@@ -48,8 +49,8 @@ pub(crate) async fn poll(
     .await
 }
 
-/// Returns once there is something to say, or after `hold`; says whether the poll was good when it came and
-/// waited. Nothing is decided for good meanwhile.
+/// Returns once there is something to say, or after `hold`; says whether the poll was good when it
+/// came and waited. Nothing is decided for good meanwhile.
 async fn hold_back(
     app: &App,
     request: &Verified<FromDevice<PollRequest>>,

@@ -139,7 +139,8 @@ pub(crate) async fn current(app: &App, head: &Found<RepositoryHead>) -> Result<F
 fn is_due(files: &Files, now: Timestamp) -> Result<bool, AppError> {
     let timestamp = signing::expiries(files)?.into_iter().find(|e| e.role == "timestamp");
     Ok(timestamp.is_none_or(|timestamp| {
-        // More than a whole life is left only when a clock was wrong; such a timestamp would be a freeze.
+        // More than a whole life is left only when a clock was wrong; such a timestamp would be a
+        // freeze.
         !(RESIGN_BELOW_MS..=TIMESTAMP_LIFE_MS).contains(&timestamp.expires.since_ms(now))
     }))
 }

@@ -76,7 +76,8 @@ pub(crate) async fn finish(
     to: Destination<'_>,
     expected: Sha256Digest,
 ) -> Result<Finished, AppError> {
-    // What has arrived is looked at first: the digest alone would let somebody pass off what is here already.
+    // What has arrived is looked at first: the digest alone would let somebody pass off what is
+    // here already.
     let open = app.uploads.lock().await.remove(to.of);
     let open = match open {
         Some(upload) => Some(upload),

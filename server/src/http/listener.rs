@@ -30,8 +30,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 /// and must exceed the poll interval's usual keep-alive of a client by nothing: clients reconnect.
 const HEAD_MAX: Duration = Duration::from_secs(90);
 
-/// Time for a request from its head to the head of its answer: a poll that is held back for 55 s, or 4 MiB
-/// of evidence over a link of 35 kB/s.
+/// Time for a request from its head to the head of its answer: a poll that is held back for 55 s,
+/// or 4 MiB of evidence over a link of 35 kB/s.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
 
 /// Routes that strangers may ask for, each with a credential or a limit of its own.
