@@ -1,6 +1,6 @@
-//! Devices whose clocks stand at 1970 or at 2106, as they do without a battery: the real agent under
-//! `faketime`. Authenticated time is what it goes by, so it enrols, polls and updates all the same,
-//! and nothing of a wrong clock stays behind.
+//! Devices whose clocks stand at 1970 or at 2106, as they do without a battery: the real agent
+//! under `faketime`. Authenticated time is what it goes by, so it enrols, polls and updates all the
+//! same, and nothing of a wrong clock stays behind.
 
 #![allow(
     clippy::unwrap_used,
