@@ -87,9 +87,46 @@ pub const BROKEN: &str = "LAZARET-BROKEN-IMAGE\n";
 /// A file cannot be read or written.
 pub fn write_broken(from: &Path, out: &Path) -> anyhow::Result<()> {
     std::fs::copy(from, out)?;
-    let mut file = File::options().append(true).open(out)?;
+    mark_broken(out)
+}
+
+/// Makes an image one that the probe finds broken.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn mark_broken(image: &Path) -> anyhow::Result<()> {
+    let mut file = File::options().append(true).open(image)?;
     file.write_all(BROKEN.as_bytes())?;
     Ok(())
+}
+
+/// Bytes of a chunk of a seeded image, which is changed or not as a whole.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Writes an image of about `length` seeded bytes that no compressor makes smaller; the recipe says
+/// which chunks differ from version to version. The same inputs give the same bytes.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_seeded(out: &Path, length: usize, recipe: Recipe<'_>) -> anyhow::Result<()> {
+    let mut file = io::BufWriter::new(File::create(out)?);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for at in 0..length.div_ceil(CHUNK_BYTES) {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        while chunk.len() < CHUNK_BYTES {
+            // Marsaglia's xorshift: cheap, and nothing for a compressor to find.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            chunk.extend_from_slice(&state.to_le_bytes());
+        }
+        if recipe.changed_every > 0 && at % recipe.changed_every == 0 {
+            change(&mut chunk, recipe.version);
+        }
+        file.write_all(&chunk)?;
+    }
+    file.write_all(recipe.version.as_bytes())?;
+    Ok(file.flush()?)
 }
 
 /// What a rebuild does to a file: constants and addresses differ here and there, and some code is

@@ -27,3 +27,8 @@ pub fn until<T>(
         std::thread::sleep(PAUSE);
     }
 }
+
+/// Lets time pass, where the moment itself is what is tested: a kill at a time that chance chose.
+pub fn moment(time: Duration) {
+    std::thread::sleep(time);
+}

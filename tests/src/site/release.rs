@@ -129,7 +129,7 @@ impl Site {
     /// # Errors
     /// The server refuses.
     pub fn events(&self) -> anyhow::Result<Vec<Value>> {
-        let page = self.lazaret(&["events"])?;
+        let page = self.lazaret(&["events", "--limit", "1000000"])?;
         let items = page.get("items").or_else(|| page.get("events")).unwrap_or(&page);
         Ok(items.as_array().cloned().with_context(|| format!("no events in {page}"))?)
     }
