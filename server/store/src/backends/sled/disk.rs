@@ -75,6 +75,7 @@ impl Folder {
         // as facts and syncs a snapshot that rests on them, so they must be on disk before.
         sync_folder(dir).map_err(failed("sync the files"))?;
         wait_for_release(&dir.join("db")).map_err(|()| OpenError::InUse { dir: dir.to_owned() })?;
+        forget_unfinished_snapshots(dir).map_err(failed("remove an unfinished snapshot"))?;
         Ok(Self { dir: dir.to_owned(), lock })
     }
 
@@ -199,6 +200,21 @@ fn sync_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// sled takes a snapshot that it did not come to the end of for its newest one and then finds it
+/// corrupt, so that a crash or a full disk while it opens would be the end of the store. Until a
+/// snapshot is whole and loses the suffix, the log and the snapshot before it say all that it would.
+fn forget_unfinished_snapshots(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// sled locks its file in the same way. With our own lock held, whoever still has it is an earlier

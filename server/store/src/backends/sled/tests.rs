@@ -96,6 +96,23 @@ fn a_store_without_its_first_commit_opens_again_after_any_cut() {
     }
 }
 
+/// As a crash or a full disk leaves it while the engine opens.
+#[tokio::test]
+async fn a_snapshot_that_was_not_finished_does_not_keep_the_store_shut() {
+    let (_dir, settings) = place();
+    for beginning in [b"".as_slice(), b"not all of a snapshot"] {
+        let store = Sled::open(&settings).unwrap();
+        store.commit(put("record", b"kept")).await.unwrap();
+        drop(store);
+        let unfinished = settings.dir.join("snap.FFFFFFFFFFFFFFFF.generating");
+        let mut file = fs::File::create(unfinished).unwrap();
+        std::io::Write::write_all(&mut file, beginning).unwrap();
+        let store = Sled::open(&settings).unwrap();
+        let kept = store.read(&[Key::from("record".to_owned())]).await.unwrap().remove(0);
+        assert_eq!(kept.unwrap().bytes, b"kept");
+    }
+}
+
 #[tokio::test]
 async fn readers_see_a_group_only_when_it_is_released() {
     let (_dir, settings) = place();
