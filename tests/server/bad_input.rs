@@ -539,10 +539,20 @@ fn a_full_disk_is_said_and_got_over() {
 
     let claim = ana.tell("POST", "/v1/claims", &claim_request("sn-0", "d-0")).unwrap();
     assert!([200, 503].contains(&claim.status), "{claim:?}");
+    let acknowledged = claim.status == 200;
+
+    // There is no room to open the store in, and that is said; nothing is broken by the attempt.
+    site.kill_server().unwrap();
+    let refused = format!("{:#}", site.start_server().unwrap_err());
+    assert!(refused.contains("No space left on device"), "{refused}");
 
     disk.grow(160);
+    site.start_server().unwrap();
     let uploaded = site.upload(wanted).unwrap();
     assert_eq!(uploaded["state"], "uploaded", "{uploaded}");
+    let again = claim_request("sn-0", "d-0");
+    let again = Face::of_operators(&site).open().tell("POST", "/v1/claims", &again).unwrap();
+    assert!(!acknowledged || again.code() == "conflict", "the claim is lost: {again:?}");
     let small = image(&site, "2.0");
     site.upload(Wanted { version: "2.0", image: &small, ..wanted }).unwrap();
     Peer::enrol(&site, "d-1").unwrap();
