@@ -2,8 +2,8 @@
 //! one folder. Stories use it in `e2e/`, the demo in `demo/`; what is asserted stands there and not
 //! here.
 
-pub mod http;
 pub mod fleet;
+pub mod http;
 pub mod image;
 pub mod mirror;
 pub mod peer;
