@@ -78,7 +78,7 @@ impl VerifyError {
 pub struct Findings {
     /// What the client noticed.
     pub notices: Vec<Notice>,
-    /// Stored files that were left aside because they do not verify.
+    /// Metadata that was left aside because it does not verify, and was not needed.
     pub set_aside: Vec<TufError>,
     /// The versions that are trusted at the end, for the journal.
     pub floors: Option<Floors>,
@@ -201,9 +201,13 @@ impl Repository {
                 let name = delta_target(model, version, base);
                 match self.find(transport, trusted, &name, findings) {
                     Ok(target) => custom_of_delta(target),
+                    Err(VerifyError::Tuf(TufError::TargetNotFound { .. })) => None,
                     // Deltas are an encoding and no authority: whatever is wrong with them, the
-                    // image stays.
-                    Err(VerifyError::Tuf(_)) => None,
+                    // image stays. That something is wrong is for the log.
+                    Err(VerifyError::Tuf(err)) => {
+                        findings.set_aside.push(err);
+                        None
+                    }
                     Err(err) => return Err(err),
                 }
             }

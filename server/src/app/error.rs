@@ -90,6 +90,10 @@ impl AppError {
             }
             Self::Blobs { source: BlobError::TooLarge { .. } } => RefusalCode::TooLarge,
             Self::Blobs { source: BlobError::Mismatch { .. } } => RefusalCode::BadRequest,
+            Self::Blobs { source: BlobError::Full { .. } } => {
+                let detail = "the server's disk is full: make room there, then try again";
+                return (RefusalCode::Unavailable, RefusalCode::Unavailable.because(detail));
+            }
             _ => {
                 let detail = "the server cannot do this at the moment, try again later";
                 return (RefusalCode::Unavailable, RefusalCode::Unavailable.because(detail));

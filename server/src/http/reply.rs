@@ -108,7 +108,11 @@ pub(crate) fn bad(detail: impl Into<String>) -> AppError {
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Response {
-    // Our messages hold no maps with keys other than strings, so that serialising has no way to
-    // fail.
-    bytes(serde_json::to_vec(value).unwrap_or_default(), "application/json")
+    let Ok(content) = serde_json::to_vec(value) else {
+        // Our messages hold no maps with keys other than strings, so this is a bug; it must not look like a success.
+        let mut response = bytes(Vec::new(), "application/json");
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        return response;
+    };
+    bytes(content, "application/json")
 }
