@@ -134,7 +134,8 @@ fn a_body_past_the_limit_is_refused_before_it_is_read() {
             for length in ["6000000", "9000000000000000000"] {
                 let mut open = face.open();
                 let head = format!(
-                    "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+                    "{method} {path} HTTP/1.1\r\nhost: localhost\r\n\
+                     content-length: {length}\r\n\r\n"
                 );
                 open.send(head.as_bytes()).unwrap();
                 let answer = open.answer().unwrap();

@@ -138,11 +138,12 @@ pub(crate) async fn current(app: &App, head: &Found<RepositoryHead>) -> Result<F
 /// end.
 fn is_due(files: &Files, now: Timestamp) -> Result<bool, AppError> {
     let timestamp = signing::expiries(files)?.into_iter().find(|e| e.role == "timestamp");
-    Ok(timestamp.is_none_or(|timestamp| {
-        // More than a whole life is left only when a clock was wrong; such a timestamp would be a
-        // freeze.
-        !(RESIGN_BELOW_MS..=TIMESTAMP_LIFE_MS).contains(&timestamp.expires.since_ms(now))
-    }))
+    Ok(timestamp.is_none_or(|timestamp| wants_signing(timestamp.expires.since_ms(now))))
+}
+
+/// More than a whole life is left only where a clock was wrong; such a timestamp would be a freeze.
+fn wants_signing(left_ms: u64) -> bool {
+    !(RESIGN_BELOW_MS..=TIMESTAMP_LIFE_MS).contains(&left_ms)
 }
 
 /// The digests of all targets that are here: what the second reader may meet.
@@ -267,4 +268,24 @@ async fn enter_releases(
         }
     }
     Ok(decision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_signed_again_every_hour_and_after_a_clock_was_wrong() {
+        // Else devices freeze when the server runs for two days, or when its clock was once far
+        // ahead.
+        for (left_ms, wanted) in [
+            (TIMESTAMP_LIFE_MS, false),
+            (TIMESTAMP_LIFE_MS - HOUR_MS, false),
+            (TIMESTAMP_LIFE_MS - HOUR_MS - 1, true),
+            (0, true),
+            (TIMESTAMP_LIFE_MS + 1, true),
+        ] {
+            assert_eq!(wants_signing(left_ms), wanted, "{left_ms} ms left");
+        }
+    }
 }

@@ -109,7 +109,8 @@ pub(crate) fn bad(detail: impl Into<String>) -> AppError {
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Response {
     let Ok(content) = serde_json::to_vec(value) else {
-        // Our messages hold no maps with keys other than strings, so this is a bug; it must not look like a success.
+        // Our messages hold no maps with keys other than strings, so this is a bug; it must not
+        // look like a success.
         let mut response = bytes(Vec::new(), "application/json");
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         return response;

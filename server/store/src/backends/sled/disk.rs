@@ -204,7 +204,8 @@ fn sync_if_there(path: &Path) -> io::Result<()> {
 
 /// sled takes a snapshot that it did not come to the end of for its newest one and then finds it
 /// corrupt, so that a crash or a full disk while it opens would be the end of the store. Until a
-/// snapshot is whole and loses the suffix, the log and the snapshot before it say all that it would.
+/// snapshot is whole and loses the suffix, the log and the snapshot before it say all that it
+/// would.
 fn forget_unfinished_snapshots(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
