@@ -1,6 +1,6 @@
 //! The update machine: `Idle -> Accepted -> Staging -> Staged -> Armed -> Trial`, and from there to
 //! a kept image or back. [`step`] is the only thing that changes a journal. Orders are judged in
-//! [`crate::order`], images in [`crate::offer`], and the state after a start in [`crate::boot`].
+//! `crate::order`, images in `crate::offer`, and the state after a start in `crate::boot`.
 
 use alloc::string::String;
 use alloc::vec::Vec;

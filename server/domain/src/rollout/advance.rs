@@ -1,5 +1,5 @@
 //! The next step of a rollout from its counts, and halting by hand. Rollouts change state only in
-//! [`step`].
+//! `step`.
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
