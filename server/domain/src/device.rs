@@ -19,7 +19,8 @@ use crate::refused::Refused;
 /// nobody answers should be looked at, not buried under others.
 pub const OPEN_ORDERS_MAX: usize = 32;
 
-/// How long an order stands, in milliseconds. A device that was away longer gets a new one.
+/// How long an order stands, in milliseconds. For a device that was away longer it ends as expired;
+/// only quarantine is ordered again by itself.
 pub const ORDER_VALID_MS: u64 = 7 * DAY_MS;
 
 /// One enrolled machine.

@@ -71,9 +71,11 @@ struct Offset {
     offset: u64,
 }
 
-type Route = warp::filters::BoxedFilter<(Response,)>;
+/// One route, or a group of them.
+pub(super) type Route = warp::filters::BoxedFilter<(Response,)>;
 
-fn with(
+/// What every handler gets: the parts of the server, and who is at the other end.
+pub(super) fn with(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (Arc<App>, Peer), Error = Rejection> + Clone + use<> {
     let app = Arc::clone(app);

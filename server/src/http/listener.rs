@@ -1,6 +1,6 @@
 //! The accept loop: TLS 1.3 with client certificates in front of warp, which has no TLS of its own.
-//! Every stage has a time limit, so that a slow peer costs a file descriptor for seconds and not
-//! for ever.
+//! The handshake, the head and the time until an answer begins are limited, so that a slow sender
+//! costs a file descriptor for minutes and not for ever. A slow reader of an answer is not cut off.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,8 +26,8 @@ use crate::identity::certificate::PeerCertificate;
 /// A handshake takes two round trips; this is ten of the worst satellite link.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 
-/// Time for a whole request head. It also bounds how long a connection idles between two requests,
-/// and must exceed the poll interval's usual keep-alive of a client by nothing: clients reconnect.
+/// Time for a whole request head. It also bounds how long a connection idles between two requests;
+/// a device that polls less often connects anew.
 const HEAD_MAX: Duration = Duration::from_secs(90);
 
 /// Time for a request from its head to the head of its answer: a poll that is held back for 55 s,

@@ -11,9 +11,9 @@ use lazaret_protocol::operator::{
     ClaimRequest, ReasonRequest, ReleaseRequest, Role, RolloutRequest,
 };
 use serde::Deserialize;
-use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
+use warp::{Filter, Reply};
 
+use super::device::{Route, with};
 use super::listener::Peer;
 use super::{body, device, reply};
 use crate::app::context::App;
@@ -34,8 +34,6 @@ const CONTAINS: &[Role] = &[Role::Operator, Role::IncidentCommander];
 const RELEASES: &[Role] = &[Role::ReleaseManager];
 const COLLECTS: &[Role] = &[Role::Responder, Role::IncidentCommander];
 const SEES_EVIDENCE: &[Role] = &[Role::Responder, Role::IncidentCommander, Role::Auditor];
-
-type Route = warp::filters::BoxedFilter<(Response,)>;
 
 /// All routes for operators.
 pub(crate) fn routes(
@@ -59,13 +57,6 @@ pub(crate) fn routes(
     let all = devices.or(releases).unify().or(rollouts).unify().or(bundles).unify();
     let all = all.or(repo).unify().or(events(app)).unify().or(health).unify().boxed();
     v1.and(all).recover(body::unrouted).unify()
-}
-
-fn with(
-    app: &Arc<App>,
-) -> impl Filter<Extract = (Arc<App>, Peer), Error = Rejection> + Clone + use<> {
-    let app = Arc::clone(app);
-    warp::any().map(move || Arc::clone(&app)).and(warp::ext::get::<Peer>())
 }
 
 fn operator(app: &App, peer: &Peer, roles: &[Role]) -> Result<Operator, AppError> {
