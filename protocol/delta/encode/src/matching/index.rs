@@ -1,6 +1,7 @@
 //! The suffix array of a window, and the search for the longest match in it. It takes five bytes
 //! per byte of the window.
 
+use libsais::SuffixArrayConstruction;
 use std::io;
 
 /// Matches are compared no further during the search; the one found is extended afterwards. So
@@ -23,10 +24,11 @@ impl Index {
     /// Sorts the suffixes of a window of less than 2 GiB.
     pub(crate) fn new(window: Vec<u8>) -> io::Result<Index> {
         let mut order = vec![0; window.len()];
-        let outcome = libsais_rs::libsais(&window, &mut order, 0, None);
-        if outcome != 0 {
-            return Err(io::Error::other(format!("suffix sorting failed with {outcome}")));
-        }
+        SuffixArrayConstruction::for_text(&window)
+            .in_borrowed_buffer(&mut order)
+            .single_threaded()
+            .run()
+            .map_err(|error| io::Error::other(format!("suffix sorting failed: {error:?}")))?;
         let buckets = buckets(&window);
         Ok(Index { window, order, buckets })
     }
@@ -34,6 +36,12 @@ impl Index {
     /// The window itself.
     pub(crate) fn window(&self) -> &[u8] {
         &self.window
+    }
+
+    /// Where the suffixes begin, in their order.
+    #[cfg(test)]
+    pub(super) fn sorted(&self) -> impl Iterator<Item = usize> {
+        self.order.iter().filter_map(|place| usize::try_from(*place).ok())
     }
 
     /// Where the longest match of a prefix of `piece` stands, and how long it is. Matches of a

@@ -71,3 +71,19 @@ fn match_in_repetitions_is_extended_past_what_the_search_compares() {
     assert_eq!(length, 700_000.min((1 << 20) - place));
     assert!(length > 1024);
 }
+
+/// A translation of the sorter to Rust failed on some texts of five bytes: so every short text.
+#[test]
+fn every_short_text_of_three_letters_is_sorted() {
+    for length in 0..=9u32 {
+        for number in 0..3usize.pow(length) {
+            let text: Vec<u8> = (0..length)
+                .map(|place| u8::try_from(number / 3usize.pow(place) % 3).unwrap())
+                .collect();
+            let mut expected: Vec<usize> = (0..text.len()).collect();
+            expected.sort_by_key(|place| &text[*place..]);
+            let index = Index::new(text.clone()).unwrap();
+            assert_eq!(index.sorted().collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+}
