@@ -57,7 +57,7 @@ pub(crate) fn tell(tree: &Tree, demo: &Demo) -> anyhow::Result<()> {
 }
 
 /// Where cargo builds to: it may be set by the environment or a configuration file.
-fn target_folder(tree: &Tree) -> anyhow::Result<PathBuf> {
+pub(crate) fn target_folder(tree: &Tree) -> anyhow::Result<PathBuf> {
     let arguments = ["metadata", "--format-version", "1", "--no-deps", "--locked"];
     let metadata = run::read(tree, "cargo", &arguments)?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;

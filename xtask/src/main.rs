@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a build tool talks to the person at the terminal")]
 
 mod arrows;
+mod bench;
 mod ci;
 mod demo;
 mod docs_check;
@@ -42,6 +43,8 @@ enum Command {
     /// Run all that a change must pass: formatting, lints, arrows, tidy, docs, `no_std`, and
     /// `test`.
     Ci,
+    /// Measure beside the peers: `cargo xtask bench --help` lists what.
+    Bench(bench::Bench),
     /// Check that links, files and tests that the pages name exist.
     DocsCheck,
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let tree = Tree::of_this_workspace();
     let outcome = match arguments.command {
         Command::Demo(demo) => demo::tell(&tree, &demo),
+        Command::Bench(bench) => bench::run(&tree, &bench),
         Command::Arrows => arrows::run(&tree),
         Command::Tidy => tidy::run(&tree),
         Command::Test => test::run(&tree),

@@ -41,6 +41,7 @@ const KEYS: &str = "lazaret-repo-keys";
 const SIGNING: &str = "lazaret-repo-keys-signing";
 const CLI: &str = "lazaret-cli";
 const TESTS: &str = "lazaret-tests";
+const BENCHES: &str = "lazaret-benches";
 const XTASK: &str = "xtask";
 
 /// Every crate of the workspace.
@@ -156,6 +157,15 @@ pub(crate) const ROOMS: &[Room] = &[
         ours: &[
             PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
             CORE, KEYS, SIGNING, CLI,
+        ],
+        outside: Outside::Any,
+    },
+    Room {
+        package: BENCHES,
+        folder: "tests/benches",
+        ours: &[
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
+            CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,
     },

@@ -1,0 +1,73 @@
+//! `cargo xtask bench NAME`: every benchmark, one file each in the table below. What they share is
+//! the shape of what comes out (`report`) and how another program is measured (`program`).
+//! Benchmarks measure the crates and programs as they ship; none of them is a test.
+#![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
+
+mod program;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::report::Row;
+
+/// Measure, side by side with the peers, in one run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", after_help = list())]
+pub(crate) struct Options {
+    /// Which benchmark.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(BENCHES.iter().map(|b| b.name)))]
+    name: String,
+    /// Print one JSON object {"name", "rows": [...]} and nothing else on standard output.
+    #[arg(long)]
+    json: bool,
+    /// The smallest cases only: whether the benchmark works, not how fast anything is.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Only cases whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+}
+
+/// One benchmark. What it says on its way goes to standard error.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Options) -> anyhow::Result<Vec<Row>>,
+}
+
+/// All benchmarks, by name. One row each.
+const BENCHES: &[Bench] = &[];
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let Some(bench) = BENCHES.iter().find(|bench| bench.name == options.name) else {
+        eprintln!("error: no benchmark has the name {:?}", options.name);
+        return ExitCode::FAILURE;
+    };
+    let rows = match (bench.run)(&options) {
+        Ok(rows) => rows,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if options.json {
+        println!("{}", report::json(bench.name, &rows));
+    } else {
+        println!("{}", report::table(&rows));
+        println!("{}", report::chart(&rows));
+    }
+    // A goal that is missed is told by the exit code too.
+    if rows.iter().all(|row| row.ok != Some(false)) { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn list() -> String {
+    let lines = BENCHES.iter().map(|bench| format!("  {:10} {}\n", bench.name, bench.about));
+    format!(
+        "Benchmarks:\n{}\nExit code: 0 when every goal is met, 2 when one is missed, 1 when it \
+         could not be measured.",
+        lines.collect::<String>()
+    )
+}
