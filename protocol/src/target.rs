@@ -10,10 +10,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::Sha256Digest;
 use crate::id::{DeviceId, IdError, ModelName, VersionName};
+use crate::limits::REASON_BYTES_MAX;
 use crate::time::Timestamp;
 
 /// The target that holds what devices trust beside TUF (`crate::anchors`).
 pub const ANCHORS_TARGET: &str = "trust/anchors";
+
+/// The role of the incident team (DESIGN section 3). Its paths are `emergency/*/*`, its delegation
+/// ends the search, and no model may have its name.
+pub const EMERGENCY_ROLE: &str = "emergency";
 
 /// Steps of one schedule. Ten doublings cover any fleet; the rest is room for hand-made ones.
 pub const SCHEDULE_STEPS_MAX: usize = 32;
@@ -55,6 +60,74 @@ pub struct Schedule {
     pub salt: String,
     /// In order of time, each with a larger share than the one before.
     pub steps: Vec<ScheduleStep>,
+}
+
+/// `custom` of a target `emergency/<model>/<version>`: a faster schedule for an image that
+/// `rel-<model>` has signed. It grants nothing else. The target itself is empty (length 0, the
+/// SHA-256 of nothing), because there is nothing to fetch: all that it says stands here. A
+/// repository whose targets do not delegate to [`EMERGENCY_ROLE`], whose snapshot does not list it,
+/// or in which it lists no such target, has no emergency for that version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmergencyCustom {
+    /// The image: the SHA-256 that `<model>/<version>/image` has in `rel-<model>`. For any other
+    /// this counts for nothing.
+    pub image_sha256: Sha256Digest,
+    /// When which part of the fleet may take it, with the salt of the image's own schedule. What
+    /// either of the two schedules allows is allowed.
+    pub schedule: Schedule,
+    /// Why, in one line, for people: 1 to [`REASON_BYTES_MAX`] bytes.
+    pub reason: String,
+    /// From this moment on it counts for nothing.
+    pub expires: Timestamp,
+}
+
+/// An emergency schedule that says nothing sensible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmergencyError {
+    /// Its schedule is none.
+    #[error("its schedule is not acceptable")]
+    Schedule(#[from] ScheduleError),
+    /// No reason, too long a one, or one with control characters.
+    #[error("expected a reason of one line of 1 to {REASON_BYTES_MAX} bytes, got {got} bytes")]
+    Reason {
+        /// Its length in bytes.
+        got: usize,
+    },
+    /// It ends before it lets anybody in.
+    #[error("expected it to expire after its schedule opens at {opens}, it expires {expires}")]
+    ExpiresBeforeItOpens {
+        /// The first step.
+        opens: Timestamp,
+        /// When it expires.
+        expires: Timestamp,
+    },
+}
+
+impl EmergencyCustom {
+    /// Checks its form, which signers and readers both do.
+    ///
+    /// # Errors
+    /// The first thing that makes no sense.
+    pub fn check(&self) -> Result<(), EmergencyError> {
+        self.schedule.check()?;
+        let got = self.reason.len();
+        let blank = self.reason.trim().is_empty();
+        if blank || got > REASON_BYTES_MAX || self.reason.chars().any(char::is_control) {
+            return Err(EmergencyError::Reason { got });
+        }
+        let opens = self.schedule.steps.first().map_or(self.expires, |step| step.not_before);
+        if self.expires <= opens {
+            return Err(EmergencyError::ExpiresBeforeItOpens { opens, expires: self.expires });
+        }
+        Ok(())
+    }
+
+    /// The faster schedule, where it is for `image` and has not expired at `now`.
+    #[must_use]
+    pub fn schedule_for(&self, image: Sha256Digest, now: Timestamp) -> Option<&Schedule> {
+        (self.image_sha256 == image && now < self.expires).then_some(&self.schedule)
+    }
 }
 
 /// One step of a [`Schedule`].
@@ -154,6 +227,21 @@ pub fn delta_target(model: &ModelName, version: &VersionName, base: &VersionName
 #[must_use]
 pub fn release_role(model: &ModelName) -> String {
     format!("rel-{model}")
+}
+
+/// The target name of a faster schedule for an image.
+#[must_use]
+pub fn emergency_target(model: &ModelName, version: &VersionName) -> String {
+    format!("{EMERGENCY_ROLE}/{model}/{version}")
+}
+
+/// Reads `emergency/<model>/<version>` back; none where the name is not of that form.
+#[must_use]
+pub fn parse_emergency_target(name: &str) -> Option<Result<(ModelName, VersionName), IdError>> {
+    let rest = name.strip_prefix(EMERGENCY_ROLE)?.strip_prefix('/')?;
+    let (model, version) = rest.split_once('/')?;
+    let parsed = model.parse().and_then(|model| Ok((model, version.parse()?)));
+    Some(parsed)
 }
 
 /// Reads `<model>/<version>/image` back; none where the name is not of that form.
