@@ -5,6 +5,7 @@
 mod tests;
 
 use crate::error::ControlFault;
+use crate::number::{Numbers, push_number, push_signed};
 use alloc::vec::Vec;
 
 /// One step of making a frame: move the position in the window by `shift`, make `add` bytes from
@@ -60,7 +61,7 @@ pub fn control_bytes(instructions: &[Instruction]) -> Vec<u8> {
         push_number(&mut bytes, u64::from(instruction.insert));
     }
     for instruction in instructions {
-        push_number(&mut bytes, zigzag(instruction.shift));
+        push_signed(&mut bytes, instruction.shift);
     }
     bytes
 }
@@ -95,7 +96,9 @@ impl<'a> Columns<'a> {
             |column: &mut &[u8]| u32::try_from(number(column)?).map_err(|_| ControlFault::Lengths);
         let add = length(&mut self.add)?;
         let insert = length(&mut self.insert)?;
-        let shift = unzigzag(number(&mut self.shift)?);
+        let mut shifts = Numbers(self.shift);
+        let shift = shifts.next_signed().ok_or(ControlFault::Encoding)?;
+        self.shift = shifts.0;
         Ok(Instruction { add, insert, shift })
     }
 }
@@ -117,39 +120,10 @@ fn skip(column: &mut &[u8], count: u64) -> Result<(), ControlFault> {
     Ok(())
 }
 
-/// Reads one LEB128 number of at most ten bytes.
+/// Reads one number off the front.
 fn number(column: &mut &[u8]) -> Result<u64, ControlFault> {
-    let mut value = 0u64;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = column.split_first().ok_or(ControlFault::Encoding)?;
-        *column = rest;
-        let bits = u64::from(byte & 0x7f);
-        let shifted = bits.wrapping_shl(shift);
-        if shifted.wrapping_shr(shift) != bits {
-            return Err(ControlFault::Encoding);
-        }
-        value |= shifted;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(ControlFault::Encoding)
-}
-
-fn push_number(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        let [low, ..] = value.to_le_bytes();
-        bytes.push(low | 0x80);
-        value >>= 7;
-    }
-    let [low, ..] = value.to_le_bytes();
-    bytes.push(low);
-}
-
-fn zigzag(value: i64) -> u64 {
-    (value.wrapping_shl(1) ^ value.wrapping_shr(63)).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> i64 {
-    value.wrapping_shr(1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
+    let mut numbers = Numbers(column);
+    let value = numbers.next().ok_or(ControlFault::Encoding)?;
+    *column = numbers.0;
+    Ok(value)
 }

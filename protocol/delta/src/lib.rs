@@ -96,6 +96,8 @@ mod control;
 mod decode;
 mod error;
 mod header;
+pub mod layout;
+mod number;
 pub mod ram;
 mod unlzma;
 mod unzstd;
