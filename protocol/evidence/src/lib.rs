@@ -10,4 +10,5 @@ pub mod bundle;
 pub mod log;
 pub mod manifest;
 pub mod text;
+pub mod tlog;
 pub mod verdict;

@@ -42,6 +42,7 @@ const SIGNING: &str = "lazaret-repo-keys-signing";
 const CLI: &str = "lazaret-cli";
 const TESTS: &str = "lazaret-tests";
 const BENCHES: &str = "lazaret-benches";
+const FUZZ: &str = "lazaret-fuzz";
 const XTASK: &str = "xtask";
 
 /// Every crate of the workspace.
@@ -60,6 +61,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "serde_json",
             "sha2",
             "thiserror",
+            // Only with the feature `schema`, which the server alone asks for.
+            "utoipa",
         ]),
     },
     Room {
@@ -79,7 +82,7 @@ pub(crate) const ROOMS: &[Room] = &[
         package: EVIDENCE,
         folder: "protocol/evidence",
         ours: &[PROTOCOL],
-        outside: Outside::Pure(&["serde", "serde_json", "sha2", "thiserror"]),
+        outside: Outside::Pure(&["base64", "serde", "serde_json", "sha2", "thiserror"]),
     },
     Room {
         package: TUF,
@@ -163,6 +166,15 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         package: BENCHES,
         folder: "tests/benches",
+        ours: &[
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
+            CORE, KEYS, SIGNING, CLI, TESTS,
+        ],
+        outside: Outside::Any,
+    },
+    Room {
+        package: FUZZ,
+        folder: "tests/fuzz",
         ours: &[
             PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
             CORE, KEYS, SIGNING, CLI, TESTS,
