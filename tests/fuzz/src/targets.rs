@@ -1,0 +1,144 @@
+//! The table of targets. A new one is a file here and a row.
+
+mod anchors;
+mod canonical;
+mod delta;
+mod evidence;
+mod messages;
+mod orders;
+mod tuf_refresh;
+mod tuf_role;
+
+use crate::{Memory, Target};
+
+/// A parser of JSON into a typed message. A list of numbers takes 24 bytes for two of text while it
+/// grows by doubling, and names are kept as text beside the input's own copies.
+const TYPED: Memory = Memory { base: 64 << 10, per_byte: 64 };
+/// TUF metadata is read into a tree first. The shortest object with a member, `{"":0},`, takes more
+/// than 600 bytes once read, and what is signed is there twice more as text.
+const TREE: Memory = Memory { base: 1 << 20, per_byte: 160 };
+
+/// All targets, by name.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "anchors",
+        about: "the TUF target trust/anchors",
+        run: anchors::run,
+        seeds: anchors::seeds,
+        input_bytes_max: 64 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "canonical-json",
+        about: "any JSON, to its one canonical spelling and back",
+        run: canonical::run,
+        seeds: canonical::seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "delta-header",
+        about: "the header of a delta, raw and with its checksum made good",
+        run: delta::header,
+        seeds: delta::header_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "delta-frames",
+        about: "the payloads of a delta's frames behind a good header",
+        run: delta::frames,
+        seeds: delta::frame_seeds,
+        input_bytes_max: 64 << 10,
+        // What the decoder may use is said by the header and held to by `DecodeLimits`.
+        memory: Memory { base: 8 << 20, per_byte: 64 },
+    },
+    Target {
+        name: "envelope",
+        about: "a DSSE envelope, raw and as a device's signed report",
+        run: orders::envelope,
+        seeds: orders::envelope_seeds,
+        input_bytes_max: 80 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "evidence-bundle",
+        about: "the parts of an evidence bundle, its manifest signed or not",
+        run: evidence::bundle,
+        seeds: evidence::bundle_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "evidence-log",
+        about: "a device's forensic log",
+        run: evidence::log,
+        seeds: evidence::log_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "messages",
+        about: "every JSON body of the device and operator interfaces",
+        run: messages::run,
+        seeds: messages::seeds,
+        input_bytes_max: 64 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "order",
+        about: "an order as the agent takes it from a poll reply",
+        run: orders::order,
+        seeds: orders::order_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "tuf-refresh",
+        about: "a whole TUF refresh and search, what is stored and what is served",
+        run: tuf_refresh::run,
+        seeds: tuf_refresh::seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "tuf-root",
+        about: "root metadata, raw and signed",
+        run: tuf_role::root,
+        seeds: tuf_role::root_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "tuf-timestamp",
+        about: "timestamp metadata, raw and signed",
+        run: tuf_role::timestamp,
+        seeds: tuf_role::timestamp_seeds,
+        input_bytes_max: 16 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "tuf-snapshot",
+        about: "snapshot metadata, raw and signed",
+        run: tuf_role::snapshot,
+        seeds: tuf_role::snapshot_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "tuf-targets",
+        about: "metadata of the targets role, raw and signed",
+        run: tuf_role::targets,
+        seeds: tuf_role::targets_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "tuf-delegated",
+        about: "metadata of a delegated role, raw and signed",
+        run: tuf_role::delegated,
+        seeds: tuf_role::delegated_seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+];
