@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod bundle;
+pub mod device_log;
 pub mod log;
 pub mod manifest;
 pub mod text;

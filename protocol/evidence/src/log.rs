@@ -185,6 +185,13 @@ impl Detail {
         self
     }
 
+    /// These particulars and one that was read from a log, as it stands there.
+    #[must_use]
+    pub(crate) fn exactly(mut self, key: String, value: DetailValue) -> Self {
+        self.0.insert(key, value);
+        self
+    }
+
     /// The particulars by key, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DetailValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))

@@ -82,7 +82,15 @@ pub(crate) const ROOMS: &[Room] = &[
         package: EVIDENCE,
         folder: "protocol/evidence",
         ours: &[PROTOCOL],
-        outside: Outside::Pure(&["base64", "serde", "serde_json", "sha2", "thiserror"]),
+        outside: Outside::Pure(&[
+            "base64",
+            "crc",
+            "minicbor",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+        ]),
     },
     Room {
         package: TUF,
@@ -92,6 +100,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "ed25519-dalek",
             "hex",
             "p256",
+            // Behind a feature: foreign repositories and the conformance client.
+            "rsa",
             "serde",
             "serde_json",
             "sha2",
