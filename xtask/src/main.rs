@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod docs_check;
 mod finding;
+mod fuzz;
 mod prepare;
 mod run;
 mod test;
@@ -45,6 +46,8 @@ enum Command {
     Ci,
     /// Measure beside the peers: `cargo xtask bench --help` lists what.
     Bench(bench::Bench),
+    /// Feed one parser with inputs that coverage guides: `cargo xtask fuzz list` lists them.
+    Fuzz(fuzz::Fuzz),
     /// Check that links, files and tests that the pages name exist.
     DocsCheck,
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Demo(demo) => demo::tell(&tree, &demo),
         Command::Bench(bench) => bench::run(&tree, &bench),
+        Command::Fuzz(fuzz) => fuzz::run(&tree, &fuzz),
         Command::Arrows => arrows::run(&tree),
         Command::Tidy => tidy::run(&tree),
         Command::Test => test::run(&tree),

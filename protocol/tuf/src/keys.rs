@@ -1,5 +1,8 @@
 //! Keys as metadata spells them (TUF 4.2.2), and the keys with the threshold of one role.
 
+#[cfg(feature = "rsa")]
+mod rsa;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -8,14 +11,26 @@ use lazaret_protocol::canonical;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::key::PublicKey;
 use p256::pkcs8::DecodePublicKey as _;
+use serde::Serialize;
 use serde_json::{Map, Value};
+
+/// A key that this client can use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Key {
+    /// Of a kind that our own repositories have.
+    Ours(PublicKey),
+    /// Of a kind that foreign repositories have.
+    #[cfg(feature = "rsa")]
+    Rsa(rsa::RsaKey),
+}
 
 /// The keys that a root or a delegator knows, by key id. Keys that this client cannot use (another
 /// type or scheme, or not a key at all) are left out and so never count.
 ///
 /// The key id is whatever the delegator says it is, as in python-tuf: it only finds the key. What
 /// counts is the key.
-pub(crate) type Keys = BTreeMap<String, PublicKey>;
+pub(crate) type Keys = BTreeMap<String, Key>;
 
 /// Who may sign for one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,21 +47,34 @@ pub(crate) fn read_keys(keys: &Value) -> Result<Keys, String> {
 }
 
 /// TUF 4.2.2. The old key type `ecdsa-sha2-nistp256` still stands in roots in use.
-fn read_key(key: &Value) -> Option<PublicKey> {
+fn read_key(key: &Value) -> Option<Key> {
     let text = |name: &str| key.get(name)?.as_str();
     let public = key.get("keyval")?.get("public")?.as_str()?;
     match (text("keytype")?, text("scheme")?) {
         ("ed25519", "ed25519") => {
             let bytes = hex::decode(public).ok()?;
-            (bytes.len() == 32).then_some(PublicKey::Ed25519(bytes))
+            (bytes.len() == 32).then_some(Key::Ours(PublicKey::Ed25519(bytes)))
         }
         ("ecdsa" | "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256") => {
             // One point has one uncompressed spelling, however its PEM is wrapped.
             let key = p256::PublicKey::from_public_key_pem(public).ok()?;
             let verifying = p256::ecdsa::VerifyingKey::from(key);
-            Some(PublicKey::EcdsaP256(verifying.to_sec1_point(false).as_bytes().to_vec()))
+            let point = verifying.to_sec1_point(false).as_bytes().to_vec();
+            Some(Key::Ours(PublicKey::EcdsaP256(point)))
         }
+        #[cfg(feature = "rsa")]
+        ("rsa", "rsassa-pss-sha256") => rsa::RsaKey::read(public).map(Key::Rsa),
         _ => None,
+    }
+}
+
+impl Key {
+    fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Ours(key) => key.verify(message, signature).is_ok(),
+            #[cfg(feature = "rsa")]
+            Self::Rsa(key) => key.holds(message, signature),
+        }
     }
 }
 
@@ -78,7 +106,7 @@ impl RoleKeys {
         let mut signers = BTreeSet::new();
         for signature in signatures {
             let Some(key) = self.keys.get(&signature.key_id) else { continue };
-            if !signers.contains(key) && key.verify(message, &signature.bytes).is_ok() {
+            if !signers.contains(key) && key.holds(message, &signature.bytes) {
                 signers.insert(key);
             }
         }

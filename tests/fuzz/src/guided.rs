@@ -2,6 +2,7 @@
 //! by `cargo xtask fuzz`, which names the target in the environment and hands libFuzzer its options.
 #![no_main]
 #![allow(clippy::panic, reason = "a finding of a fuzz target is a panic")]
+#![allow(clippy::disallowed_methods, reason = "libFuzzer takes the command line for itself")]
 
 use std::sync::LazyLock;
 
