@@ -4,13 +4,15 @@
 use crate::arrows;
 use crate::run::{self, Steps};
 use crate::tree::Tree;
-use crate::{docs_check, test, tidy};
+use crate::{docs_check, prepare, test, tidy};
 
 /// Runs every check, and says in the end which ones failed.
 ///
 /// # Errors
 /// At least one check failed.
 pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
+    // The lints compile everything, and some of it needs libraries of the system.
+    prepare::run(tree)?;
     let mut steps = Steps::default();
     steps.note("formatting", run::shown(tree, "cargo", &["fmt", "--all", "--check"]));
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];

@@ -60,6 +60,31 @@ const NEEDS: &[Need] = &[
         package: "iproute2",
         why: "tests of the network run in namespaces of their own",
     },
+    Need {
+        found_by: FoundBy::Command("pkg-config"),
+        package: "pkg-config",
+        why: "finds the system's TPM library for the device's key helper",
+    },
+    Need {
+        found_by: FoundBy::File("/usr/include/tss2/tss2_esys.h"),
+        package: "libtss2-dev",
+        why: "the device's key helper speaks to TPMs through it",
+    },
+    Need {
+        found_by: FoundBy::Command("swtpm"),
+        package: "swtpm",
+        why: "a TPM 2.0 for tests of device keys",
+    },
+    Need {
+        found_by: FoundBy::Command("softhsm2-util"),
+        package: "softhsm2",
+        why: "a PKCS#11 token for tests of keys",
+    },
+    Need {
+        found_by: FoundBy::Command("pkcs11-tool"),
+        package: "opensc",
+        why: "a second reader of PKCS#11 tokens",
+    },
 ];
 
 /// Where Debian keeps the administrator's commands; not on everybody's path.

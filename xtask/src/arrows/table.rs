@@ -28,6 +28,7 @@ pub(crate) enum Outside {
 const PROTOCOL: &str = "lazaret-protocol";
 const DELTA: &str = "lazaret-protocol-delta";
 const ENCODE: &str = "lazaret-protocol-delta-encode";
+const REPACK: &str = "lazaret-protocol-delta-repack";
 const EVIDENCE: &str = "lazaret-protocol-evidence";
 const TUF: &str = "lazaret-protocol-tuf";
 const SERVER: &str = "lazaret-server";
@@ -37,6 +38,7 @@ const BLOBS: &str = "lazaret-server-blobs";
 const PUBLISH: &str = "lazaret-server-publish";
 const AGENT: &str = "lazaret-agent";
 const CORE: &str = "lazaret-agent-core";
+const DEVICE_KEYS: &str = "lazaret-agent-keys";
 const KEYS: &str = "lazaret-repo-keys";
 const SIGNING: &str = "lazaret-repo-keys-signing";
 const CLI: &str = "lazaret-cli";
@@ -75,6 +77,12 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         package: ENCODE,
         folder: "protocol/delta/encode",
+        ours: &[PROTOCOL, DELTA, REPACK],
+        outside: Outside::Shell,
+    },
+    Room {
+        package: REPACK,
+        folder: "protocol/delta/repack",
         ours: &[PROTOCOL, DELTA],
         outside: Outside::Shell,
     },
@@ -146,6 +154,8 @@ pub(crate) const ROOMS: &[Room] = &[
         ours: &[PROTOCOL, DELTA, EVIDENCE, TUF],
         outside: Outside::Pure(&["serde", "serde_json", "sha2", "thiserror"]),
     },
+    // A program of its own, so that the agent links no library of the system.
+    Room { package: DEVICE_KEYS, folder: "agent/keys", ours: &[PROTOCOL], outside: Outside::Shell },
     Room {
         package: KEYS,
         folder: "repo-keys",
@@ -234,9 +244,15 @@ pub(crate) const GUARDED: &[Guarded] = &[
     },
     Guarded {
         outside: "zstd",
-        rooms: &[ENCODE, CLI],
-        why: "a C library; what runs on devices decodes with ruzstd",
+        rooms: &[ENCODE, REPACK, CLI],
+        why: "a C library; devices decode with ruzstd, and pack with what images were packed with",
     },
+    Guarded {
+        outside: "flate2",
+        rooms: &[REPACK],
+        why: "zlib packs as other programs' zlib did; whoever only compresses has zstd",
+    },
+    Guarded { outside: "libz-sys", rooms: &[REPACK], why: "it pins the zlib that is linked" },
     Guarded {
         outside: "tokio",
         rooms: &[SERVER, STORE, BLOBS, PUBLISH, KEYS, CLI],
@@ -267,7 +283,7 @@ pub(crate) const GUARDED: &[Guarded] = &[
     },
     Guarded {
         outside: "anyhow",
-        rooms: &[SERVER, AGENT, KEYS, CLI, XTASK],
+        rooms: &[SERVER, AGENT, DEVICE_KEYS, KEYS, CLI, XTASK],
         why: "libraries have an error enum of their own (STYLE, Errors)",
     },
 ];
