@@ -1,6 +1,13 @@
 //! The contract of key stores, by the real program on real ones: SoftHSM2, and a TPM simulator
 //! (swtpm). Both are started here and must be installed.
-#![allow(clippy::disallowed_methods, clippy::panic, reason = "a test harness")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a failed unwrap in a test is a failed test, and its files need no power loss"
+)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
