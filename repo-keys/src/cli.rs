@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use lazaret_protocol::time::Timestamp;
 
-use crate::commands::{anchors, assemble, ca, ceremony, inspect, key, online, payload, sign};
+use crate::commands::{
+    anchors, assemble, ca, ceremony, change, inspect, key, online, payload, sign,
+};
 use crate::error::StepError;
 use crate::session::{Session, Voice};
 
@@ -79,6 +81,9 @@ Examples:
 
 No key is needed. Below the threshold nothing is written.")]
     Assemble(assemble::Assemble),
+    /// A change of who may sign: holders, thresholds, models, the server's keys.
+    #[command(subcommand)]
+    Change(change::Command),
     /// The certificate authority.
     #[command(subcommand)]
     Ca(ca::Command),
@@ -125,6 +130,7 @@ impl Cli {
             Command::Payload(command) => payload::run(session, command),
             Command::Sign(args) => sign::run(session, args),
             Command::Assemble(args) => assemble::run(session, args).map(|_| ()),
+            Command::Change(command) => change::run(session, command),
             Command::Ca(command) => ca::run(session, command),
             Command::Inspect(args) => inspect::run(session, args),
             Command::Ceremony(args) => ceremony::run(session, args),

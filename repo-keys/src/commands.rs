@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod assemble;
 pub mod ca;
 pub mod ceremony;
+pub mod change;
 pub mod inspect;
 pub mod key;
 pub mod online;

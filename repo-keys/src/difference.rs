@@ -6,14 +6,14 @@ use std::path::Path;
 
 use lazaret_protocol::id::HolderName;
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::target::Schedule;
+use lazaret_protocol::target::{EMERGENCY_ROLE, Schedule};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use lazaret_repo_keys_signing::HolderPublic;
 use lazaret_repo_keys_signing::durable;
 use lazaret_repo_keys_signing::key::KEY_FILE_BYTES_MAX;
-use lazaret_repo_keys_signing::metadata::rules::ImageEntry;
+use lazaret_repo_keys_signing::metadata::rules::{EmergencyEntry, ImageEntry};
 
-use crate::plan::{KeySet, ModelSigners, Plan, ReleasePlan, RootPlan, TargetsPlan};
+use crate::plan::{EmergencyPlan, KeySet, ModelSigners, Plan, ReleasePlan, RootPlan, TargetsPlan};
 
 /// Public key files that are looked at for names.
 const NAME_FILES_MAX: usize = 256;
@@ -27,8 +27,14 @@ impl Names {
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
         let mut names = Self::default();
+        names.add_folder(folder);
+        names
+    }
+
+    /// Takes the names from the `.pub` files in a further folder.
+    pub fn add_folder(&mut self, folder: &Path) {
         let Ok(entries) = std::fs::read_dir(folder) else {
-            return names;
+            return;
         };
         for entry in entries.flatten().take(NAME_FILES_MAX) {
             let path = entry.path();
@@ -37,10 +43,26 @@ impl Names {
             }
             let read = durable::read(&path, KEY_FILE_BYTES_MAX).unwrap_or_default();
             if let Ok(public) = serde_json::from_slice::<HolderPublic>(&read) {
-                names.add(&public);
+                self.add(&public);
             }
         }
-        names
+    }
+
+    /// The names as public key files again, for whoever reads on.
+    #[must_use]
+    pub fn to_files(&self) -> Vec<(String, Vec<u8>)> {
+        let file = |(key, holder): (&PublicKey, &HolderName)| {
+            let public = HolderPublic { holder: holder.clone(), key: key.clone() };
+            let id: String = key.key_id().as_str().chars().take(12).collect();
+            (format!("{holder}.{id}.pub"), serde_json::to_vec(&public).unwrap_or_default())
+        };
+        self.0.iter().map(file).collect()
+    }
+
+    /// Who holds a key, as far as this machine knows.
+    #[must_use]
+    pub fn holder_of(&self, key: &PublicKey) -> Option<&HolderName> {
+        self.0.get(key)
     }
 
     /// Adds a name.
@@ -81,6 +103,10 @@ pub fn between(old: Option<&Plan>, new: &Plan, names: &Names, now: Timestamp) ->
         (_, Plan::Targets(new)) => targets(None, new, names, &mut words),
         (Some(Plan::Release(old)), Plan::Release(new)) => release(Some(old), new, &mut words),
         (_, Plan::Release(new)) => release(None, new, &mut words),
+        (Some(Plan::Emergency(old)), Plan::Emergency(new)) => {
+            emergency(Some(old), new, &mut words);
+        }
+        (_, Plan::Emergency(new)) => emergency(None, new, &mut words),
     }
     let days = new.expires().since_ms(now) / DAY_MS;
     words.push(format!("expires {} (in {days} days)", new.expires()));
@@ -112,6 +138,14 @@ fn targets(old: Option<&TargetsPlan>, new: &TargetsPlan, names: &Names, words: &
     }
     for (model, set) in &new.models {
         keys(&format!("rel-{model}"), models.get(model), set, names, words);
+    }
+    let team = old.and_then(|old| old.emergency.as_ref());
+    match (team, &new.emergency) {
+        (_, Some(set)) => keys(EMERGENCY_ROLE, team, set, names, words),
+        (Some(_), None) => {
+            words.push("- the emergency role is dropped: its schedules count no more".to_owned());
+        }
+        (None, None) => {}
     }
     server_key("deltas", (old.map(|old| &old.deltas), &new.deltas), words);
 }
@@ -204,6 +238,31 @@ fn changed(old: &ImageEntry, new: &ImageEntry, words: &mut Vec<String>) {
     if old.custom.schedule != new.custom.schedule {
         let (is, was) = (schedule(&new.custom.schedule), schedule(&old.custom.schedule));
         words.push(format!("~ image {name}: schedule {is}; was {was}"));
+    }
+}
+
+fn emergency(old: Option<&EmergencyPlan>, new: &EmergencyPlan, words: &mut Vec<String>) {
+    let name = |entry: &EmergencyEntry| format!("{}/{}", entry.model, entry.version);
+    let before = old.map_or(&[][..], |old| &old.entries);
+    for gone in before {
+        if !new.entries.iter().any(|entry| name(entry) == name(gone)) {
+            words.push(format!("- emergency schedule for {} is withdrawn", name(gone)));
+        }
+    }
+    for entry in new.new_entries(old) {
+        let known = before.iter().any(|old| name(old) == name(entry));
+        words.push(format!(
+            "{} emergency schedule for image {} with sha256 {}: {}; until {}",
+            if known { "~" } else { "+" },
+            name(entry),
+            entry.custom.image_sha256,
+            schedule(&entry.custom.schedule),
+            entry.custom.expires
+        ));
+        words.push(format!("  reason: {}", entry.custom.reason));
+    }
+    if new.entries.is_empty() {
+        words.push("no emergency schedule is in force".to_owned());
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Rule {
     Expired,
     /// A payload that says more than can be shown.
     Unshowable,
+    /// A change that too few have signed so far.
+    Incomplete,
 }
 
 impl Rule {
@@ -51,6 +53,7 @@ impl Rule {
             Self::WrongFile => "wrong-file",
             Self::Expired => "expired",
             Self::Unshowable => "unshowable",
+            Self::Incomplete => "incomplete",
         }
     }
 }
@@ -117,6 +120,16 @@ impl StepError {
 
     pub(crate) fn misuse(what: impl Into<String>) -> Self {
         Self::Misuse { what: what.into() }
+    }
+
+    /// What the command line asks for and a rule forbids is misuse, and no failure.
+    pub(crate) fn of_wish(err: MetadataError) -> Self {
+        match err {
+            MetadataError::OutOfScope { role, what } => {
+                Self::misuse(format!("{role} cannot have {what}"))
+            }
+            other => other.into(),
+        }
     }
 
     /// 2 for misuse, 1 for everything else.

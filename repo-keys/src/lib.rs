@@ -2,6 +2,7 @@
 //! from files to files, on a machine without a network; no crate here can open a connection.
 
 pub mod authority;
+pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod difference;

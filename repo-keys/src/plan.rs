@@ -2,15 +2,15 @@
 //! and a payload whose plan does not give the same bytes again is refused: nobody signs what was
 //! not shown.
 
+mod emergency;
 mod release;
 mod root;
 mod targets;
 
 use std::collections::BTreeSet;
 
-use lazaret_protocol::id::ModelName;
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::target::{ANCHORS_TARGET, parse_image_target};
+use lazaret_protocol::target::{ANCHORS_TARGET, parse_emergency_target, parse_image_target};
 use lazaret_protocol::time::Timestamp;
 use lazaret_repo_keys_signing::OfflineRole;
 use lazaret_repo_keys_signing::metadata::{Document, Keyring, MetadataError};
@@ -19,6 +19,7 @@ use tough::schema::{Root, Targets};
 
 use crate::error::{Rule, StepError};
 
+pub use emergency::EmergencyPlan;
 pub use release::ReleasePlan;
 pub(crate) use release::check_new;
 pub use root::RootPlan;
@@ -54,6 +55,8 @@ pub enum Plan {
     Targets(TargetsPlan),
     /// Images of one model.
     Release(ReleasePlan),
+    /// Faster schedules.
+    Emergency(EmergencyPlan),
 }
 
 impl Plan {
@@ -63,12 +66,12 @@ impl Plan {
     /// Not a payload of an offline role, or one that says more than a plan can show.
     pub fn read_payload(bytes: &[u8]) -> Result<Self, StepError> {
         let plan = match peek(bytes) {
-            Some(Peeked::Root) => Self::Root(RootPlan::read(&Document::parse_payload(bytes)?)?),
-            Some(Peeked::Targets(model)) => {
-                Self::of_targets(&Document::parse_payload(bytes)?, model.as_ref())?
+            Some(Peeked::Root) => Self::Root(RootPlan::of(&Document::parse_payload(bytes)?)?),
+            Some(Peeked::Targets(speaker)) => {
+                Self::of_delegated(&Document::parse_payload(bytes)?, &speaker)?
             }
             None => {
-                let what = "expected a payload of root, targets or a release role";
+                let what = "expected a payload of root, targets, a release role or emergency";
                 return Err(StepError::refused(Rule::WrongFile, what));
             }
         };
@@ -87,25 +90,45 @@ impl Plan {
         let file: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
         let signed = file.get("signed").map(Value::to_string).unwrap_or_default();
         match peek(signed.as_bytes()) {
-            Some(Peeked::Root) => Ok(Self::Root(RootPlan::read(&Document::parse(bytes)?)?)),
-            Some(Peeked::Targets(model)) => {
-                Self::of_targets(&Document::parse(bytes)?, model.as_ref())
+            Some(Peeked::Root) => Ok(Self::Root(RootPlan::of(&Document::parse(bytes)?)?)),
+            Some(Peeked::Targets(speaker)) => {
+                Self::of_delegated(&Document::parse(bytes)?, &speaker)
             }
             None => Err(StepError::refused(
                 Rule::WrongFile,
-                "expected signed metadata of root, targets or a release role",
+                "expected signed metadata of root, targets, a release role or emergency",
             )),
         }
     }
 
-    fn of_targets(
+    /// Reads what `speaker` says in metadata of the type `targets`.
+    ///
+    /// # Errors
+    /// It says what that role may not say.
+    pub fn of_delegated(
         document: &Document<Targets>,
-        model: Option<&ModelName>,
+        speaker: &OfflineRole,
     ) -> Result<Self, StepError> {
-        Ok(match model {
-            Some(model) => Self::Release(ReleasePlan::read(document, model)?),
-            None => Self::Targets(TargetsPlan::read(document)?),
+        Ok(match speaker {
+            OfflineRole::Release(model) => Self::Release(ReleasePlan::read(document, model)?),
+            OfflineRole::Emergency => Self::Emergency(EmergencyPlan::read(document)?),
+            OfflineRole::Root | OfflineRole::Targets => Self::Targets(TargetsPlan::of(document)?),
         })
+    }
+
+    /// The same once more, one version on: what a role says when only who signs it has changed, or
+    /// when its time runs out.
+    #[must_use]
+    pub fn renewed(mut self, expires: Timestamp) -> Self {
+        let (version, until) = match &mut self {
+            Self::Root(plan) => (&mut plan.version, &mut plan.expires),
+            Self::Targets(plan) => (&mut plan.version, &mut plan.expires),
+            Self::Release(plan) => (&mut plan.version, &mut plan.expires),
+            Self::Emergency(plan) => (&mut plan.version, &mut plan.expires),
+        };
+        *version = version.saturating_add(1);
+        *until = expires;
+        self
     }
 
     /// The role it is for.
@@ -115,6 +138,7 @@ impl Plan {
             Self::Root(_) => OfflineRole::Root,
             Self::Targets(_) => OfflineRole::Targets,
             Self::Release(plan) => OfflineRole::Release(plan.model.clone()),
+            Self::Emergency(_) => OfflineRole::Emergency,
         }
     }
 
@@ -125,6 +149,7 @@ impl Plan {
             Self::Root(plan) => plan.version,
             Self::Targets(plan) => plan.version,
             Self::Release(plan) => plan.version,
+            Self::Emergency(plan) => plan.version,
         }
     }
 
@@ -135,6 +160,7 @@ impl Plan {
             Self::Root(plan) => plan.expires,
             Self::Targets(plan) => plan.expires,
             Self::Release(plan) => plan.expires,
+            Self::Emergency(plan) => plan.expires,
         }
     }
 
@@ -147,18 +173,20 @@ impl Plan {
             Self::Root(plan) => plan.payload(),
             Self::Targets(plan) => plan.payload(),
             Self::Release(plan) => plan.payload(),
+            Self::Emergency(plan) => plan.payload(),
         }
     }
 }
 
 enum Peeked {
     Root,
-    /// The top-level targets, or the release role of a model.
-    Targets(Option<ModelName>),
+    /// The top-level targets, the release role of a model, or the emergency role.
+    Targets(OfflineRole),
 }
 
 /// A payload does not name its role, but only one role could have said what it says: top-level
-/// targets lists the anchors, and a release role lists images of one model.
+/// targets lists the anchors, a release role lists images of one model, and who has nothing to say
+/// is the emergency role.
 fn peek(payload: &[u8]) -> Option<Peeked> {
     let value: Value = serde_json::from_slice(payload).ok()?;
     match value.get("_type")?.as_str()? {
@@ -166,10 +194,16 @@ fn peek(payload: &[u8]) -> Option<Peeked> {
         "targets" => {
             let targets = value.get("targets")?.as_object()?;
             if targets.contains_key(ANCHORS_TARGET) {
-                return Some(Peeked::Targets(None));
+                return Some(Peeked::Targets(OfflineRole::Targets));
             }
-            let (model, _) = parse_image_target(targets.keys().next()?)?.ok()?;
-            Some(Peeked::Targets(Some(model)))
+            let Some(name) = targets.keys().next() else {
+                return Some(Peeked::Targets(OfflineRole::Emergency));
+            };
+            if parse_emergency_target(name).is_some() {
+                return Some(Peeked::Targets(OfflineRole::Emergency));
+            }
+            let (model, _) = parse_image_target(name)?.ok()?;
+            Some(Peeked::Targets(OfflineRole::Release(model)))
         }
         _ => None,
     }

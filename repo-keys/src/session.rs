@@ -153,6 +153,13 @@ impl Session {
         }
     }
 
+    /// Shows what was said so far to a person who is about to be asked for a passphrase.
+    pub fn show_before_asking(&self, step: &Step) {
+        if self.passphrase_file.is_none() {
+            step.entry.words.iter().for_each(|words| self.warn(words));
+        }
+    }
+
     /// Says something to a person who watches, on the error stream.
     pub fn warn(&self, text: &str) {
         use std::io::Write as _;

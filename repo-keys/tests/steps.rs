@@ -115,11 +115,14 @@ impl Ceremony {
         });
         let args = sign::Sign {
             payload: payload.to_path_buf(),
-            key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
+            key: sign::KeyArgs {
+                key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
+            },
             previous: previous.map(Path::to_path_buf),
             root: Some(self.path("repo/metadata/1.root.json")),
             targets: Some(self.path("repo/metadata/1.targets.json")),
             images: image.into_iter().collect(),
+            releases: Vec::new(),
             out: out.clone(),
         };
         sign::run(&self.session(), &args).map(|()| out)

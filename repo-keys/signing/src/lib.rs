@@ -8,6 +8,7 @@ pub mod key;
 pub mod metadata;
 pub mod online;
 pub mod passphrase;
+pub mod repository;
 pub mod role;
 pub mod sources;
 

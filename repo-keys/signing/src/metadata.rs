@@ -50,6 +50,12 @@ pub enum MetadataError {
     /// No canonical form.
     #[error("metadata has no canonical form")]
     Canonical(#[from] CanonicalError),
+    /// A role without which there is no repository.
+    #[error("expected {role} metadata, there is none")]
+    Missing {
+        /// The role.
+        role: String,
+    },
     /// The document that delegates does not know this role.
     #[error("nothing says who may sign {role}")]
     UnknownRole {
@@ -266,9 +272,8 @@ impl Keyring {
             RoleName::Offline(OfflineRole::Targets) => Self::of_root(root, RoleType::Targets),
             RoleName::Online(OnlineRole::Snapshot) => Self::of_root(root, RoleType::Snapshot),
             RoleName::Online(OnlineRole::Timestamp) => Self::of_root(root, RoleType::Timestamp),
-            RoleName::Offline(OfflineRole::Release(_)) | RoleName::Online(OnlineRole::Deltas) => {
-                Self::of_delegation(targets, role)
-            }
+            RoleName::Offline(OfflineRole::Release(_) | OfflineRole::Emergency)
+            | RoleName::Online(OnlineRole::Deltas) => Self::of_delegation(targets, role),
         }
     }
 

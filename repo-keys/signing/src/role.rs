@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use lazaret_protocol::id::ModelName;
-use lazaret_protocol::target::release_role;
+use lazaret_protocol::target::{EMERGENCY_ROLE, release_role};
 
 /// A role whose key is on the server (DESIGN section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,8 @@ pub enum OfflineRole {
     Targets,
     /// The images of one hardware model.
     Release(ModelName),
+    /// Faster schedules for images that a release role has signed.
+    Emergency,
 }
 
 impl fmt::Display for OfflineRole {
@@ -50,6 +52,7 @@ impl fmt::Display for OfflineRole {
             Self::Root => f.write_str("root"),
             Self::Targets => f.write_str("targets"),
             Self::Release(model) => f.write_str(&release_role(model)),
+            Self::Emergency => f.write_str(EMERGENCY_ROLE),
         }
     }
 }
@@ -84,6 +87,7 @@ impl FromStr for RoleName {
         match text {
             "root" => Ok(Self::Offline(OfflineRole::Root)),
             "targets" => Ok(Self::Offline(OfflineRole::Targets)),
+            EMERGENCY_ROLE => Ok(Self::Offline(OfflineRole::Emergency)),
             _ => {
                 let model = text.strip_prefix("rel-").ok_or_else(refused)?;
                 let model = model.parse().map_err(|_| refused())?;
@@ -172,7 +176,13 @@ mod tests {
 
     #[test]
     fn file_names_are_read_back_as_written() {
-        for name in ["1.root.json", "2.targets.json", "3.rel-gw2.1.json", "9.deltas.json"] {
+        for name in [
+            "1.root.json",
+            "2.targets.json",
+            "3.rel-gw2.1.json",
+            "4.emergency.json",
+            "9.deltas.json",
+        ] {
             assert_eq!(name.parse::<FileName>().unwrap().to_string(), name);
         }
         assert_eq!("timestamp.json".parse::<FileName>(), Ok(FileName::Timestamp));

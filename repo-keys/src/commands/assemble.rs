@@ -28,7 +28,7 @@ pub struct Assemble {
     /// holders.
     #[arg(long, value_name = "N.root.json")]
     pub root: Option<PathBuf>,
-    /// For a release: the targets that list its signers.
+    /// For a release or an emergency: the targets that list its signers.
     #[arg(long, value_name = "N.targets.json")]
     pub targets: Option<PathBuf>,
     /// The folder for the signed file, which is named after its version and role.
@@ -90,7 +90,7 @@ fn keyrings(
             let root = plan::read_root(&step.read(path)?)?;
             Ok(vec![Keyring::of_root(&root.signed, RoleType::Targets)?])
         }
-        role @ OfflineRole::Release(_) => {
+        role @ (OfflineRole::Release(_) | OfflineRole::Emergency) => {
             let path = args.targets.as_ref().ok_or_else(|| missing("--targets N.targets.json"))?;
             let targets = Document::<Targets>::parse(&step.read(path)?)?;
             if let Some(path) = &args.root {
@@ -153,9 +153,7 @@ fn check(plan: &Plan, rings: &[Keyring], file: &[u8]) -> Result<(), StepError> {
     for ring in rings {
         match plan {
             Plan::Root(_) => ring.check(&Document::<Root>::parse(file)?)?,
-            Plan::Targets(_) | Plan::Release(_) => {
-                ring.check(&Document::<Targets>::parse(file)?)?
-            }
+            _ => ring.check(&Document::<Targets>::parse(file)?)?,
         }
     }
     Ok(())

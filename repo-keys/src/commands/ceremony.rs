@@ -7,7 +7,7 @@ use clap::Args;
 use lazaret_protocol::id::{HolderName, ModelName};
 
 use super::anchors::AnchorsArgs;
-use super::payload::ModelArg;
+use super::payload::{ModelArg, TeamArg};
 use super::{anchors, assemble, ca, key, online, payload, sign};
 use crate::error::StepError;
 use crate::session::Session;
@@ -129,6 +129,7 @@ fn targets(
         &payload::Targets {
             anchors: args.out.join("anchors.json"),
             models: args.models.iter().map(model).collect(),
+            emergency: Some(TeamArg { keys: publics(args), threshold: args.threshold }),
             online: online.to_path_buf(),
             previous: None,
             expires_days: 180,
@@ -155,11 +156,12 @@ fn signed(
             session,
             &sign::Sign {
                 payload: payload.to_path_buf(),
-                key: format!("file:{}", key.display()),
+                key: sign::KeyArgs { key: format!("file:{}", key.display()) },
                 previous: None,
                 root: root.map(Path::to_path_buf),
                 targets: None,
                 images: Vec::new(),
+                releases: Vec::new(),
                 out: out.clone(),
             },
         )?;

@@ -1,22 +1,26 @@
 //! `payload root|targets|release`: the bytes that holders will sign. The same inputs give the same
 //! bytes on every machine, so that each holder can make the payload and compare.
 
+mod emergency;
 mod release;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
+use lazaret_protocol::anchors::Anchors;
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::ModelName;
 use lazaret_protocol::time::{DAY_MS, Timestamp};
-use lazaret_repo_keys_signing::metadata::MetadataError;
 use lazaret_repo_keys_signing::{HolderPublic, OnlinePublic};
 
 use crate::difference::{self, Names};
 use crate::error::{Rule, StepError};
+use crate::hashing::Measured;
 use crate::plan::{KeySet, ModelSigners, Plan, RootPlan, TargetsPlan};
 use crate::session::{Session, Step};
 
+pub use emergency::Emergency;
 pub use release::{Release, Rollout};
 
 /// Longest life of an offline role, in days. Longer is a mistyped number.
@@ -56,6 +60,16 @@ The counter says what is newer. The floor says what never runs again. The schedu
 share of the fleet, in permille, may install from when on; a server can be slower and never
 faster.")]
     Release(Release),
+    /// A faster schedule for an image that the release signers have signed: the incident team's.
+    #[command(after_help = "\
+Examples:
+  lazaret-keys payload emergency --image gw2/2.0 --release metadata/2.rel-gw2.json \\
+      --reason \"CVE-2026-1234 is exploited\" --valid-hours 72 --out emergency.payload
+  lazaret-keys payload emergency --withdraw gw2/2.0 --previous metadata/1.emergency.json \\
+      --out emergency.payload
+
+It names a hash that rel-MODEL has signed, and can do no more than let devices have it earlier.")]
+    Emergency(Emergency),
 }
 
 /// See [`Command::Root`].
@@ -97,6 +111,10 @@ pub struct Targets {
     /// `gw2=a.pub,b.pub:2`.
     #[arg(long = "model", value_name = "MODEL=PUB,PUB:K", required = true)]
     pub models: Vec<ModelArg>,
+    /// The incident team's public keys, and how many of them must sign a faster schedule:
+    /// `a.pub,b.pub,c.pub:2`.
+    #[arg(long, value_name = "PUB,PUB:K")]
+    pub emergency: Option<TeamArg>,
     /// The server's public keys; it signs the lists of deltas.
     #[arg(long, value_name = "online.pub.json")]
     pub online: PathBuf,
@@ -134,6 +152,25 @@ impl FromStr for ModelArg {
     }
 }
 
+/// `alice.pub,bob.pub:2` on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamArg {
+    /// Public keys.
+    pub keys: Vec<PathBuf>,
+    /// How many must sign.
+    pub threshold: u64,
+}
+
+impl FromStr for TeamArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("expected PUB,PUB:K such as a.pub,b.pub:2, got {text:?}");
+        let (keys, threshold) = text.rsplit_once(':').ok_or_else(form)?;
+        let threshold = threshold.parse().map_err(|_| form())?;
+        Ok(Self { keys: keys.split(',').map(PathBuf::from).collect(), threshold })
+    }
+}
+
 /// Runs one of them.
 ///
 /// # Errors
@@ -143,6 +180,7 @@ pub fn run(session: &Session, command: &Command) -> Result<(), StepError> {
         Command::Root(args) => root(session, args),
         Command::Targets(args) => targets(session, args),
         Command::Release(args) => release::run(session, args),
+        Command::Emergency(args) => emergency::run(session, args),
     }
 }
 
@@ -178,12 +216,7 @@ pub fn root(session: &Session, args: &Root) -> Result<(), StepError> {
 pub fn targets(session: &Session, args: &Targets) -> Result<(), StepError> {
     let mut step = session.begin("payload targets");
     let mut names = Names::default();
-    let anchors = step.read(&args.anchors)?;
-    lazaret_protocol::anchors::Anchors::parse(&anchors)?;
-    let anchors = crate::hashing::Measured {
-        length: u64::try_from(anchors.len()).unwrap_or(u64::MAX),
-        sha256: lazaret_protocol::digest::Sha256Digest::of(&anchors),
-    };
+    let anchors = measure_anchors(&step.read(&args.anchors)?)?;
     let mut models = ModelSigners::new();
     for model in &args.models {
         let holders = super::read_publics(&mut step, &model.keys)?;
@@ -197,11 +230,25 @@ pub fn targets(session: &Session, args: &Targets) -> Result<(), StepError> {
     let previous = read_previous(&mut step, args.previous.as_deref())?;
     let version = next_version(previous.as_ref());
     let expires = expires(session.now, args.expires_days)?;
-    let plan = TargetsPlan { version, expires, anchors, models, deltas: online.deltas };
+    let team = args.emergency.as_ref();
+    let emergency = team.map(|team| {
+        let holders = super::read_publics(&mut step, &team.keys)?;
+        Ok::<_, StepError>(key_set(&holders, team.threshold, &mut names))
+    });
+    let emergency = emergency.transpose()?;
+    let deltas = online.deltas;
+    let plan = TargetsPlan { version, expires, anchors, models, emergency, deltas };
     finish(session, step, (previous.as_ref(), Plan::Targets(plan)), (&args.out, &names))
 }
 
-fn key_set(holders: &[HolderPublic], threshold: u64, names: &mut Names) -> KeySet {
+/// Length and digest of anchors that devices can read.
+pub(crate) fn measure_anchors(anchors: &[u8]) -> Result<Measured, StepError> {
+    Anchors::parse(anchors)?;
+    let length = u64::try_from(anchors.len()).unwrap_or(u64::MAX);
+    Ok(Measured { length, sha256: Sha256Digest::of(anchors) })
+}
+
+pub(crate) fn key_set(holders: &[HolderPublic], threshold: u64, names: &mut Names) -> KeySet {
     for holder in holders {
         names.add(holder);
     }
@@ -220,7 +267,7 @@ fn next_version(previous: Option<&Plan>) -> u64 {
     previous.map_or(0, Plan::version).saturating_add(1)
 }
 
-fn expires(now: Timestamp, days: u64) -> Result<Timestamp, StepError> {
+pub(crate) fn expires(now: Timestamp, days: u64) -> Result<Timestamp, StepError> {
     if days == 0 || days > EXPIRES_DAYS_MAX {
         let what = format!("expected --expires-days between 1 and {EXPIRES_DAYS_MAX}, got {days}");
         return Err(StepError::misuse(what));
@@ -241,13 +288,7 @@ fn finish(
         let what = format!("expected the last signed {}, got {}", plan.role(), previous.role());
         return Err(StepError::refused(Rule::WrongFile, what));
     }
-    let payload = plan.payload().map_err(|err| match err {
-        // What the command line asks for breaks a rule: that is misuse, and no failure.
-        MetadataError::OutOfScope { role, what } => {
-            StepError::misuse(format!("{role} cannot have {what}"))
-        }
-        other => other.into(),
-    })?;
+    let payload = plan.payload().map_err(StepError::of_wish)?;
     for words in difference::between(previous, &plan, output.1, session.now) {
         step.say(words);
     }

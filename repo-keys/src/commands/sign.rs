@@ -9,7 +9,7 @@ use clap::Args;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{HolderName, ModelName, VersionName};
 use lazaret_protocol::key::PublicKey;
-use lazaret_repo_keys_signing::metadata::rules::ImageEntry;
+use lazaret_repo_keys_signing::metadata::rules::{self, EmergencyEntry, ImageEntry};
 use lazaret_repo_keys_signing::metadata::{Document, Keyring, TufKeyId, make};
 use lazaret_repo_keys_signing::{HolderPublic, KeyError, OfflineRole, RoleName, sources};
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ pub struct Sign {
     /// What to sign.
     #[arg(long, value_name = "FILE")]
     pub payload: PathBuf,
-    /// Your key: a file, or `file:PATH`.
-    #[arg(long, value_name = "KEY")]
-    pub key: String,
+    /// Your key.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Your own copy of the last signed version of the same role.
     #[arg(long, value_name = "N.ROLE.json")]
     pub previous: Option<PathBuf>,
@@ -44,10 +44,42 @@ pub struct Sign {
     /// Your own copy of a new image: `gw2/2.0=FILE`.
     #[arg(long = "image", value_name = "MODEL/VERSION=FILE")]
     pub images: Vec<ImageArg>,
+    /// For an emergency: your own copy of what the release signers of its model have signed.
+    #[arg(long = "release", value_name = "N.rel-MODEL.json")]
+    pub releases: Vec<PathBuf>,
     /// Where your signature goes.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
+
+/// Which key signs.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
+    /// Your key: a file, or `file:PATH`.
+    #[arg(long, value_name = "KEY")]
+    pub key: String,
+}
+
+impl KeyArgs {
+    /// Opens the key, and says whose it is.
+    ///
+    /// # Errors
+    /// It cannot be opened, or nothing says who holds it.
+    pub(crate) fn open(&self, session: &Session, names: &Names) -> Result<Opened, StepError> {
+        let passphrase = session.passphrase(&self.key, Purpose::Open)?;
+        let mut once = Some(passphrase);
+        let signer = sources::open(&self.key, &mut || once.take().ok_or(KeyError::Encoding))?;
+        let public = signer.public();
+        let holder = match names.holder_of(&public) {
+            Some(holder) => holder.clone(),
+            None => holder_of(&self.key, &public)?,
+        };
+        Ok((holder, signer))
+    }
+}
+
+/// A key that is ready, and who holds it.
+pub(crate) type Opened = (HolderName, Box<dyn sources::HolderSigner>);
 
 /// `gw2/2.0=FILE` on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,21 +135,30 @@ pub fn run(session: &Session, args: &Sign) -> Result<(), StepError> {
         return Err(StepError::refused(Rule::Expired, what));
     }
     let previous = read_previous(&mut step, args, &plan)?;
-    if let Plan::Release(release) = &plan {
-        check_images(&mut step, release, previous.as_ref(), &args.images)?;
+    match &plan {
+        Plan::Release(release) => {
+            check_images(&mut step, release, previous.as_ref(), &args.images)?;
+        }
+        Plan::Emergency(emergency) => {
+            let before = match &previous {
+                Some(Plan::Emergency(before)) => Some(before),
+                _ => None,
+            };
+            check_emergency(&mut step, args, emergency.new_entries(before))?;
+        }
+        Plan::Root(_) | Plan::Targets(_) => {}
     }
-    let mut names = Names::in_folder(Path::new(&args.key).parent().unwrap_or(Path::new(".")));
-    if let Some(own) = own_public(&args.key) {
+    let reference = &args.key.key;
+    let mut names = Names::in_folder(Path::new(reference).parent().unwrap_or(Path::new(".")));
+    if let Some(own) = own_public(reference) {
         names.add(&own);
     }
     for words in difference::between(previous.as_ref(), &plan, &names, session.now) {
-        step.say(words.clone());
-        // A person sees what is to be signed before the passphrase is asked for.
-        if session.passphrase_file.is_none() {
-            session.warn(&words);
-        }
+        step.say(words);
     }
-    let (holder, signer) = open(session, args)?;
+    // A person sees what is to be signed before the passphrase is asked for.
+    session.show_before_asking(&step);
+    let (holder, signer) = args.key.open(session, &names)?;
     let public = signer.public();
     check_listed(&mut step, args, &plan, (&holder, &public))?;
     let sig = hex::encode(signer.sign(&plan.role(), &payload)?);
@@ -194,7 +235,7 @@ fn keyring(step: &mut Step, args: &Sign, role: &OfflineRole) -> Result<Option<Ke
             let root = plan::read_root(&step.read(path)?)?;
             Ok(Some(Keyring::of_root(&root.signed, RoleType::Targets)?))
         }
-        OfflineRole::Release(_) => {
+        OfflineRole::Release(_) | OfflineRole::Emergency => {
             let Some(path) = &args.targets else {
                 return Ok(None);
             };
@@ -256,6 +297,42 @@ fn check_images(
     Ok(())
 }
 
+/// Holds every new emergency schedule against the holder's own copy of what the release signers
+/// signed: the incident team opens a door earlier, and never another door.
+fn check_emergency(
+    step: &mut Step,
+    args: &Sign,
+    entries: Vec<&EmergencyEntry>,
+) -> Result<(), StepError> {
+    let mut images: BTreeMap<ModelName, Vec<ImageEntry>> = BTreeMap::new();
+    for path in &args.releases {
+        let bytes = step.read(path)?;
+        let Plan::Release(release) = Plan::read_signed(&bytes)? else {
+            let what = format!("expected signed rel-MODEL metadata in {}", path.display());
+            return Err(StepError::refused(Rule::WrongFile, what));
+        };
+        let role = OfflineRole::Release(release.model.clone());
+        match keyring(step, args, &role)? {
+            Some(ring) => ring.check(&Document::<Targets>::parse(&bytes)?)?,
+            None => step.say(format!("{role} is taken at your word: no --targets was given")),
+        }
+        images.insert(release.model, release.images);
+    }
+    for entry in entries {
+        let (model, version) = (&entry.model, &entry.version);
+        let Some(images) = images.get(model) else {
+            let what = format!(
+                "the schedule of {model}/{version} is new: give your own copy of what its signers \
+                 signed with --release N.rel-{model}.json"
+            );
+            return Err(StepError::refused(Rule::ImageMissing, what));
+        };
+        rules::check_emergency_image(entry, images)?;
+        step.say(format!("image {model}/{version} is one that rel-{model} has signed"));
+    }
+    Ok(())
+}
+
 fn compare(image: &ImageEntry, file: &Path, own: Measured) -> Result<(), StepError> {
     if own.sha256 == image.sha256 && own.length == image.length {
         return Ok(());
@@ -270,17 +347,6 @@ fn compare(image: &ImageEntry, file: &Path, own: Measured) -> Result<(), StepErr
         own.sha256
     );
     Err(StepError::refused(Rule::HashMismatch, what))
-}
-
-fn open(
-    session: &Session,
-    args: &Sign,
-) -> Result<(HolderName, Box<dyn sources::HolderSigner>), StepError> {
-    let passphrase = session.passphrase(&args.key, Purpose::Open)?;
-    let mut once = Some(passphrase);
-    let signer = sources::open(&args.key, &mut || once.take().ok_or(KeyError::Encoding))?;
-    let holder = holder_of(&args.key, &signer.public())?;
-    Ok((holder, signer))
 }
 
 /// Refuses a key that the role does not list: its signature would be dead weight, and somebody

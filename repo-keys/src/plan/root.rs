@@ -55,7 +55,11 @@ impl RootPlan {
         payload_of(&root)
     }
 
-    pub(super) fn read(document: &Document<Root>) -> Result<Self, MetadataError> {
+    /// Reads a root.
+    ///
+    /// # Errors
+    /// It says what no root of this house may say.
+    pub fn of(document: &Document<Root>) -> Result<Self, MetadataError> {
         let root = &document.signed;
         rules::check_root(root)?;
         let set = |role| Keyring::of_root(root, role).map(KeySet::from);

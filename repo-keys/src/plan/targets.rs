@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::ModelName;
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::target::{ANCHORS_TARGET, release_role};
+use lazaret_protocol::target::{ANCHORS_TARGET, EMERGENCY_ROLE, release_role};
 use lazaret_protocol::time::Timestamp;
 use lazaret_repo_keys_signing::metadata::{
     Document, Keyring, MetadataError, make, payload_of, rules,
 };
+use lazaret_repo_keys_signing::repository::EMERGENCY;
 use lazaret_repo_keys_signing::{OfflineRole, OnlineRole, RoleName};
 use tough::schema::{DelegatedRole, Delegations, PathPattern, PathSet, Targets};
 
@@ -31,6 +32,8 @@ pub struct TargetsPlan {
     pub anchors: Measured,
     /// Release signers.
     pub models: ModelSigners,
+    /// The incident team, which signs faster schedules; none where there is no such role.
+    pub emergency: Option<KeySet>,
     /// The server's key for deltas.
     pub deltas: PublicKey,
 }
@@ -40,19 +43,25 @@ impl TargetsPlan {
         let mut keys = HashMap::new();
         let mut roles = Vec::new();
         let mut delegate = |name: String, set: &KeySet, paths: &[String]| {
+            // Nobody after the incident team may answer for its names.
+            let terminating = name == EMERGENCY_ROLE;
             let listed = make::role_keys(&name, &set.to_vec(), set.threshold, &mut keys)?;
             roles.push(DelegatedRole {
                 name,
                 keyids: listed.keyids,
                 threshold: listed.threshold,
                 paths: PathSet::Paths(patterns(paths)?),
-                terminating: false,
+                terminating,
                 targets: None,
             });
             Ok::<(), MetadataError>(())
         };
         for (model, signers) in &self.models {
             delegate(release_role(model), signers, &rules::release_paths(model))?;
+        }
+        if let Some(team) = &self.emergency {
+            let paths = rules::EMERGENCY_PATHS.map(str::to_owned);
+            delegate(EMERGENCY_ROLE.to_owned(), team, &paths)?;
         }
         let server = KeySet { keys: [self.deltas.clone()].into(), threshold: 1 };
         let name = OnlineRole::Deltas.as_str().to_owned();
@@ -71,7 +80,11 @@ impl TargetsPlan {
         payload_of(&targets)
     }
 
-    pub(super) fn read(document: &Document<Targets>) -> Result<Self, MetadataError> {
+    /// Reads the top-level targets.
+    ///
+    /// # Errors
+    /// They say what no targets of this house may say.
+    pub fn of(document: &Document<Targets>) -> Result<Self, MetadataError> {
         let targets = &document.signed;
         rules::check_targets(targets)?;
         let refuse = |what: &str| MetadataError::OutOfScope {
@@ -92,11 +105,14 @@ impl TargetsPlan {
             }
         }
         let deltas = RoleName::Online(OnlineRole::Deltas);
+        let delegated = listed.iter().any(|role| role.name == EMERGENCY_ROLE);
+        let emergency = delegated.then(|| Keyring::of_delegation(targets, &EMERGENCY));
         Ok(Self {
             version: document.version(),
             expires: document.expires(),
             anchors: Measured { length: anchors.length, sha256 },
             models,
+            emergency: emergency.transpose()?.map(KeySet::from),
             deltas: single("deltas", Keyring::of_delegation(targets, &deltas)?.into())?,
         })
     }

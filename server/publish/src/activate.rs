@@ -11,12 +11,14 @@ use lazaret_repo_keys_signing::metadata::rules::{self, DeltaEntry, ImageEntry};
 use lazaret_repo_keys_signing::metadata::{
     Document, Metadata, MetadataError, Signature, assemble, make, payload_of,
 };
+use lazaret_repo_keys_signing::repository::{
+    DELTAS, EMERGENCY, Files, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Trusted, read,
+};
 use lazaret_repo_keys_signing::{FileName, OnlineKeys, OnlineRole, RoleName};
 use tough::schema::{self, Metafile, Role, Snapshot, Targets};
 
 use crate::error::PublishError;
-use crate::files::Files;
-use crate::trusted::{DELTAS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Trusted, check_fresh, read};
+use crate::trusted::check_fresh;
 use crate::upload::check_upload;
 
 /// Lives of the online roles, in milliseconds (DESIGN section 3).
@@ -27,7 +29,7 @@ const DELTAS_LIFE_MS: u64 = 30 * DAY_MS;
 /// What becomes visible, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activation {
-    /// New files: root, targets, releases, deltas, snapshot, and timestamp last.
+    /// New files: root, targets, releases, emergency, deltas, snapshot, and timestamp last.
     pub files: Vec<(String, Vec<u8>)>,
     /// The version of the new timestamp, which polls tell devices.
     pub timestamp_version: u64,
@@ -82,7 +84,8 @@ pub fn refresh_timestamp(
     activate(current, Vec::new(), None, keys, now)
 }
 
-/// Roots by version, then targets, then releases: each is checked by what comes before it.
+/// Roots by version, then targets, then releases, then the emergency role: each is checked by what
+/// comes before it.
 fn in_tuf_order(new: Vec<(String, Vec<u8>)>) -> Result<Vec<(String, Vec<u8>)>, PublishError> {
     let mut ordered = BTreeMap::new();
     for (name, bytes) in new {
@@ -103,6 +106,10 @@ fn offline_meta(trusted: &Trusted) -> Result<HashMap<String, Metafile>, PublishE
     for (model, release) in &trusted.releases {
         let name = format!("{}.json", release_role(model));
         meta.insert(name, make::metafile(release.document.version(), None)?);
+    }
+    if let Some(emergency) = &trusted.emergency {
+        let line = make::metafile(emergency.document.version(), None)?;
+        meta.insert(format!("{EMERGENCY}.json"), line);
     }
     Ok(meta)
 }

@@ -114,6 +114,7 @@ impl From<MetadataError> for PublishError {
                 Self::ThresholdNotMet { role, threshold, valid }
             }
             MetadataError::OutOfScope { role, what } => Self::OutOfScope { role, what },
+            MetadataError::Missing { role } => Self::Missing { role },
             other => Self::Metadata(other),
         }
     }

@@ -6,7 +6,6 @@
 mod activate;
 mod delta;
 mod error;
-mod files;
 mod reader;
 mod served;
 mod trusted;
@@ -15,12 +14,12 @@ mod upload;
 pub use activate::{Activation, activate, refresh_timestamp};
 pub use delta::{DELTA_FORMAT, DeltaMade, MakeDeltaError, make_delta};
 pub use error::PublishError;
-pub use files::Files;
-pub use lazaret_repo_keys_signing::metadata::rules::{DeltaEntry, ImageEntry};
+pub use lazaret_repo_keys_signing::metadata::rules::{DeltaEntry, EmergencyEntry, ImageEntry};
+pub use lazaret_repo_keys_signing::repository::Files;
 pub use lazaret_repo_keys_signing::{KeyError, OnlineKeys};
 pub use reader::second_reader;
 pub use served::{anchors, models};
-pub use trusted::{Expiry, expiries, images, offline_keys};
+pub use trusted::{Expiry, emergencies, expiries, images, offline_keys};
 pub use upload::check_upload;
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::time::Timestamp;
 use lazaret_repo_keys_signing::metadata::rules::path_matches;
 use lazaret_repo_keys_signing::metadata::{Document, make};
+use lazaret_repo_keys_signing::repository::{
+    DELTAS, Files, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Trusted, missing, read,
+};
 use lazaret_repo_keys_signing::{FileName, RoleName};
 use tough::schema::{self, PathSet, Signed, Snapshot, Targets};
 use tough::{
@@ -20,8 +23,7 @@ use tough::{
 use url::Url;
 
 use crate::error::PublishError;
-use crate::files::Files;
-use crate::trusted::{DELTAS, ROOT, SNAPSHOT, TIMESTAMP, Trusted, check_fresh, missing, read};
+use crate::trusted::check_fresh;
 
 /// An address that no resolver knows. Nothing is ever sent there: the transport is a map.
 const BASE: &str = "https://repository.invalid/";
@@ -85,7 +87,6 @@ fn first_root(all: &Files) -> Option<&[u8]> {
 /// A release that has expired harms its own model alone and must not keep the others from an
 /// update, so it is not looked at here.
 fn check_all_fresh(all: &Files, trusted: &Trusted, now: Timestamp) -> Result<(), PublishError> {
-    use crate::trusted::TARGETS;
     check_fresh(&ROOT, &trusted.root, now)?;
     check_fresh(&TARGETS, &trusted.targets, now)?;
     let timestamp: Document<schema::Timestamp> =
@@ -149,7 +150,8 @@ fn check_targets(
         let sha256 = make::sha256_of(target).ok_or_else(|| PublishError::SecondReaderDiffers {
             what: format!("{role} has a target without SHA-256"),
         })?;
-        if !known_targets.contains(&sha256) {
+        // What is empty is at hand: the emergency role's targets have nothing to fetch.
+        if target.length > 0 && !known_targets.contains(&sha256) {
             return Err(PublishError::TargetMissing { name: name.raw().to_owned(), sha256 });
         }
     }

@@ -5,15 +5,17 @@ use lazaret_protocol::id::ModelName;
 use lazaret_protocol::time::Timestamp;
 use lazaret_repo_keys_signing::metadata::rules::{self, ImageEntry};
 use lazaret_repo_keys_signing::metadata::{Document, Keyring, Metadata};
+use lazaret_repo_keys_signing::repository::{
+    EMERGENCY, Files, ROOT, TARGETS, Trusted, read, read_root, read_targets,
+};
 use lazaret_repo_keys_signing::{FileName, OfflineRole, RoleName};
 use tough::schema::{RoleType, Root, Targets};
 
 use crate::error::PublishError;
-use crate::files::Files;
-use crate::trusted::{ROOT, TARGETS, check_fresh, read, read_root, read_targets};
+use crate::trusted::check_fresh;
 
 /// Checks one signed file of an offline role against what is served now. Where several come
-/// together, `current` has those before it: root, then targets, then releases.
+/// together, `current` has those before it: root, then targets, then releases, then emergency.
 ///
 /// # Errors
 /// The name, version, signatures, expiry or content is not as it should be.
@@ -35,6 +37,7 @@ pub fn check_upload(
         RoleName::Offline(OfflineRole::Release(model)) => {
             check_release(current, (model, version), bytes, now)
         }
+        RoleName::Offline(OfflineRole::Emergency) => check_emergency(current, version, bytes, now),
     }
 }
 
@@ -93,6 +96,35 @@ fn check_release(
         check_follows(&role, &rules::check_release(&last.signed, model)?, &images)?;
     }
     check_fresh(&role, &release, now)
+}
+
+/// The emergency role: only faster schedules, and only for images that are signed at present. What
+/// was taken in before stays, whether its image is still listed or not: for no image it is nothing.
+fn check_emergency(
+    current: &Files,
+    version: u64,
+    bytes: &[u8],
+    now: Timestamp,
+) -> Result<(), PublishError> {
+    let targets = read_targets(current, &read_root(current)?)?;
+    let ring = Keyring::of_delegation(&targets.signed, &EMERGENCY)?;
+    let emergency = Document::<Targets>::parse(bytes)?;
+    let last = read::<Targets>(current, &EMERGENCY)?;
+    check_version(&EMERGENCY, last.as_ref().map_or(0, Document::version), (version, &emergency))?;
+    ring.check(&emergency)?;
+    let before = match &last {
+        Some(last) => rules::check_emergency(&last.signed)?,
+        None => Vec::new(),
+    };
+    let trusted = Trusted::read(current)?;
+    for entry in rules::check_emergency(&emergency.signed)? {
+        if before.contains(&entry) {
+            continue;
+        }
+        let images = trusted.releases.get(&entry.model).map_or(&[][..], |release| &release.images);
+        rules::check_emergency_image(&entry, images)?;
+    }
+    check_fresh(&EMERGENCY, &emergency, now)
 }
 
 /// A version name keeps its image for ever, and a new image has a counter above all that were: both

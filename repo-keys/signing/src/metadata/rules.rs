@@ -8,7 +8,8 @@ use lazaret_protocol::id::{ModelName, VersionName};
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::limits::IMAGE_BYTES_MAX;
 use lazaret_protocol::target::{
-    ANCHORS_TARGET, DeltaCustom, ImageCustom, image_target, parse_image_target, release_role,
+    ANCHORS_TARGET, DeltaCustom, EMERGENCY_ROLE, EmergencyCustom, ImageCustom, emergency_target,
+    image_target, parse_emergency_target, parse_image_target, release_role,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +20,9 @@ use crate::role::{OfflineRole, OnlineRole, RoleName};
 
 /// The paths of the `deltas` role.
 pub const DELTA_PATHS: [&str; 1] = ["*/*/from-*.delta"];
+
+/// The paths of the emergency role.
+pub const EMERGENCY_PATHS: [&str; 1] = ["emergency/*/*"];
 
 /// Images that one release role may list. Four stay by default.
 pub const IMAGES_MAX: usize = 1024;
@@ -40,6 +44,17 @@ pub struct ImageEntry {
     pub length: u64,
     /// Counter, floor, model, schedule.
     pub custom: ImageCustom,
+}
+
+/// A faster schedule that the emergency role lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmergencyEntry {
+    /// The model of its image.
+    pub model: ModelName,
+    /// The version of its image.
+    pub version: VersionName,
+    /// The image's digest, the schedule, the reason, its end.
+    pub custom: EmergencyCustom,
 }
 
 /// A delta that the `deltas` role lists.
@@ -89,8 +104,9 @@ pub fn check_root(root: &Root) -> Result<(), MetadataError> {
     Ok(())
 }
 
-/// Checks the top-level targets: only the anchors, and only delegations of this house, release
-/// roles first.
+/// Checks the top-level targets: only the anchors, and only delegations of this house, with
+/// `deltas` last. Its paths would match a few names of the emergency role as well, which must never
+/// be an online key's to answer.
 ///
 /// # Errors
 /// The first rule that it breaks.
@@ -101,8 +117,12 @@ pub fn check_targets(targets: &Targets) -> Result<(), MetadataError> {
     }
     let roles = targets.delegations.as_ref().map_or(&[][..], |delegations| &delegations.roles);
     let mut deltas_keys = BTreeSet::new();
-    let mut release_keys = BTreeSet::new();
+    let mut people_keys = BTreeSet::new();
     let mut names = BTreeSet::new();
+    let deltas = OnlineRole::Deltas.as_str();
+    if roles.split_last().is_some_and(|(_, before)| before.iter().any(|role| role.name == deltas)) {
+        return Err(refuse("deltas before another delegation".to_owned()));
+    }
     for delegated in roles {
         let name: RoleName = delegated
             .name
@@ -112,14 +132,14 @@ pub fn check_targets(targets: &Targets) -> Result<(), MetadataError> {
         let keys = Keyring::of_delegation(targets, &name)?.keys.into_values();
         match name {
             RoleName::Online(_) => deltas_keys.extend(keys),
-            RoleName::Offline(_) => release_keys.extend(keys),
+            RoleName::Offline(_) => people_keys.extend(keys),
         }
         if !names.insert(&delegated.name) {
             return Err(refuse(format!("two delegations to {:?}", delegated.name)));
         }
     }
-    if deltas_keys.intersection(&release_keys).next().is_some() {
-        return Err(refuse("one key for deltas and for releases".to_owned()));
+    if deltas_keys.intersection(&people_keys).next().is_some() {
+        return Err(refuse("one key for deltas and for people".to_owned()));
     }
     Ok(())
 }
@@ -127,7 +147,12 @@ pub fn check_targets(targets: &Targets) -> Result<(), MetadataError> {
 fn check_delegation(delegated: &DelegatedRole, name: &RoleName) -> Result<(), MetadataError> {
     let refuse = |what: String| MetadataError::OutOfScope { role: "targets".to_owned(), what };
     let wanted: Vec<String> = match name {
+        // Its images would have names of the emergency role.
+        RoleName::Offline(OfflineRole::Release(model)) if model.as_str() == EMERGENCY_ROLE => {
+            return Err(refuse(format!("a model named {EMERGENCY_ROLE}")));
+        }
         RoleName::Offline(OfflineRole::Release(model)) => release_paths(model).to_vec(),
+        RoleName::Offline(OfflineRole::Emergency) => EMERGENCY_PATHS.map(str::to_owned).to_vec(),
         RoleName::Online(OnlineRole::Deltas) => DELTA_PATHS.map(str::to_owned).to_vec(),
         _ => return Err(refuse(format!("a delegation to {name}"))),
     };
@@ -135,7 +160,9 @@ fn check_delegation(delegated: &DelegatedRole, name: &RoleName) -> Result<(), Me
         return Err(refuse(format!("hash prefixes for {name}")));
     };
     let paths: Vec<&str> = paths.iter().map(tough::schema::PathPattern::value).collect();
-    if paths != wanted || delegated.terminating {
+    // Nobody after the emergency role may answer for its names (TUF 4.5, terminating delegations).
+    let terminating = *name == RoleName::Offline(OfflineRole::Emergency);
+    if paths != wanted || delegated.terminating != terminating {
         return Err(refuse(format!("the paths {paths:?} for {name}")));
     }
     let distinct: BTreeSet<_> = delegated.keyids.iter().collect();
@@ -177,6 +204,77 @@ pub fn check_release(
         }
     }
     Ok(images)
+}
+
+/// Checks the emergency role and reads its entries, in order of names.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check_emergency(targets: &Targets) -> Result<Vec<EmergencyEntry>, MetadataError> {
+    let refuse = |what: String| MetadataError::OutOfScope { role: EMERGENCY_ROLE.to_owned(), what };
+    if targets.delegations.as_ref().is_some_and(|d| !d.roles.is_empty() || !d.keys.is_empty()) {
+        return Err(refuse("delegations of its own".to_owned()));
+    }
+    if targets.targets.len() > IMAGES_MAX {
+        return Err(refuse(format!("{} schedules", targets.targets.len())));
+    }
+    let mut entries = Vec::new();
+    for (name, target) in &targets.targets {
+        let entry = read_emergency(name.raw(), target)
+            .map_err(|why| refuse(format!("the target {:?}: {why}", name.raw())))?;
+        entries.push(entry);
+    }
+    entries.sort_by(|a, b| (&a.model, &a.version).cmp(&(&b.model, &b.version)));
+    Ok(entries)
+}
+
+fn read_emergency(name: &str, target: &Target) -> Result<EmergencyEntry, String> {
+    let Some(Ok((model, version))) = parse_emergency_target(name) else {
+        return Err("not of the form emergency/<model>/<version>".to_owned());
+    };
+    if emergency_target(&model, &version) != name {
+        return Err("not in its own spelling".to_owned());
+    }
+    if target.length != 0 || make::sha256_of(target) != Some(Sha256Digest::of(b"")) {
+        return Err("bytes of its own".to_owned());
+    }
+    let custom: EmergencyCustom = read_custom(target)?;
+    custom.check().map_err(|err| err.to_string())?;
+    Ok(EmergencyEntry { model, version, custom })
+}
+
+/// Checks that an emergency schedule is for an image that its release role has signed, and lets
+/// nobody in later than the signers did. `images` are those of the entry's model.
+///
+/// # Errors
+/// It names another image, or is slower at any moment.
+pub fn check_emergency_image(
+    entry: &EmergencyEntry,
+    images: &[ImageEntry],
+) -> Result<(), MetadataError> {
+    let name = emergency_target(&entry.model, &entry.version);
+    let refuse = |why: String| {
+        let (role, what) = (EMERGENCY_ROLE.to_owned(), format!("the target {name:?}: {why}"));
+        Err(MetadataError::OutOfScope { role, what })
+    };
+    let signed = images.iter().find(|image| image.version == entry.version);
+    let Some(image) = signed else {
+        return refuse(format!("rel-{} lists no such version", entry.model));
+    };
+    let schedule = &entry.custom.schedule;
+    if image.sha256 != entry.custom.image_sha256 {
+        return refuse(format!("rel-{} signed the image {}", entry.model, image.sha256));
+    }
+    if image.custom.schedule.salt != schedule.salt {
+        return refuse("another salt than the image's schedule".to_owned());
+    }
+    let own = image.custom.schedule.steps.iter();
+    if let Some(step) =
+        own.into_iter().find(|step| schedule.permille_at(step.not_before) < step.permille)
+    {
+        return refuse(format!("it is slower than what was signed, at {}", step.not_before));
+    }
+    Ok(())
 }
 
 fn read_image(name: &str, target: &Target, model: &ModelName) -> Result<ImageEntry, String> {

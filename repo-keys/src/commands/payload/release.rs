@@ -122,7 +122,7 @@ pub(super) fn run(session: &Session, args: &Release) -> Result<(), StepError> {
 }
 
 /// ASCII only: canonical JSON signs bytes, and a letter can be two sequences of bytes.
-fn schedule(
+pub(super) fn schedule(
     now: Timestamp,
     salt: String,
     rollout: Option<&Rollout>,

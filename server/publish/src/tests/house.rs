@@ -134,11 +134,12 @@ impl House {
         for holder in holders {
             let args = sign::Sign {
                 payload: payload.to_path_buf(),
-                key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
+                key: sign::KeyArgs { key: self.path(&format!("repo/holders/{holder}.key")).display().to_string() },
                 previous: previous.clone(),
                 root: root.clone(),
                 targets: targets.clone(),
                 images: images.to_vec(),
+                releases: Vec::new(),
                 out: work.path().join(format!("{holder}.sig")),
             };
             sign::run(&self.session(now()), &args).unwrap();

@@ -64,6 +64,7 @@ impl Rotation {
         let args = payload::Targets {
             anchors: house.path("repo/anchors.json"),
             models: models.iter().map(|name| model(name)).collect(),
+            emergency: None,
             online: online.to_path_buf(),
             previous: Some(previous.clone()),
             expires_days: 180,
@@ -188,11 +189,12 @@ fn a_root_that_only_its_own_new_holders_signed_is_refused() {
         let out = rotation.path(&format!("{name}.sig"));
         let args = sign::Sign {
             payload: args.out.clone(),
-            key: rotation.path(&format!("{name}.key")).display().to_string(),
+            key: sign::KeyArgs { key: rotation.path(&format!("{name}.key")).display().to_string() },
             previous: Some(previous.clone()),
             root: None,
             targets: None,
             images: Vec::new(),
+            releases: Vec::new(),
             out: out.clone(),
         };
         sign::run(&session, &args).unwrap();
