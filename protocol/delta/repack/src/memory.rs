@@ -1,0 +1,89 @@
+//! How much memory unpacking and packing take, from the layouts alone. The encoder adds it to what
+//! the header declares; the device asks before it allocates.
+
+use crate::codec::{Codec, deflate, lz4, zstd};
+use crate::error::Fault;
+use lazaret_protocol_delta::layout::{Layout, Placed, Segment};
+
+/// How many bytes are handed to a packer or an unpacker at a time.
+pub(crate) const PIECE_BYTES: usize = 16 << 10;
+
+/// How much unpacked content of a base is kept.
+pub const CACHE_BYTES: usize = 1 << 20;
+
+/// Parts of a base up to this length are unpacked whole; longer ones piece by piece, from marks.
+pub const WHOLE_BYTES_MAX: u32 = 1 << 20;
+
+/// How many places of piecewise unpacking are kept to go back to.
+pub(crate) const MARKS_MAX: usize = 24;
+
+/// The memory that this base and this result take beside the decoding of frames: in bytes.
+///
+/// # Errors
+/// When a segment's codec is unknown, of another version, or cannot be bounded.
+pub fn memory_bytes(base: &Layout, result: &Layout) -> Result<u64, Fault> {
+    Ok(base_bytes(base)?.saturating_add(result_bytes(result)?))
+}
+
+/// The index of a layout, and the piece that is on its way.
+fn index_bytes(layout: &Layout) -> u64 {
+    let entry = size_of::<Placed>() + size_of::<Segment>();
+    let index = u64::try_from(layout.len().saturating_mul(entry)).unwrap_or(u64::MAX);
+    index.saturating_add(2 * 16 << 10)
+}
+
+fn base_bytes(layout: &Layout) -> Result<u64, Fault> {
+    if layout.is_plain() {
+        return Ok(0);
+    }
+    let (mut whole, mut unpacker) = (0u64, 0u64);
+    for (codec, packed, unpacked) in parts(layout) {
+        let codec = codec?;
+        if unpacked <= WHOLE_BYTES_MAX {
+            let work = zstd::UNPACK_WORK_BYTES.saturating_add(packed.into());
+            whole = whole.max(work.saturating_add(unpacked.into()));
+        } else {
+            let name = codec.name();
+            unpacker = unpacker.max(match codec {
+                Codec::Zstd { .. } => return Err(Fault::TooLong { name, unpacked }),
+                Codec::Deflate { .. } => deflate::UNPACKER_BYTES,
+                Codec::Lz4 { .. } => lz4::UNPACKER_BYTES,
+            });
+        }
+    }
+    let marks = u64::try_from(MARKS_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    let cache = u64::try_from(CACHE_BYTES).unwrap_or(u64::MAX);
+    Ok(index_bytes(layout)
+        .saturating_add(cache)
+        .saturating_add(whole)
+        .saturating_add(unpacker.saturating_mul(marks)))
+}
+
+fn result_bytes(layout: &Layout) -> Result<u64, Fault> {
+    if layout.is_plain() {
+        return Ok(0);
+    }
+    let mut most = 0;
+    for (codec, _, unpacked) in parts(layout) {
+        let codec = codec?;
+        let name = codec.name();
+        most = most.max(match codec {
+            Codec::Zstd { level, .. } => {
+                zstd::pack_bytes(level, unpacked).ok_or(Fault::TooLong { name, unpacked })?
+            }
+            Codec::Deflate { .. } => deflate::PACK_BYTES,
+            Codec::Lz4 { buffer_log, .. } => lz4::pack_bytes(buffer_log),
+        });
+    }
+    Ok(index_bytes(layout).saturating_add(most))
+}
+
+/// The packed parts: codec, packed and unpacked length.
+fn parts(layout: &Layout) -> impl Iterator<Item = (Result<Codec, Fault>, u32, u32)> {
+    layout.placed().filter_map(|placed| match placed.segment {
+        Segment::Plain { .. } => None,
+        Segment::Packed { codec, parameter, packed, unpacked } => {
+            Some((Codec::from_numbers(codec, parameter), packed, unpacked))
+        }
+    })
+}
