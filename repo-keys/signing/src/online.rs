@@ -1,6 +1,8 @@
-//! The server's four keys. What loads them is also what refuses to hold a key of an offline role.
+//! The server's keys: four, and four more while a change of them is under way. What loads them is
+//! also what refuses to hold a key of an offline role.
 
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -38,7 +40,18 @@ pub struct OnlinePublic {
 }
 
 /// The server's private keys. Wiped when dropped, never printed.
+///
+/// While keys change there are two sets. Which of them signs is not the server's choice: for a role
+/// it is the one whose key the offline roles list, for orders the first that the anchors list.
+#[derive(Debug)]
 pub struct OnlineKeys {
+    sets: Vec<Set>,
+    /// The place in `sets` of the key that signs orders.
+    orders: AtomicUsize,
+}
+
+/// One folder of keys.
+struct Set {
     folder: PathBuf,
     snapshot: PrivateKey,
     timestamp: PrivateKey,
@@ -46,9 +59,9 @@ pub struct OnlineKeys {
     orders: PrivateKey,
 }
 
-impl fmt::Debug for OnlineKeys {
+impl fmt::Debug for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnlineKeys").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Set").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
@@ -58,7 +71,7 @@ impl OnlineKeys {
     /// # Errors
     /// The folder is not empty or cannot be written, or there are no random numbers.
     pub fn create(folder: &Path) -> Result<OnlinePublic, KeyError> {
-        let keys = Self {
+        let keys = Set {
             folder: folder.to_path_buf(),
             snapshot: PrivateKey::generate()?,
             timestamp: PrivateKey::generate()?,
@@ -85,12 +98,99 @@ impl OnlineKeys {
         Ok(public)
     }
 
-    /// Loads the four keys, and refuses a folder that holds any other private key.
+    /// Loads the keys of a folder, and refuses one that holds any other private key.
     ///
     /// # Errors
     /// A key is missing, encrypted, readable by others or malformed, or another private key is
     /// there.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
+        Ok(Self { sets: vec![Set::load(folder)?], orders: AtomicUsize::new(0) })
+    }
+
+    /// Adds the keys that are to come.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn with_next(mut self, folder: &Path) -> Result<Self, KeyError> {
+        self.sets.push(Set::load(folder)?);
+        Ok(self)
+    }
+
+    /// Refuses to go on if one of these keys is also a key of an offline role. `offline` holds
+    /// every key that any root lists for root or targets, or that targets lists for a release role
+    /// or the emergency role.
+    ///
+    /// # Errors
+    /// The first key that is in `offline`.
+    pub fn refuse_offline(&self, offline: &[PublicKey]) -> Result<(), KeyError> {
+        for set in &self.sets {
+            let named = OnlineRole::ALL.map(|role| (file_of(role), set.private(role).public()));
+            let orders = (ORDERS_FILE.to_owned(), set.orders.public());
+            for (file, public) in named.into_iter().chain([orders]) {
+                if offline.contains(&public) {
+                    return Err(KeyError::OfflineKey { path: set.folder.join(file) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Signs the canonical bytes of `role`'s metadata with the key that is `listed` for it; none
+    /// where this server does not hold it.
+    #[must_use]
+    pub fn sign_as(&self, role: OnlineRole, listed: &PublicKey, payload: &[u8]) -> Option<Vec<u8>> {
+        let set = self.sets.iter().find(|set| set.private(role).public() == *listed)?;
+        Some(set.private(role).sign(payload))
+    }
+
+    /// Signs the canonical bytes of `role`'s metadata with the first key for it.
+    #[must_use]
+    pub fn sign(&self, role: OnlineRole, payload: &[u8]) -> Vec<u8> {
+        self.first().map_or_else(Vec::new, |set| set.private(role).sign(payload))
+    }
+
+    /// Has orders signed by the first of `listed` that this server holds, as the anchors list them.
+    /// Says whether there is one; where there is none, the key stays as it was.
+    pub fn choose_orders(&self, listed: &[PublicKey]) -> bool {
+        let held = |key: &PublicKey| self.sets.iter().position(|set| set.orders.public() == *key);
+        let Some(place) = listed.iter().find_map(held) else { return false };
+        self.orders.store(place, Ordering::Release);
+        true
+    }
+
+    /// Signs the pre-authentication encoding of an order's envelope
+    /// (`lazaret_protocol::signed::Envelope::seal`).
+    #[must_use]
+    pub fn sign_order(&self, pre_authentication_encoding: &[u8]) -> Vec<u8> {
+        self.ordering().map_or_else(Vec::new, |set| set.orders.sign(pre_authentication_encoding))
+    }
+
+    /// The public half that orders are checked against.
+    #[must_use]
+    pub fn orders_public(&self) -> PublicKey {
+        let none = PublicKey::Ed25519(Vec::new());
+        self.ordering().map_or(none, |set| set.orders.public())
+    }
+
+    /// The public half of a role's first key.
+    #[must_use]
+    pub fn role_public(&self, role: OnlineRole) -> PublicKey {
+        let none = PublicKey::Ed25519(Vec::new());
+        self.first().map_or(none, |set| set.private(role).public())
+    }
+
+    // There is always a first set: every constructor makes one.
+    fn first(&self) -> Option<&Set> {
+        self.sets.first()
+    }
+
+    fn ordering(&self) -> Option<&Set> {
+        self.sets.get(self.orders.load(Ordering::Acquire)).or_else(|| self.first())
+    }
+}
+
+impl Set {
+    fn load(folder: &Path) -> Result<Self, KeyError> {
         refuse_other_keys(folder)?;
         let read = |role: OnlineRole| PrivateKey::read_clear(&folder.join(file_of(role)));
         Ok(Self {
@@ -102,50 +202,7 @@ impl OnlineKeys {
         })
     }
 
-    /// Refuses to go on if one of these keys is also a key of an offline role. `offline` holds
-    /// every key that any root lists for root or targets, or that targets lists for a release role.
-    ///
-    /// # Errors
-    /// The first key that is in `offline`.
-    pub fn refuse_offline(&self, offline: &[PublicKey]) -> Result<(), KeyError> {
-        let named = OnlineRole::ALL.map(|role| (file_of(role), self.role_public(role)));
-        let orders = (ORDERS_FILE.to_owned(), self.orders.public());
-        for (file, public) in named.into_iter().chain([orders]) {
-            if offline.contains(&public) {
-                return Err(KeyError::OfflineKey { path: self.folder.join(file) });
-            }
-        }
-        Ok(())
-    }
-
-    /// Signs the canonical bytes of `role`'s metadata.
-    #[must_use]
-    pub fn sign(&self, role: OnlineRole, payload: &[u8]) -> Vec<u8> {
-        self.private(role).sign(payload)
-    }
-
-    /// Signs the pre-authentication encoding of an order's envelope
-    /// (`lazaret_protocol::signed::Envelope::seal`).
-    #[must_use]
-    pub fn sign_order(&self, pre_authentication_encoding: &[u8]) -> Vec<u8> {
-        self.orders.sign(pre_authentication_encoding)
-    }
-
-    /// The public half that orders are checked against.
-    #[must_use]
-    pub fn orders_public(&self) -> PublicKey {
-        self.orders.public()
-    }
-
-    /// The public half of a role's key.
-    #[must_use]
-    pub fn role_public(&self, role: OnlineRole) -> PublicKey {
-        self.private(role).public()
-    }
-
-    /// All public halves.
-    #[must_use]
-    pub fn public(&self) -> OnlinePublic {
+    fn public(&self) -> OnlinePublic {
         OnlinePublic {
             snapshot: self.snapshot.public(),
             timestamp: self.timestamp.public(),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use lazaret_protocol::id::{ModelName, VersionName};
+use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::target::{delta_target, release_role};
 use lazaret_protocol::time::{DAY_MS, HOUR_MS, Timestamp};
 use lazaret_repo_keys_signing::metadata::rules::{self, DeltaEntry, ImageEntry};
@@ -18,7 +19,7 @@ use lazaret_repo_keys_signing::{FileName, OnlineKeys, OnlineRole, RoleName};
 use tough::schema::{self, Metafile, Role, Snapshot, Targets};
 
 use crate::error::PublishError;
-use crate::trusted::check_fresh;
+use crate::trusted::{check_fresh, offline_keys};
 use crate::upload::check_upload;
 
 /// Lives of the online roles, in milliseconds (DESIGN section 3).
@@ -48,13 +49,9 @@ pub fn activate(
     keys: &OnlineKeys,
     now: Timestamp,
 ) -> Result<Activation, PublishError> {
-    let mut all = current.clone();
-    let mut files = Vec::new();
-    for (name, bytes) in in_tuf_order(new)? {
-        check_upload(&all, &name, &bytes, now)?;
-        all.0.insert(name.clone(), bytes.clone());
-        files.push((name, bytes));
-    }
+    let mut files = in_tuf_order(new)?;
+    let all = check_set(current, &files, now)?;
+    keys.refuse_offline(&offline_keys(&all)?).map_err(PublishError::Key)?;
     let trusted = Trusted::read(&all)?;
     check_fresh(&ROOT, &trusted.root, now)?;
     check_fresh(&TARGETS, &trusted.targets, now)?;
@@ -69,6 +66,33 @@ pub fn activate(
     let (timestamp_version, timestamp) = signing.timestamp(snapshot_version, &snapshot)?;
     files.push((FileName::Timestamp.to_string(), timestamp));
     Ok(Activation { files, timestamp_version })
+}
+
+/// Checks several new files of offline roles, each against what is served now and those before it
+/// in the order of TUF, and gives all files as they would be. What a set leaves without valid
+/// signatures is found by [`activate`].
+///
+/// # Errors
+/// The first file that is not acceptable.
+pub fn check_uploads(
+    current: &Files,
+    new: Vec<(String, Vec<u8>)>,
+    now: Timestamp,
+) -> Result<Files, PublishError> {
+    check_set(current, &in_tuf_order(new)?, now)
+}
+
+fn check_set(
+    current: &Files,
+    ordered: &[(String, Vec<u8>)],
+    now: Timestamp,
+) -> Result<Files, PublishError> {
+    let mut all = current.clone();
+    for (name, bytes) in ordered {
+        check_upload(&all, name, bytes, now)?;
+        all.0.insert(name.clone(), bytes.clone());
+    }
+    Ok(all)
 }
 
 /// Signs the timestamp again, and with it snapshot and deltas where less than half of their life is
@@ -250,13 +274,16 @@ impl Signing<'_> {
 
     fn sign<T: Role>(&self, role: OnlineRole, metadata: &T) -> Result<Vec<u8>, PublishError> {
         let ring = self.trusted.keyring(&RoleName::Online(role))?;
-        let keyid = ring.id_of(&self.keys.role_public(role)).filter(|_| ring.threshold == 1);
-        let Some(keyid) = keyid else {
+        let payload = payload_of(metadata)?;
+        let by = |(keyid, key): (&String, &PublicKey)| {
+            let sig = self.keys.sign_as(role, key, &payload)?;
+            Some(Signature { keyid: keyid.clone(), sig })
+        };
+        let signature = ring.keys.iter().filter(|_| ring.threshold == 1).find_map(by);
+        let Some(signature) = signature else {
             return Err(PublishError::NotSignedBy { role: role.as_str().to_owned() });
         };
-        let payload = payload_of(metadata)?;
-        let sig = self.keys.sign(role, &payload);
-        Ok(assemble(&payload, &[Signature { keyid: keyid.clone(), sig }]))
+        Ok(assemble(&payload, &[signature]))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::time::Timestamp;
+use lazaret_repo_keys_signing::KeyError;
 use lazaret_repo_keys_signing::metadata::MetadataError;
 use lazaret_repo_keys_signing::role::NameError;
 
@@ -84,6 +85,9 @@ pub enum PublishError {
         /// Its digest.
         sha256: Sha256Digest,
     },
+    /// What comes would make one of the server's own keys a holder's.
+    #[error("server's keys are refused")]
+    Key(#[source] KeyError),
     /// Any other fault of metadata.
     #[error("metadata is not acceptable")]
     Metadata(#[source] MetadataError),

@@ -11,7 +11,7 @@ mod served;
 mod trusted;
 mod upload;
 
-pub use activate::{Activation, activate, refresh_timestamp};
+pub use activate::{Activation, activate, check_uploads, refresh_timestamp};
 pub use delta::{DELTA_FORMAT, DeltaMade, MakeDeltaError, make_delta};
 pub use error::PublishError;
 pub use lazaret_repo_keys_signing::metadata::rules::{DeltaEntry, EmergencyEntry, ImageEntry};

@@ -134,7 +134,9 @@ impl House {
         for holder in holders {
             let args = sign::Sign {
                 payload: payload.to_path_buf(),
-                key: sign::KeyArgs { key: self.path(&format!("repo/holders/{holder}.key")).display().to_string() },
+                key: sign::KeyArgs {
+                    key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
+                },
                 previous: previous.clone(),
                 root: root.clone(),
                 targets: targets.clone(),
