@@ -2,6 +2,7 @@
 //! listener, mutual TLS with a certificate of the operators' CA. Readers ignore fields they do not
 //! know.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -220,13 +221,19 @@ pub struct RolloutView {
 }
 
 /// How a rollout stands.
+    /// Devices that have: of both together, so many acknowledged.
+    #[serde(default)]
+    pub halts_acknowledged: u64,
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RolloutState {
     /// Groups are open and devices install.
     Running,
-    /// Stopped, by a threshold or by a person. Only a person starts another one.
+    /// Held by a person: nothing new is offered, what was taken goes on.
+    Paused,
+    /// Stopped, by a threshold, a statistic or a person. Only a person who names the failures sets
+    /// it going again.
     Halted,
     /// Every device has ended.
     Finished,
@@ -236,12 +243,18 @@ pub enum RolloutState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupView {
     /// How it stands.
+    /// Planned, and not yet approved by as many people as its policy asks for.
+    Planned,
+    /// Approved, and not yet started.
+    Approved,
     pub state: GroupState,
     /// Devices in it.
     pub total: u64,
     /// Not offered yet.
     pub waiting: u64,
     /// Offered, no outcome yet.
+    /// Given up before it began.
+    Withdrawn,
     pub offered: u64,
     /// Confirmed by the new image itself.
     pub done: u64,
@@ -264,8 +277,16 @@ pub struct ReasonCount {
     pub count: u64,
 }
 
+    /// Took the offer or the image and was not heard of since: neither success nor failure.
+    #[serde(default)]
+    pub unknown: u64,
+    /// Did not call for as long as the policy waits.
+    #[serde(default)]
+    pub unreachable: u64,
 /// How a group stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GroupState {
@@ -285,6 +306,7 @@ pub struct ReasonRequest {
     /// Why it is done. Not empty; it lies in the log.
     pub reason: String,
 }
+    #[default]
 
 /// A device, as `GET /v1/devices` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,6 +350,15 @@ pub struct BundleView {
     /// Where it comes from.
     pub device: DeviceId,
     /// Whether it is on the server.
+    /// What the device says of itself.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// What operators assigned.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The group that operators put it in.
+    #[serde(default)]
+    pub group: Option<String>,
     pub state: BundleState,
     /// Its digest, once it is.
     pub sha256: Option<Sha256Digest>,

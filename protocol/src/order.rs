@@ -43,6 +43,16 @@ pub enum OrderKind {
         /// The version to install.
         version: VersionName,
     },
+    /// Go back to this version: to the other slot where it is still there and good, otherwise
+    /// fetched, as far as the device's floor allows.
+    Revert {
+        /// The rollout it belongs to.
+        rollout: RolloutId,
+        /// The hardware model; a device of another refuses.
+        model: ModelName,
+        /// The version to go back to.
+        version: VersionName,
+    },
     /// Take back an install order that has not begun its trial.
     Halt {
         /// The sequence of the order to forget.
@@ -61,6 +71,14 @@ pub enum OrderKind {
     /// A kind that this program is too old to know. It is answered, so that it ends.
     #[serde(other)]
     Unknown,
+}
+
+impl OrderKind {
+    /// Whether it puts another release on the device.
+    #[must_use]
+    pub const fn installs(&self) -> bool {
+        matches!(self, Self::Install { .. } | Self::Revert { .. })
+    }
 }
 
 /// How an order ended on the device. Every order ends in exactly one.

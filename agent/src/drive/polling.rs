@@ -58,6 +58,7 @@ impl Drive {
             log_head: self.log.head().clone(),
             quarantined: self.journal.quarantine != Quarantine::Free,
             hold_ms: if idle && told { self.config.hold_ms } else { 0 },
+            posture: None,
         }
     }
 

@@ -39,7 +39,9 @@ impl Command {
 /// The devices of a group that stand in exactly one place, added up.
 fn counted(group: &GroupView) -> u128 {
     let GroupView { waiting, offered, done, failed, refused, expired, .. } = group;
-    [waiting, offered, done, failed, refused, expired].into_iter().map(|&n| u128::from(n)).sum()
+    let GroupView { unknown, unreachable, .. } = group;
+    let all = [waiting, offered, done, failed, refused, expired, unknown, unreachable];
+    all.into_iter().map(|&n| u128::from(n)).sum()
 }
 
 /// Whether every group counts each of its devices exactly once.

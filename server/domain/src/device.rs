@@ -1,5 +1,6 @@
 //! The record of one device. It holds all that the device's own requests may change.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
@@ -8,10 +9,11 @@ use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, SerialN
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::operator::DeviceView;
 use lazaret_protocol::order::{Order, OrderKind};
-use lazaret_protocol::poll::{LogHead, RunningRelease};
+use lazaret_protocol::poll::{LogHead, Posture, RunningRelease};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::attribute::{self, Entries};
 use crate::record::Record;
 use crate::refused::Refused;
 
@@ -22,6 +24,9 @@ pub const OPEN_ORDERS_MAX: usize = 32;
 /// How long an order stands, in milliseconds. For a device that was away longer it ends as expired;
 /// only quarantine is ordered again by itself.
 pub const ORDER_VALID_MS: u64 = 7 * DAY_MS;
+
+/// Probes that one device may report.
+pub const PROBES_MAX: usize = 32;
 
 /// One enrolled machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +65,27 @@ pub struct Device {
     pub open_orders: Vec<OpenOrder>,
     /// How the last order ended, in words.
     pub last_outcome: Option<String>,
+    /// What it says of itself. Nothing is granted by it.
+    #[serde(default)]
+    pub attributes: Entries,
+    /// What operators assigned.
+    #[serde(default)]
+    pub labels: Entries,
+    /// The group that operators put it in.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Minutes that its local time is ahead of UTC, by its own word.
+    #[serde(default)]
+    pub utc_offset_min: Option<i16>,
+    /// Its charge in percent; none without a battery.
+    #[serde(default)]
+    pub battery_percent: Option<u8>,
+    /// Its probes, and whether each passed last time.
+    #[serde(default)]
+    pub probes: BTreeMap<String, bool>,
+    /// What the other slot holds, where it could run.
+    #[serde(default)]
+    pub other_release: Option<RunningRelease>,
 }
 
 /// Why a device is in quarantine.
@@ -143,6 +169,25 @@ impl Device {
         Some(self.open_orders.remove(at))
     }
 
+    /// Takes in what the device says of itself, within the limits.
+    pub fn take_posture(&mut self, posture: &Posture) {
+        self.attributes = attribute::within_limits(&posture.attributes);
+        // Farther from UTC than any place on earth is, is a broken clock and no time zone.
+        self.utc_offset_min =
+            posture.utc_offset_min.filter(|min| (-14 * 60..=14 * 60).contains(min));
+        self.battery_percent = posture.battery_percent.map(|percent| percent.min(100));
+        let probes = posture.probes.iter().filter(|(name, _)| attribute::is_key(name));
+        self.probes =
+            probes.take(PROBES_MAX).map(|(name, passed)| (name.clone(), *passed)).collect();
+        self.other_release.clone_from(&posture.other_release);
+    }
+
+    /// What its cohort is called: devices of one model and hardware revision are like each other.
+    #[must_use]
+    pub fn cohort(&self) -> String {
+        self.attributes.get(attribute::HARDWARE).cloned().unwrap_or_default()
+    }
+
     /// As operators see it.
     #[must_use]
     pub fn view(&self) -> DeviceView {
@@ -158,6 +203,9 @@ impl Device {
             polls: self.polls,
             certificate_ends: self.certificate_ends,
             last_outcome: self.last_outcome.clone(),
+            attributes: self.attributes.clone(),
+            labels: self.labels.clone(),
+            group: self.group.clone(),
         }
     }
 }
@@ -167,6 +215,7 @@ impl Device {
 pub fn order_in_words(kind: &OrderKind) -> String {
     match kind {
         OrderKind::Install { model, version, .. } => alloc::format!("install {model} {version}"),
+        OrderKind::Revert { model, version, .. } => alloc::format!("go back to {model} {version}"),
         OrderKind::Halt { install } => alloc::format!("halt the install of order {install}"),
         OrderKind::Quarantine { .. } => "enter quarantine".to_string(),
         OrderKind::Collect { bundle } => alloc::format!("collect evidence as {bundle}"),

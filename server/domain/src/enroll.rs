@@ -1,5 +1,6 @@
 //! Enrolment and renewal: who gets a certificate, and what stands in it.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec;
 
@@ -135,6 +136,13 @@ pub fn enroll(
         order_sequence: 0,
         open_orders: vec![],
         last_outcome: None,
+        attributes: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        group: None,
+        utc_offset_min: None,
+        battery_percent: None,
+        probes: BTreeMap::new(),
+        other_release: None,
     };
     let fact = Fact::Enrolled {
         device: used.device.clone(),

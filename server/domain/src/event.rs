@@ -9,6 +9,7 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{
     BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
 };
+use lazaret_protocol::operator::ReasonCount;
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,12 +64,48 @@ pub enum Fact {
         by: OperatorName,
         reason: String,
     },
+    /// A rollout was planned and waits for approval.
+    RolloutPlanned {
+        rollout: RolloutId,
+        model: ModelName,
+        version: VersionName,
+        devices: u64,
+        plan: Sha256Digest,
+        by: OperatorName,
+        reason: String,
+    },
+    /// Somebody approved a plan.
+    RolloutApproved { rollout: RolloutId, by: OperatorName, have: u64, need: u64 },
+    /// A planned rollout was given up.
+    RolloutWithdrawn { rollout: RolloutId, by: String, reason: String },
+    /// A person holds a rollout.
+    RolloutPaused { rollout: RolloutId, by: String, reason: String },
+    /// A person set a rollout going again, and accepted these failures.
+    RolloutResumed { rollout: RolloutId, by: String, reason: String, accepted: Vec<ReasonCount> },
+    /// A group has what it needs to pass.
+    GroupPassed { rollout: RolloutId, group: u64 },
     /// A group's turn came.
     GroupOpened { rollout: RolloutId, group: u64 },
     /// A rollout stopped, by a threshold or by a person.
     RolloutHalted { rollout: RolloutId, by: String, reason: String },
     /// Every device of a rollout has ended.
     RolloutFinished { rollout: RolloutId },
+    /// A device waits for its turn under the caps of its group.
+    TurnAwaited { device: DeviceId, rollout: RolloutId },
+    /// It is a device's turn.
+    TurnGiven { device: DeviceId, rollout: RolloutId },
+    /// An emergency took a device out of another rollout.
+    Overtaken { device: DeviceId, rollout: RolloutId, by_rollout: RolloutId },
+    /// A device had confirmed the image of a rollout, and then that went bad.
+    Regressed { device: DeviceId, rollout: RolloutId, code: String, reason: String },
+    /// A device runs a step that a rollout asks for before its release.
+    StepDone { device: DeviceId, rollout: RolloutId, version: VersionName },
+    /// Somebody halted the whole fleet.
+    CordPulled { number: u64, by: OperatorName, reason: String },
+    /// Somebody let the fleet go on.
+    CordReleased { number: u64, by: OperatorName, reason: String },
+    /// An operator changed what a device is labelled with.
+    Labelled { device: DeviceId, by: OperatorName },
     /// An order was given.
     Ordered { device: DeviceId, order: u64, what: String, rollout: Option<RolloutId> },
     /// An order ended.
@@ -107,10 +144,71 @@ impl Fact {
             | Self::GroupOpened { rollout, .. }
             | Self::RolloutHalted { rollout, .. }
             | Self::RolloutFinished { rollout }
+            | Self::RolloutPlanned { rollout, .. }
+            | Self::RolloutApproved { rollout, .. }
+            | Self::RolloutWithdrawn { rollout, .. }
+            | Self::RolloutPaused { rollout, .. }
+            | Self::RolloutResumed { rollout, .. }
+            | Self::GroupPassed { rollout, .. }
+            | Self::TurnAwaited { rollout, .. }
+            | Self::TurnGiven { rollout, .. }
+            | Self::Overtaken { rollout, .. }
+            | Self::Regressed { rollout, .. }
+            | Self::StepDone { rollout, .. }
             | Self::AlreadyRunning { rollout, .. }
             | Self::NotOffered { rollout, .. } => Some(rollout),
             Self::Ordered { rollout, .. } | Self::OrderEnded { rollout, .. } => rollout.as_ref(),
             _ => None,
+        }
+    }
+}
+
+impl Fact {
+    fn fmt_rollout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RolloutPlanned { rollout, model, version, devices, by, .. } => {
+                write!(f, "{by} planned {rollout}: {model} {version} for {devices} devices")
+            }
+            Self::RolloutApproved { rollout, by, have, need } => {
+                write!(f, "{by} approved {rollout}, {have} of {need}")
+            }
+            Self::RolloutWithdrawn { rollout, by, reason } => {
+                write!(f, "{by} withdrew {rollout}: {reason}")
+            }
+            Self::RolloutPaused { rollout, by, reason } => {
+                write!(f, "{by} paused {rollout}: {reason}")
+            }
+            Self::RolloutResumed { rollout, by, reason, accepted } => {
+                write!(f, "{by} resumed {rollout}: {reason}; accepts")?;
+                for ReasonCount { code, count } in accepted {
+                    write!(f, " {code}={count}")?;
+                }
+                if accepted.is_empty() { f.write_str(" no failures") } else { Ok(()) }
+            }
+            Self::GroupPassed { rollout, group } => write!(f, "{rollout}: group {group} passed"),
+            Self::TurnAwaited { device, rollout } => {
+                write!(f, "{device} waits for its turn in {rollout}")
+            }
+            Self::TurnGiven { device, rollout } => {
+                write!(f, "{device} has its turn in {rollout}")
+            }
+            Self::Overtaken { device, rollout, by_rollout } => {
+                write!(f, "EMERGENCY {by_rollout} takes {device} out of {rollout}")
+            }
+            Self::Regressed { device, rollout, code, reason } => {
+                write!(f, "{device} confirmed {rollout} and then failed ({code}): {reason}")
+            }
+            Self::StepDone { device, rollout, version } => {
+                write!(f, "{device} runs {version}, a step of {rollout}")
+            }
+            Self::CordPulled { number, by, reason } => {
+                write!(f, "{by} HALTED THE WHOLE FLEET (halt {number}): {reason}")
+            }
+            Self::CordReleased { number, by, reason } => {
+                write!(f, "{by} let the fleet go on (halt {number}): {reason}")
+            }
+            Self::Labelled { device, by } => write!(f, "{by} changed the labels of {device}"),
+            _ => Ok(()),
         }
     }
 }
@@ -154,6 +252,20 @@ impl fmt::Display for Fact {
                 write!(f, "{rollout} halted by {by}: {reason}")
             }
             Self::RolloutFinished { rollout } => write!(f, "{rollout} finished"),
+            Self::RolloutPlanned { .. }
+            | Self::RolloutApproved { .. }
+            | Self::RolloutWithdrawn { .. }
+            | Self::RolloutPaused { .. }
+            | Self::RolloutResumed { .. }
+            | Self::GroupPassed { .. }
+            | Self::TurnAwaited { .. }
+            | Self::TurnGiven { .. }
+            | Self::Overtaken { .. }
+            | Self::Regressed { .. }
+            | Self::StepDone { .. }
+            | Self::CordPulled { .. }
+            | Self::CordReleased { .. }
+            | Self::Labelled { .. } => self.fmt_rollout(f),
             Self::Ordered { device, order, what, .. } => {
                 write!(f, "order {order} to {device}: {what}")
             }

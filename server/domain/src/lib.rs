@@ -5,11 +5,13 @@
 
 extern crate alloc;
 
+pub mod attribute;
 pub mod bundle;
 pub mod claim;
 pub mod device;
 pub mod enroll;
 pub mod event;
+pub mod filter;
 pub mod poll;
 pub mod quarantine;
 pub mod record;

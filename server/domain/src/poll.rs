@@ -1,12 +1,12 @@
 //! What to tell a device that polls. Everything written here is that device's own.
 
 use alloc::format;
-use alloc::string::ToString as _;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
-use lazaret_protocol::operator::{GroupState, RolloutState};
+use lazaret_protocol::operator::RolloutState;
 use lazaret_protocol::order::{Order, OrderKind, Outcome};
 use lazaret_protocol::poll::PollRequest;
 use lazaret_protocol::refusal::RefusalCode;
@@ -17,7 +17,12 @@ use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
-use crate::rollout::state::{Assigned, Assignment, AssignmentState, Rollout, SILENCE_MS};
+use crate::rollout::cord::Cord;
+use crate::rollout::hold::{Candidate, Hold, hold};
+use crate::rollout::pace::READY_POLL_MS;
+use crate::rollout::state::{
+    Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
+};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -28,6 +33,8 @@ pub struct PollView {
     pub assigned: Found<Assigned>,
     /// Its part in that rollout and in those of its open orders.
     pub parts: Vec<RolloutPart>,
+    /// The fleet-wide cord.
+    pub cord: Found<Cord>,
 }
 
 /// A rollout and a device's part in it.
@@ -66,6 +73,18 @@ pub struct PollPlan {
     pub next_poll_ms: u64,
     /// Whether to renew.
     pub renew: bool,
+    /// Whether reconcilers have something to do.
+    pub bearing: Bearing,
+}
+
+/// What an answer means for others than the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing.
+    Quiet,
+    /// Its part in a rollout changed: a poll that is held back is answered, so that this gets on
+    /// disk, and reconcilers are woken.
+    Moves,
 }
 
 /// What a poll comes to.
@@ -96,8 +115,10 @@ pub fn decide(
     if request.sequence <= device.poll_sequence {
         return Ok(Polled::Recorded(replayed(device, request, context.now)));
     }
-    let mut turn = Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new() };
+    let mut turn =
+        Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new(), sick: None };
     turn.take_in(request, context.now);
+    turn.watch(view, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
     turn.repeat_quarantine(request.quarantined, context.now);
     turn.offer(view, context.now);
@@ -123,6 +144,8 @@ struct Turn {
     facts: Vec<Fact>,
     /// Rollouts whose part of this device changed, with its new state.
     moved: Vec<(RolloutId, AssignmentState)>,
+    /// A probe that passed at the last poll and does not any more.
+    sick: Option<String>,
 }
 
 impl Turn {
@@ -133,6 +156,13 @@ impl Turn {
         device.last_seen = Some(now);
         device.running.clone_from(&request.running);
         device.update_state = request.update_state.chars().take(64).collect();
+        if let Some(posture) = &request.posture {
+            let before = core::mem::take(&mut device.probes);
+            device.take_posture(posture);
+            let fresh =
+                |(name, passed): &(&String, &bool)| !**passed && before.get(*name) != Some(&false);
+            self.sick = device.probes.iter().find(fresh).map(|(name, _)| name.clone());
+        }
         let known = device.log_head.as_ref().map_or(0, |head| head.size);
         if request.log_head.size < known {
             let (id, got) = (device.id.clone(), request.log_head.size);
@@ -148,6 +178,39 @@ impl Turn {
         }
     }
 
+    /// A device that had confirmed the image of its rollout and runs something else, or whose probe
+    /// went bad within the watch, is a failure after all.
+    fn watch(&mut self, view: &PollView, now: Timestamp) {
+        let Some(part) = current_part(view) else { return };
+        let (Some(rollout), Some(assignment)) = (&part.rollout.value, &part.assignment.value)
+        else {
+            return;
+        };
+        let AssignmentState::Ended { outcome: Outcome::Done, at } = assignment.state else {
+            return;
+        };
+        if now.since_ms(at) >= rollout.conduct.watch_ms {
+            return;
+        }
+        let runs = self.device.running.as_ref().map(|running| running.sha256);
+        let (code, reason) = match &self.sick {
+            _ if runs != Some(rollout.release.sha256) => {
+                let runs = self.device.running.as_ref().map(|running| running.version.as_str());
+                ("rolled-back-late", format!("it runs {} again", runs.unwrap_or("nothing")))
+            }
+            Some(probe) => ("probe-regressed", format!("its probe {probe} does not pass any more")),
+            None => return,
+        };
+        let late = AssignmentState::Late { code: code.into(), reason: reason.clone(), at: now };
+        self.moved.push((rollout.id.clone(), late));
+        self.facts.push(Fact::Regressed {
+            device: self.device.id.clone(),
+            rollout: rollout.id.clone(),
+            code: code.into(),
+            reason,
+        });
+    }
+
     /// Ends orders that the device has not taken and shall not take any more, and takes back
     /// installs that it has taken but that are no longer wanted.
     fn settle_orders(&mut self, view: &PollView, accepted: u64, now: Timestamp) {
@@ -157,11 +220,11 @@ impl Turn {
                 // The device says durably that it has not taken it, so it can still be taken back
                 // silently.
                 if let Some(outcome) = self.why_not(&open, view, now) {
-                    self.end(sequence, outcome);
+                    self.end(sequence, outcome, now);
                 }
             } else if open.order.expires.plus_ms(SILENCE_MS) <= now {
-                self.end(sequence, Outcome::Expired);
-            } else if matches!(open.order.kind, OrderKind::Install { .. })
+                self.end(sequence, Outcome::Expired, now);
+            } else if open.order.kind.installs()
                 && is_stopped(&open, view)
                 && !open.halted
                 && self.order(OrderKind::Halt { install: sequence }, None, now).is_some()
@@ -175,7 +238,7 @@ impl Turn {
         if open.order.expires <= now {
             return Some(Outcome::Expired);
         }
-        if !matches!(open.order.kind, OrderKind::Install { .. }) {
+        if !open.order.kind.installs() {
             return None;
         }
         if self.device.quarantine.is_some() {
@@ -203,60 +266,65 @@ impl Turn {
         else {
             return;
         };
-        if assignment.state != AssignmentState::Waiting || rollout.state != RolloutState::Running {
-            return;
+        let both = (rollout, assignment);
+        let cord = view.cord.value.as_ref();
+        match hold(Candidate::from(&self.device), both, cord, now) {
+            Hold::AlreadyRunning { .. } => {
+                let ended = AssignmentState::Ended { outcome: Outcome::Done, at: now };
+                self.moved.push((rollout.id.clone(), ended));
+                self.facts.push(Fact::AlreadyRunning {
+                    device: self.device.id.clone(),
+                    rollout: rollout.id.clone(),
+                });
+            }
+            Hold::Quarantined => {
+                self.leave_out(rollout, ("quarantined", "the device is in quarantine"), now);
+            }
+            Hold::ScheduleNever { .. } => {
+                let why = ("schedule-not-reached", "the signed schedule never reaches it");
+                self.leave_out(rollout, why, now);
+            }
+            Hold::Turn { since: None } => {
+                self.moved.push((rollout.id.clone(), AssignmentState::Ready { since: now }));
+                let (device, rollout) = (self.device.id.clone(), rollout.id.clone());
+                self.facts.push(Fact::TurnAwaited { device, rollout });
+            }
+            Hold::Nothing { .. } => self.make_offer(rollout, now),
+            // It was ready, and is not any more: its turn is for another.
+            Hold::Window { .. }
+            | Hold::WindowUnknown
+            | Hold::Battery { .. }
+            | Hold::Probe { .. }
+                if assignment.state != AssignmentState::Waiting =>
+            {
+                self.moved.push((rollout.id.clone(), AssignmentState::Waiting));
+            }
+            _ => {}
         }
-        let running = self.device.running.as_ref().map(|running| running.sha256);
-        if running == Some(rollout.release.sha256) {
-            let ended = AssignmentState::Ended { outcome: Outcome::Done };
-            self.moved.push((rollout.id.clone(), ended));
-            self.facts.push(Fact::AlreadyRunning {
-                device: self.device.id.clone(),
-                rollout: rollout.id.clone(),
-            });
-            return;
-        }
-        if !group_is_open(rollout, assignment.group) {
-            return;
-        }
-        if self.device.quarantine.is_some() {
-            let outcome = refused_by_server("quarantined", "the device is in quarantine");
-            self.moved.push((rollout.id.clone(), AssignmentState::Ended { outcome }));
-            self.facts.push(Fact::NotOffered {
-                device: self.device.id.clone(),
-                rollout: rollout.id.clone(),
-                code: "quarantined".to_string(),
-            });
-            return;
-        }
-        let opens = rollout.release.schedule.opens_for(&self.device.id);
-        if opens.is_none() {
-            let outcome =
-                refused_by_server("schedule-not-reached", "the signed schedule never reaches it");
-            self.moved.push((rollout.id.clone(), AssignmentState::Ended { outcome }));
-            self.facts.push(Fact::NotOffered {
-                device: self.device.id.clone(),
-                rollout: rollout.id.clone(),
-                code: "schedule-not-reached".to_string(),
-            });
-            return;
-        }
-        let busy = self
-            .device
-            .open_orders
-            .iter()
-            .any(|open| matches!(open.order.kind, OrderKind::Install { .. }));
-        if busy || opens.is_none_or(|from| from > now) {
-            return;
-        }
-        let kind = OrderKind::Install {
+    }
+
+    fn leave_out(&mut self, rollout: &Rollout, (code, reason): (&str, &str), now: Timestamp) {
+        let outcome = refused_by_server(code, reason);
+        self.moved.push((rollout.id.clone(), AssignmentState::Ended { outcome, at: now }));
+        self.facts.push(Fact::NotOffered {
+            device: self.device.id.clone(),
             rollout: rollout.id.clone(),
-            model: rollout.release.model.clone(),
-            version: rollout.release.version.clone(),
+            code: code.to_string(),
+        });
+    }
+
+    fn make_offer(&mut self, rollout: &Rollout, now: Timestamp) {
+        let counter = self.device.running.as_ref().map(|running| running.counter);
+        let release = rollout.next_for(counter);
+        let (id, model, version) =
+            (rollout.id.clone(), release.model.clone(), release.version.clone());
+        let kind = match rollout.direction {
+            Direction::Newer => OrderKind::Install { rollout: id.clone(), model, version },
+            Direction::Back { .. } => OrderKind::Revert { rollout: id.clone(), model, version },
         };
         let lapses = now.plus_ms(ORDER_VALID_MS);
-        if let Some(order) = self.order(kind, Some(rollout.id.clone()), now) {
-            self.moved.push((rollout.id.clone(), AssignmentState::Offered { order, lapses }));
+        if let Some(order) = self.order(kind, Some(id.clone()), now) {
+            self.moved.push((id, AssignmentState::Offered { order, lapses, at: now }));
         }
     }
 
@@ -274,11 +342,11 @@ impl Turn {
         Some(order)
     }
 
-    fn end(&mut self, sequence: u64, outcome: Outcome) {
+    fn end(&mut self, sequence: u64, outcome: Outcome, now: Timestamp) {
         let Some(open) = self.device.close_order(sequence) else { return };
         self.device.last_outcome = Some(crate::report::in_words(&outcome));
         if let Some(rollout) = &open.rollout {
-            let ended = AssignmentState::Ended { outcome: outcome.clone() };
+            let ended = AssignmentState::Ended { outcome: outcome.clone(), at: now };
             self.moved.push((rollout.clone(), ended));
         }
         let device = self.device.id.clone();
@@ -289,6 +357,22 @@ impl Turn {
             rollout: open.rollout,
             bytes_fetched: 0,
         });
+    }
+
+    /// A device whose turn may come soon is asked to call soon.
+    fn next_poll_ms(&self, view: &PollView, more_wait: bool, context: PollContext) -> u64 {
+        let part = current_part(view);
+        let state = |part: &RolloutPart| {
+            let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));
+            let now = moved.map(|(_, state)| state);
+            let state = now.or(part.assignment.value.as_ref().map(|it| &it.state));
+            matches!(state, Some(AssignmentState::Ready { .. } | AssignmentState::Admitted { .. }))
+        };
+        match part {
+            _ if more_wait => 0,
+            Some(part) if state(part) => READY_POLL_MS.min(context.poll_interval_ms),
+            _ => context.poll_interval_ms,
+        }
     }
 
     fn decision(
@@ -306,11 +390,13 @@ impl Turn {
             time: context.now,
             tuf_timestamp_version: context.tuf_timestamp_version,
             orders: fresh.into_iter().take(ORDERS_PER_POLL_MAX).collect(),
-            next_poll_ms: if more_wait { 0 } else { context.poll_interval_ms },
+            next_poll_ms: self.next_poll_ms(view, more_wait, context),
+            bearing: if self.moved.is_empty() { Bearing::Quiet } else { Bearing::Moves },
             renew: left_ms < context.certificate_life_ms / 2,
         };
         let mut decision =
             Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);
+        decision = decision.resting_on(&view.cord);
         for part in &view.parts {
             decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);
             let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));
@@ -347,12 +433,7 @@ fn is_stopped(open: &OpenOrder, view: &PollView) -> bool {
     let halted = part
         .and_then(|part| part.rollout.value.as_ref())
         .is_some_and(|rollout| rollout.state == RolloutState::Halted);
-    replaced || halted
-}
-
-fn group_is_open(rollout: &Rollout, group: u64) -> bool {
-    let group = usize::try_from(group).ok().and_then(|at| rollout.groups.get(at));
-    group.is_some_and(|group| matches!(group.state, GroupState::Open | GroupState::Passed))
+    replaced || halted || view.cord.value.as_ref().is_some_and(Cord::holds)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 
+use lazaret_protocol::id::VersionName;
 use lazaret_protocol::limits::REASON_BYTES_MAX;
 use lazaret_protocol::operator::BundleState;
 use lazaret_protocol::order::{OrderKind, Outcome};
@@ -16,7 +17,7 @@ use crate::device::{Device, OpenOrder};
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
-use crate::rollout::state::{Assignment, AssignmentState, Rollout};
+use crate::rollout::state::{Assignment, AssignmentState, Rollout, RolloutRelease};
 
 /// All that a report rests on.
 #[derive(Debug, Clone)]
@@ -71,7 +72,18 @@ pub fn decide(
     if let Some(found) = &view.assignment
         && let Some(assignment) = &found.value
     {
-        let state = AssignmentState::Ended { outcome: outcome.clone() };
+        let rollout = view.rollout.as_ref().and_then(|found| found.value.as_ref());
+        let step = step_done(&open, &outcome, rollout);
+        let state = match step {
+            // Only the first of its ways is done: it is offered the next.
+            Some(_) => AssignmentState::Waiting,
+            None => AssignmentState::Ended { outcome: outcome.clone(), at: now },
+        };
+        if let Some(version) = step {
+            let (device, rollout) = (device.id.clone(), assignment.rollout.clone());
+            let fact = Fact::StepDone { device, rollout, version: version.clone() };
+            decision = decision.event(Event { at: now, fact });
+        }
         decision = decision.replace(found, &Assignment { state, ..assignment.clone() });
     }
     if let Some(found) = &view.bundle
@@ -102,12 +114,11 @@ fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
         let reason = "said done, but the bundle is not here".to_string();
         return Outcome::Failed { code: "no-bundle".into(), reason };
     }
-    let install = matches!(open.order.kind, OrderKind::Install { .. });
-    if !install || report.outcome != Outcome::Done {
+    if !open.order.kind.installs() || report.outcome != Outcome::Done {
         return report.outcome.clone();
     }
-    let wanted = view.rollout.as_ref().and_then(|found| found.value.as_ref());
-    let wanted = wanted.map(|rollout| rollout.release.sha256);
+    let rollout = view.rollout.as_ref().and_then(|found| found.value.as_ref());
+    let wanted = rollout.and_then(|rollout| ordered(open, rollout)).map(|it| it.sha256);
     let runs = report.running.as_ref().map(|running| running.sha256);
     if wanted.is_some() && wanted == runs {
         return Outcome::Done;
@@ -120,6 +131,28 @@ fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
         code: "wrong-digest".into(),
         reason: format!("said done, but runs {} instead of {}", words(runs), words(wanted)),
     }
+}
+
+/// The release of a rollout that an order names.
+fn ordered<'a>(open: &OpenOrder, rollout: &'a Rollout) -> Option<&'a RolloutRelease> {
+    let (OrderKind::Install { version, .. } | OrderKind::Revert { version, .. }) = &open.order.kind
+    else {
+        return None;
+    };
+    let mut all = core::iter::once(&rollout.release).chain(&rollout.steps);
+    all.find(|release| release.version == *version)
+}
+
+/// The step that is done, where the order was for one and not for the release itself.
+fn step_done<'a>(
+    open: &OpenOrder,
+    outcome: &Outcome,
+    rollout: Option<&'a Rollout>,
+) -> Option<&'a VersionName> {
+    let rollout = rollout?;
+    let release = ordered(open, rollout)?;
+    let step = *outcome == Outcome::Done && release.version != rollout.release.version;
+    step.then_some(&release.version)
 }
 
 fn check_words(outcome: &Outcome) -> Result<(), Refused> {

@@ -10,7 +10,19 @@ fn group(state: GroupState, total: u64, done: u64, failed: u64) -> GroupView {
         0 => vec![],
         count => vec![ReasonCount { code: "probe\u{1b}[2J-failed".to_owned(), count }],
     };
-    GroupView { state, total, waiting, offered: 0, done, failed, refused: 0, expired: 0, reasons }
+    GroupView {
+        state,
+        total,
+        waiting,
+        offered: 0,
+        done,
+        failed,
+        refused: 0,
+        expired: 0,
+        unknown: 0,
+        unreachable: 0,
+        reasons,
+    }
 }
 
 fn rollout() -> RolloutView {
@@ -26,6 +38,7 @@ fn rollout() -> RolloutView {
             group(GroupState::Closed, 5, 0, 0),
         ],
         halts_unacknowledged: 1,
+        halts_acknowledged: 0,
         started_by: "alice".parse().unwrap(),
         started: Timestamp::from_ms(1_700_000_000_000),
         error_percent: 20,

@@ -1,16 +1,18 @@
 //! A poll writes only its own device's records, offers only what may be offered, and never twice.
 
 use super::*;
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::operator::GroupState;
 use lazaret_protocol::poll::{LogHead, RunningRelease, SlotHealth};
 use lazaret_protocol::signed::DevicePeer;
 use lazaret_protocol::target::Schedule;
 
 use crate::device::Quarantine;
-use crate::rollout::state::{Group, RolloutRelease, Thresholds};
+use crate::rollout::fixture;
 
 const NOW: Timestamp = Timestamp::from_ms(1_000_000);
 
@@ -33,26 +35,18 @@ fn device() -> Device {
         order_sequence: 0,
         open_orders: vec![],
         last_outcome: None,
+        attributes: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        group: None,
+        utc_offset_min: None,
+        battery_percent: None,
+        probes: BTreeMap::new(),
+        other_release: None,
     }
 }
 
 fn rollout(state: RolloutState, group: GroupState) -> Rollout {
-    Rollout {
-        id: "r-1".parse().unwrap(),
-        release: RolloutRelease {
-            model: "gw2".parse().unwrap(),
-            version: "2.0".parse().unwrap(),
-            sha256: Sha256Digest::of(b"image 2"),
-            schedule: Schedule::everybody_from("s", Timestamp::from_ms(0)),
-        },
-        state,
-        halt_reason: None,
-        groups: vec![Group { state: group, size: 1 }],
-        thresholds: Thresholds { success_percent: 80, error_percent: 20 },
-        started_by: "ana".parse().unwrap(),
-        started: Timestamp::from_ms(0),
-        reason: "test".into(),
-    }
+    Rollout { state, ..fixture::rollout(&[group]) }
 }
 
 fn found<T>(key: &str, value: T) -> Found<T> {
@@ -62,7 +56,9 @@ fn found<T>(key: &str, value: T) -> Found<T> {
 fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
     let id = rollout.id.clone();
     let assigned = Assigned { device: device.id.clone(), rollout: id.clone() };
-    let assignment = Assignment { rollout: id, device: device.id.clone(), group: 0, state };
+    let device_id = device.id.clone();
+    let assignment =
+        Assignment { rollout: id, device: device_id, group: 0, state, cohort: String::new() };
     PollView {
         device: found("device/d-1", device),
         assigned: found("assigned/d-1", assigned),
@@ -70,6 +66,7 @@ fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
             rollout: found("rollout/r-1", rollout),
             assignment: found("assignment/r-1/d-1", assignment),
         }],
+        cord: Found { key: "cord/fleet".into(), version: None, value: None },
     }
 }
 
@@ -87,6 +84,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
         quarantined: false,
         hold_ms: 0,
+        posture: None,
     })
 }
 
@@ -129,7 +127,7 @@ fn nothing_is_offered_where_a_rule_says_no() {
     let running = RunningRelease {
         version: "2.0".parse().unwrap(),
         counter: 2,
-        sha256: Sha256Digest::of(b"image 2"),
+        sha256: Sha256Digest::of(b"2.0"),
     };
     current.running = Some(running);
     let waiting = AssignmentState::Waiting;
@@ -195,7 +193,7 @@ fn an_offer_of_a_halted_rollout_that_was_not_taken_is_taken_back() {
         version: "2.0".parse().unwrap(),
     };
     let order = offered.give_order(kind, Some("r-1".parse().unwrap()), NOW).unwrap();
-    let state = AssignmentState::Offered { order, lapses: NOW.plus_ms(1) };
+    let state = AssignmentState::Offered { order, lapses: NOW.plus_ms(1), at: NOW };
     let halted = rollout(RolloutState::Halted, GroupState::Tripped);
 
     let view = view(offered, halted, state);

@@ -2,12 +2,11 @@
 
 use super::*;
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::operator::{GroupState, RolloutState};
+use lazaret_protocol::operator::GroupState;
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{LogHead, RunningRelease};
-use lazaret_protocol::target::Schedule;
 
-use crate::rollout::state::{Group, RolloutRelease, Thresholds};
+use crate::rollout::fixture;
 
 fn report(image: Option<&[u8]>) -> Report {
     Report {
@@ -22,6 +21,7 @@ fn report(image: Option<&[u8]>) -> Report {
         at: Timestamp::from_ms(1),
         log_head: LogHead { size: 0, hash: Sha256Digest::of(b"") },
         bytes_fetched: 0,
+        pace: lazaret_protocol::report::Pace::Ordinary,
     }
 }
 
@@ -44,22 +44,7 @@ fn install() -> OpenOrder {
 }
 
 fn view() -> ReportView {
-    let rollout = Rollout {
-        id: "r-1".parse().unwrap(),
-        release: RolloutRelease {
-            model: "gw2".parse().unwrap(),
-            version: "2.0".parse().unwrap(),
-            sha256: Sha256Digest::of(b"image 2"),
-            schedule: Schedule::everybody_from("s", Timestamp::from_ms(0)),
-        },
-        state: RolloutState::Running,
-        halt_reason: None,
-        groups: alloc::vec![Group { state: GroupState::Open, size: 1 }],
-        thresholds: Thresholds { success_percent: 80, error_percent: 20 },
-        started_by: "ana".parse().unwrap(),
-        started: Timestamp::from_ms(0),
-        reason: "test".into(),
-    };
+    let rollout = fixture::rollout(&[GroupState::Open]);
     let rollout = Found { key: "rollout/r-1".into(), version: Some(1), value: Some(rollout) };
     let device = Found { key: "device/d-1".into(), version: Some(1), value: None };
     ReportView { device, rollout: Some(rollout), assignment: None, bundle: None }
@@ -67,12 +52,12 @@ fn view() -> ReportView {
 
 #[test]
 fn done_with_the_ordered_image_is_done() {
-    assert_eq!(believed(&install(), &report(Some(b"image 2")), &view()), Outcome::Done);
+    assert_eq!(believed(&install(), &report(Some(b"2.0")), &view()), Outcome::Done);
 }
 
 #[test]
 fn done_with_any_other_image_is_a_failure() {
-    for image in [None, Some(&b"image 1"[..])] {
+    for image in [None, Some(&b"1.0"[..])] {
         let outcome = believed(&install(), &report(image), &view());
         assert!(matches!(outcome, Outcome::Failed { ref code, .. } if code == "wrong-digest"));
     }

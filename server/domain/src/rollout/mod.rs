@@ -1,8 +1,23 @@
-//! Rollouts: who is in which group (`plan`), how a rollout and a device's part in it stand
-//! (`state`), when a group opens or the rollout halts (`gate`), and the next step from what has
-//! happened (`advance`).
+//! Rollouts: what a policy asks for (`policy`, `span`, `window`), who is in which group (`plan`,
+//! `survey`) and what that looks like (`preview`), who approved it (`approval`), how a rollout and a
+//! device's part in it stand (`state`), the counts (`tally`), what they call for (`gate`,
+//! `statistics`, `advance`), turns under caps (`pace`), the one gate that holds a device (`hold`),
+//! and the fleet-wide cord (`cord`).
 
 pub mod advance;
+pub mod approval;
+pub mod cord;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod gate;
+pub mod hold;
+pub mod pace;
 pub mod plan;
+pub mod policy;
+pub mod preview;
+pub mod span;
 pub mod state;
+pub mod statistics;
+pub mod survey;
+pub mod tally;
+pub mod window;

@@ -13,7 +13,10 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::target::Schedule;
 use lazaret_protocol::time::Timestamp;
 
-use super::state::{Assignment, AssignmentState, Group, Rollout, RolloutRelease, Thresholds};
+use super::policy::{GroupRules, Urgency};
+use super::state::{
+    Assignment, AssignmentState, Conduct, Direction, Group, Rollout, RolloutRelease, Thresholds,
+};
 use crate::refused::Refused;
 
 /// A rollout that can begin, with each device's part in it.
@@ -49,6 +52,9 @@ pub fn plan(
         .map(|(i, members)| Group {
             state: state(i),
             size: u64::try_from(members.len()).unwrap_or(u64::MAX),
+            opened: (i == 0).then_some(now),
+            rules: GroupRules::default(),
+            ..Group::default()
         })
         .collect();
     let assignments = members
@@ -60,6 +66,7 @@ pub fn plan(
             device,
             group,
             state: AssignmentState::Waiting,
+            cohort: String::new(),
         })
         .collect();
     let rollout = Rollout {
@@ -75,8 +82,74 @@ pub fn plan(
         started_by: by.clone(),
         started: now,
         reason: request.reason.clone(),
+        steps: Vec::new(),
+        direction: Direction::Newer,
+        conduct: Conduct::default(),
+        plan: None,
+        approvals: Vec::new(),
+        accepted: Vec::new(),
     };
     Ok(Plan { rollout, assignments })
+}
+
+/// Whether a rollout as pressing as `conduct` says may go on at `now`: an emergency needs the
+/// signature of the `emergency` role on this very image, and its reason and end with it.
+///
+/// # Errors
+/// There is none, it is of another image, or it has lapsed.
+pub fn check_emergency(
+    conduct: &Conduct,
+    release: &RolloutRelease,
+    now: Timestamp,
+) -> Result<(), Refused> {
+    if conduct.urgency == Urgency::Normal {
+        return Ok(());
+    }
+    let conflict = |detail: String| Err(Refused::because(RefusalCode::Conflict, detail));
+    let Some(emergency) = &release.emergency else {
+        return conflict(format!(
+            "expected emergency/{}/{} signed by the emergency role, found none",
+            release.model, release.version
+        ));
+    };
+    if emergency.image_sha256 != release.sha256 {
+        return conflict(format!(
+            "expected an emergency for the image {}, it is for {}",
+            release.sha256, emergency.image_sha256
+        ));
+    }
+    if emergency.expires <= now {
+        return conflict(format!("the emergency lapsed at {}", emergency.expires));
+    }
+    Ok(())
+}
+
+/// Whether `new` may take a device that is in `current`.
+///
+/// # Errors
+/// `current` goes on, and `new` neither overtakes nor takes it back.
+pub fn may_take(current: &Rollout, new: &Rollout) -> Result<(), Refused> {
+    if current.id == new.id {
+        return Ok(());
+    }
+    takes(current, &new.conduct, &new.direction)
+}
+
+/// As [`may_take`], of a rollout that is still being planned.
+pub(super) fn takes(
+    current: &Rollout,
+    conduct: &Conduct,
+    direction: &Direction,
+) -> Result<(), Refused> {
+    let goes_on = matches!(current.state, RolloutState::Running | RolloutState::Paused);
+    let takes_back = matches!(direction, Direction::Back { of } if *of == current.id);
+    let overtakes =
+        conduct.urgency == Urgency::Emergency && current.conduct.urgency == Urgency::Normal;
+    if !goes_on || takes_back || overtakes {
+        return Ok(());
+    }
+    let detail = format!("{} goes on with it: halt it or wait for its end", current.id);
+    Err(Refused::because(RefusalCode::Conflict, detail))
 }
 
 fn check(request: &RolloutRequest) -> Result<(), Refused> {

@@ -1,5 +1,6 @@
 //! The records of a rollout. Definition and pace stand in [`Rollout`], which polls rest on; counts
-//! stand in [`Tally`], which changes often and only a reconciler writes.
+//! stand in [`Tally`], which changes often and only a reconciler writes; each device's part stands
+//! in its own [`Assignment`].
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
@@ -7,12 +8,14 @@ use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, VersionName};
-use lazaret_protocol::operator::{GroupState, GroupView, ReasonCount, RolloutState, RolloutView};
+use lazaret_protocol::operator::{GroupState, GroupView, RolloutState, RolloutView};
 use lazaret_protocol::order::Outcome;
-use lazaret_protocol::target::Schedule;
+use lazaret_protocol::target::{EmergencyCustom, Schedule};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::policy::{GroupRules, Policy, StatisticsPolicy, Urgency};
+use super::tally::Tally;
 use crate::record::Record;
 
 /// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have
@@ -32,14 +35,32 @@ pub struct Rollout {
     pub halt_reason: Option<String>,
     /// Its groups, in order.
     pub groups: Vec<Group>,
-    /// What lets a group pass or trip.
+    /// What lets a group pass or trip that has no rules of its own.
     pub thresholds: Thresholds,
-    /// Who started it.
+    /// Who planned it, or started it where no plan is asked for.
     pub started_by: OperatorName,
     /// When.
     pub started: Timestamp,
     /// Why.
     pub reason: String,
+    /// Releases that devices below them must run first, by rising counter.
+    #[serde(default)]
+    pub steps: Vec<RolloutRelease>,
+    /// Onwards or back.
+    #[serde(default)]
+    pub direction: Direction,
+    /// What of its policy holds for all groups.
+    #[serde(default)]
+    pub conduct: Conduct,
+    /// The plan's canonical hash, which approvals name.
+    #[serde(default)]
+    pub plan: Option<Sha256Digest>,
+    /// Who approved it. Only approvals of `plan` count.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
+    /// Failures that a person accepted when it was resumed, cohort by cohort.
+    #[serde(default)]
+    pub accepted: Vec<Accepted>,
 }
 
 /// What a rollout installs, as release signers signed it.
@@ -53,15 +74,131 @@ pub struct RolloutRelease {
     pub sha256: Sha256Digest,
     /// When whom the signers allow to install.
     pub schedule: Schedule,
+    /// Its release counter; 0 in rollouts that do not say it.
+    #[serde(default)]
+    pub counter: u64,
+    /// The faster schedule that the `emergency` role signed for this image, where it did.
+    #[serde(default)]
+    pub emergency: Option<EmergencyCustom>,
+}
+
+/// Whether a rollout brings a newer release or takes one back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "kebab-case")]
+pub enum Direction {
+    /// A newer release.
+    #[default]
+    Newer,
+    /// Back to an older one: from the other slot where it is still there, otherwise fetched.
+    Back {
+        /// The rollout that is taken back.
+        of: RolloutId,
+    },
+}
+
+/// What of a policy holds for a whole rollout. The default is that of rollouts from before there
+/// were policies: no silence, no statistics, no approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conduct {
+    /// The policy's name.
+    pub policy: String,
+    /// Whether it overtakes.
+    pub urgency: Urgency,
+    /// People beside the author who must approve.
+    pub approvals: u32,
+    /// Milliseconds without a word after which a device is unknown.
+    pub silent_ms: u64,
+    /// Milliseconds for which a confirmed device is watched.
+    pub watch_ms: u64,
+    /// Milliseconds after which a device that does not call is unreachable.
+    pub give_up_ms: u64,
+    /// The sequential test.
+    pub statistics: Option<StatisticsPolicy>,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self {
+            policy: String::new(),
+            urgency: Urgency::Normal,
+            approvals: 0,
+            silent_ms: u64::MAX,
+            watch_ms: 0,
+            give_up_ms: u64::MAX,
+            statistics: None,
+        }
+    }
+}
+
+impl From<&Policy> for Conduct {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            policy: policy.name.clone(),
+            urgency: policy.urgency,
+            approvals: policy.approvals,
+            silent_ms: policy.silent_after.as_ms(),
+            watch_ms: policy.watch.as_ms(),
+            give_up_ms: policy.give_up_after.as_ms(),
+            statistics: policy.statistics,
+        }
+    }
+}
+
+/// One person's word for one plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: OperatorName,
+    /// Fingerprint of the key that signed, so that one key is one person.
+    pub key: String,
+    /// The plan's hash that was signed.
+    pub plan: Sha256Digest,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// Failures of one cohort that a person accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The cohort.
+    pub cohort: String,
+    /// Devices failed.
+    pub failed: u64,
+    /// Devices silent.
+    pub unknown: u64,
 }
 
 /// A group of a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Group {
     /// How it stands.
     pub state: GroupState,
     /// Devices in it.
     pub size: u64,
+    /// What holds for its devices. An error threshold of 0 stands for the rollout's own thresholds.
+    #[serde(default)]
+    pub rules: GroupRules,
+    /// When it opened.
+    #[serde(default)]
+    pub opened: Option<Timestamp>,
+    /// Since when it has what it needs to pass; the soak counts from there.
+    #[serde(default)]
+    pub good_since: Option<Timestamp>,
+    /// Failures in it that a person accepted.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Offers that its rate allows.
+    #[serde(default)]
+    pub tokens: Tokens,
+}
+
+/// Offers that a rate allows: a bucket that fills with time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Thousandths of an offer.
+    pub milli: u64,
+    /// When it was filled last.
+    pub at: Timestamp,
 }
 
 /// Thresholds over confirmed results, in percent of a group.
@@ -91,6 +228,9 @@ pub struct Assignment {
     pub group: u64,
     /// How it stands.
     pub state: AssignmentState,
+    /// Its hardware revision when the rollout was planned: devices of one are like each other.
+    #[serde(default)]
+    pub cohort: String,
 }
 
 /// How one device stands in one rollout: always in exactly one of these.
@@ -99,19 +239,63 @@ pub struct Assignment {
 pub enum AssignmentState {
     /// Not offered yet.
     Waiting,
+    /// It called, every gate of its own is open, and it waits for its turn.
+    Ready {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is its turn: the next poll before `until` is answered with the offer.
+    Admitted {
+        /// When the turn passes on.
+        until: Timestamp,
+    },
     /// Offered, no outcome yet.
     Offered {
         /// The order.
         order: u64,
         /// When it lapses.
         lapses: Timestamp,
+        /// When it was offered.
+        #[serde(default)]
+        at: Timestamp,
     },
     /// It ended.
     Ended {
         /// How.
         #[serde(flatten)]
         outcome: Outcome,
+        /// When.
+        #[serde(default)]
+        at: Timestamp,
     },
+    /// It had confirmed the new image, and then that went bad.
+    Late {
+        /// A stable code of `docs/ERRORS.md`.
+        code: String,
+        /// In words.
+        reason: String,
+        /// When it was seen.
+        at: Timestamp,
+    },
+}
+
+impl AssignmentState {
+    /// The end of an offer that was taken back, which may be made again when the rollout goes on.
+    pub const TAKEN_BACK: &'static str = "halted";
+
+    /// Whether its offer was taken back.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        matches!(self, Self::Ended { outcome: Outcome::Refused { code, .. }, .. }
+            if code == Self::TAKEN_BACK)
+    }
+
+    /// Whether an offer could still be made.
+    #[must_use]
+    pub fn may_be_offered(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Ready { .. } | Self::Admitted { .. })
+            || self.is_taken_back()
+    }
 }
 
 impl Record for Assignment {
@@ -143,122 +327,54 @@ impl Record for Assigned {
     }
 }
 
-/// The counts of a rollout, group by group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// The rollout.
-    pub rollout: RolloutId,
-    /// Its groups' counts, in order.
-    pub groups: Vec<GroupTally>,
-}
-
-/// The counts of a group. They add up to its size.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct GroupTally {
-    /// Not offered yet.
-    pub waiting: u64,
-    /// Offered, no outcome yet.
-    pub offered: u64,
-    /// Confirmed by the new image itself.
-    pub done: u64,
-    /// Tried and failed.
-    pub failed: u64,
-    /// Refused by a rule on the device or of the server.
-    pub refused: u64,
-    /// Lapsed or taken back.
-    pub expired: u64,
-    /// Codes of failures and refusals.
-    pub reasons: Vec<ReasonCount>,
-}
-
-impl Record for Tally {
-    const KIND: &'static str = "tally";
-    fn name(&self) -> String {
-        self.rollout.to_string()
-    }
-}
-
-impl Tally {
-    /// Counts assignments at `now`. What belongs to no group of the rollout is not counted, so that
-    /// the sums stay honest.
-    pub fn count<'a>(
-        rollout: &Rollout,
-        assignments: impl IntoIterator<Item = &'a Assignment>,
-        now: Timestamp,
-    ) -> Self {
-        let mut groups: Vec<GroupTally> =
-            rollout.groups.iter().map(|_| GroupTally::default()).collect();
-        for assignment in assignments {
-            let at = usize::try_from(assignment.group).unwrap_or(usize::MAX);
-            if let Some(group) = groups.get_mut(at) {
-                group.add(&assignment.state, now);
-            }
-        }
-        for group in &mut groups {
-            group.reasons.sort_by(|a, b| b.count.cmp(&a.count).then(a.code.cmp(&b.code)));
-            group.reasons.truncate(10);
-        }
-        Self { rollout: rollout.id.clone(), groups }
-    }
-}
-
-impl GroupTally {
-    /// Devices counted.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        [self.waiting, self.offered, self.done, self.failed, self.refused, self.expired]
-            .into_iter()
-            .fold(0, u64::saturating_add)
-    }
-
-    /// Devices whose part is over.
-    #[must_use]
-    pub fn ended(&self) -> u64 {
-        self.total().saturating_sub(self.waiting).saturating_sub(self.offered)
-    }
-
-    fn add(&mut self, state: &AssignmentState, now: Timestamp) {
-        let (count, code) = match state {
-            AssignmentState::Waiting => (&mut self.waiting, None),
-            // A device that took an order and was never heard of again must not hold the rollout
-            // for ever. Should it come back and report, that outcome takes the place of this one.
-            AssignmentState::Offered { lapses, .. } if lapses.plus_ms(SILENCE_MS) <= now => {
-                (&mut self.expired, None)
-            }
-            AssignmentState::Offered { .. } => (&mut self.offered, None),
-            AssignmentState::Ended { outcome } => match outcome {
-                Outcome::Done => (&mut self.done, None),
-                Outcome::Failed { code, .. } => (&mut self.failed, Some(code)),
-                Outcome::Refused { code, .. } => (&mut self.refused, Some(code)),
-                _ => (&mut self.expired, None),
-            },
-        };
-        *count = count.saturating_add(1);
-        let Some(code) = code else { return };
-        match self.reasons.iter_mut().find(|reason| reason.code == *code) {
-            Some(reason) => reason.count = reason.count.saturating_add(1),
-            None => self.reasons.push(ReasonCount { code: code.clone(), count: 1 }),
-        }
-    }
-}
-
 impl Rollout {
+    /// The thresholds that hold for one group.
+    #[must_use]
+    pub const fn thresholds_of(&self, group: &Group) -> Thresholds {
+        if group.rules.error_percent == 0 {
+            return self.thresholds;
+        }
+        Thresholds {
+            success_percent: group.rules.success_percent,
+            error_percent: group.rules.error_percent,
+        }
+    }
+
+    /// The group of an assignment.
+    #[must_use]
+    pub fn group(&self, at: u64) -> Option<&Group> {
+        usize::try_from(at).ok().and_then(|at| self.groups.get(at))
+    }
+
+    /// What a device that runs the release with this counter is to be offered: the first step that
+    /// it is below, otherwise the release itself.
+    #[must_use]
+    pub fn next_for(&self, counter: Option<u64>) -> &RolloutRelease {
+        let below = |step: &&RolloutRelease| counter.is_some_and(|counter| counter < step.counter);
+        match self.direction {
+            Direction::Newer => self.steps.iter().find(below).unwrap_or(&self.release),
+            Direction::Back { .. } => &self.release,
+        }
+    }
+
     /// As operators see it.
     #[must_use]
     pub fn view(&self, tally: &Tally) -> RolloutView {
         let groups = self.groups.iter().zip(&tally.groups).map(|(group, counts)| GroupView {
             state: group.state,
             total: group.size,
-            waiting: counts.waiting,
+            waiting: counts.untouched(),
             offered: counts.offered,
             done: counts.done,
             failed: counts.failed,
             refused: counts.refused,
             expired: counts.expired,
+            unknown: counts.unknown,
+            unreachable: counts.unreachable,
             reasons: counts.reasons.clone(),
         });
         let halted = self.state == RolloutState::Halted;
-        let offered = tally.groups.iter().map(|group| group.offered).fold(0, u64::saturating_add);
+        let offered = tally.sum(|group| group.outstanding);
         RolloutView {
             id: self.id.clone(),
             model: self.release.model.clone(),
@@ -267,6 +383,7 @@ impl Rollout {
             halt_reason: self.halt_reason.clone(),
             groups: groups.collect(),
             halts_unacknowledged: if halted { offered } else { 0 },
+            halts_acknowledged: tally.sum(|group| group.taken_back),
             started_by: self.started_by.clone(),
             started: self.started,
             error_percent: self.thresholds.error_percent,
@@ -274,6 +391,3 @@ impl Rollout {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
