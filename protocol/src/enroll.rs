@@ -1,6 +1,8 @@
 //! Enrolment and renewal: a device makes its own key and gets a short-lived certificate. The server
 //! decides the subject; the CSR gives nothing but the public key and proof of the private one.
 
+#[cfg(feature = "schema")]
+use alloc::vec::Vec;
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::id::{DeviceId, SerialNumber};
 use crate::time::Timestamp;
 
 /// `POST /v1/enroll`, TLS without a client certificate; the claim is the credential.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollRequest {
     /// What is printed on the machine.
@@ -27,6 +30,7 @@ impl core::fmt::Debug for EnrollRequest {
 }
 
 /// `POST /v1/renew`, over the certificate that is about to end. Same key or a new one.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewRequest {
     /// PKCS#10 in PEM.
@@ -34,6 +38,7 @@ pub struct RenewRequest {
 }
 
 /// The certificate.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollReply {
     /// Who the device is from here on.

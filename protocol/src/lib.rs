@@ -4,7 +4,11 @@
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
+#[cfg_attr(feature = "schema", macro_use)]
 extern crate alloc;
+// What utoipa derives names it.
+#[cfg(feature = "schema")]
+extern crate std;
 
 pub mod anchors;
 pub mod canonical;
@@ -18,6 +22,9 @@ pub mod order;
 pub mod poll;
 pub mod refusal;
 pub mod report;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod signed;
+pub mod sshsig;
 pub mod target;
 pub mod time;

@@ -2,7 +2,6 @@
 //! listener, mutual TLS with a certificate of the operators' CA. Readers ignore fields they do not
 //! know.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,6 +15,7 @@ use crate::poll::RunningRelease;
 use crate::time::Timestamp;
 
 /// What an operator's certificate allows. In the certificate: one organisational unit each.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -66,6 +66,7 @@ impl Role {
 }
 
 /// `POST /v1/claims`: a one-time claim for a machine that is to enrol.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRequest {
     /// The machine's serial number.
@@ -81,6 +82,7 @@ pub struct ClaimRequest {
 }
 
 /// The claim. It is shown once; the server keeps its hash.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimReply {
     /// The secret, `lzc_` and 64 hexadecimal digits.
@@ -90,6 +92,7 @@ pub struct ClaimReply {
 }
 
 /// `POST /v1/releases`: an image that is about to be uploaded.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRequest {
     /// The hardware model.
@@ -103,6 +106,7 @@ pub struct ReleaseRequest {
 }
 
 /// A release, as `GET /v1/releases` lists it.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseView {
     /// The hardware model.
@@ -128,6 +132,7 @@ pub struct ReleaseView {
 }
 
 /// How far a release has come.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -141,6 +146,7 @@ pub enum ReleaseState {
 }
 
 /// A delta of a release.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeltaView {
     /// The version it starts from.
@@ -152,6 +158,7 @@ pub struct DeltaView {
 }
 
 /// The answer to a publication.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishReply {
     /// The version of `timestamp.json` that says so.
@@ -161,6 +168,7 @@ pub struct PublishReply {
 }
 
 /// `POST /v1/rollouts`: start a staged deployment.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutRequest {
     /// What to install.
@@ -180,6 +188,7 @@ pub struct RolloutRequest {
 }
 
 /// Whom a rollout is for.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -194,6 +203,7 @@ pub enum RolloutScope {
 }
 
 /// A rollout, as `GET /v1/rollouts/ID` shows it.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutView {
     /// Its name.
@@ -221,40 +231,30 @@ pub struct RolloutView {
 }
 
 /// How a rollout stands.
-    /// Devices that have: of both together, so many acknowledged.
-    #[serde(default)]
-    pub halts_acknowledged: u64,
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RolloutState {
     /// Groups are open and devices install.
     Running,
-    /// Held by a person: nothing new is offered, what was taken goes on.
-    Paused,
-    /// Stopped, by a threshold, a statistic or a person. Only a person who names the failures sets
-    /// it going again.
+    /// Stopped, by a threshold or by a person. Only a person starts another one.
     Halted,
     /// Every device has ended.
     Finished,
 }
 
 /// A group of a rollout, with each of its devices counted in exactly one place.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupView {
     /// How it stands.
-    /// Planned, and not yet approved by as many people as its policy asks for.
-    Planned,
-    /// Approved, and not yet started.
-    Approved,
     pub state: GroupState,
     /// Devices in it.
     pub total: u64,
     /// Not offered yet.
     pub waiting: u64,
     /// Offered, no outcome yet.
-    /// Given up before it began.
-    Withdrawn,
     pub offered: u64,
     /// Confirmed by the new image itself.
     pub done: u64,
@@ -269,6 +269,7 @@ pub struct GroupView {
 }
 
 /// How often a reason was given.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonCount {
     /// The stable code.
@@ -277,16 +278,9 @@ pub struct ReasonCount {
     pub count: u64,
 }
 
-    /// Took the offer or the image and was not heard of since: neither success nor failure.
-    #[serde(default)]
-    pub unknown: u64,
-    /// Did not call for as long as the policy waits.
-    #[serde(default)]
-    pub unreachable: u64,
 /// How a group stands.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GroupState {
@@ -301,14 +295,15 @@ pub enum GroupState {
 }
 
 /// A body that is nothing but a reason: halts, quarantines, collections.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReasonRequest {
     /// Why it is done. Not empty; it lies in the log.
     pub reason: String,
 }
-    #[default]
 
 /// A device, as `GET /v1/devices` lists it.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceView {
     /// Who it is.
@@ -336,6 +331,7 @@ pub struct DeviceView {
 }
 
 /// `POST /v1/devices/ID/evidence`: the collection that was ordered.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionReply {
     /// The bundle to ask for.
@@ -343,6 +339,7 @@ pub struct CollectionReply {
 }
 
 /// A bundle, as `GET /v1/bundles/ID` shows it.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleView {
     /// Its name.
@@ -350,15 +347,6 @@ pub struct BundleView {
     /// Where it comes from.
     pub device: DeviceId,
     /// Whether it is on the server.
-    /// What the device says of itself.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
-    /// What operators assigned.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// The group that operators put it in.
-    #[serde(default)]
-    pub group: Option<String>,
     pub state: BundleState,
     /// Its digest, once it is.
     pub sha256: Option<Sha256Digest>,
@@ -371,6 +359,7 @@ pub struct BundleView {
 }
 
 /// Where a bundle stands.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -384,6 +373,7 @@ pub enum BundleState {
 }
 
 /// One act on a bundle.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustodyEntry {
     /// When.
@@ -395,6 +385,7 @@ pub struct CustodyEntry {
 }
 
 /// An entry of the event log, as `GET /v1/events` lists it.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventView {
     /// Its place in the log.
@@ -408,6 +399,7 @@ pub struct EventView {
 }
 
 /// A page of anything.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// At most as many as asked for.

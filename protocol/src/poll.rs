@@ -1,7 +1,6 @@
 //! The poll: a device says how it is and gets time, orders and the moment of its next poll.
 //! `POST /v1/poll` over mutual TLS.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,6 +12,7 @@ use crate::signed::Envelope;
 use crate::time::Timestamp;
 
 /// What a device says when it polls.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollRequest {
     /// Grows with each poll of this device, durably; two of a kind under one identity show a clone.
@@ -39,32 +39,9 @@ pub struct PollRequest {
     #[serde(default)]
     pub hold_ms: u64,
 }
-    /// What else it says of itself. None from a device that says nothing of the kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub posture: Option<Posture>,
-}
-
-/// What a device says of itself beside what it runs. Rollouts are paced by it, filters name it; it
-/// grants nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Posture {
-    /// Free attributes; `hardware` is the hardware revision. The server keeps 100 of 128 bytes.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
-    /// Minutes that its local time is ahead of UTC, for maintenance windows.
-    #[serde(default)]
-    pub utc_offset_min: Option<i16>,
-    /// Its charge in percent; none without a battery, or on the mains.
-    #[serde(default)]
-    pub battery_percent: Option<u8>,
-    /// Its probes by name, and whether each passed last time.
-    #[serde(default)]
-    pub probes: BTreeMap<String, bool>,
-    /// What the other slot holds, where it could run.
-    #[serde(default)]
-    pub other_release: Option<RunningRelease>,
 
 /// The release that a device runs.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningRelease {
     /// Its version.
@@ -76,6 +53,7 @@ pub struct RunningRelease {
 }
 
 /// What is known of a slot.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotHealth {
@@ -88,6 +66,7 @@ pub enum SlotHealth {
 }
 
 /// How far a device's forensic log has come.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogHead {
     /// Records so far.
@@ -97,6 +76,7 @@ pub struct LogHead {
 }
 
 /// What the server answers.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollReply {
     /// The server's time. It came over an authenticated connection, so the device may move its

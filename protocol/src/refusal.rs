@@ -1,11 +1,14 @@
 //! Refusals as they travel: a rule said no, here is its stable code and what to do about it. Codes
 //! are listed in `docs/ERRORS.md` and are never used for anything else again.
 
+#[cfg(feature = "schema")]
+use alloc::vec::Vec;
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
 /// The body of every answer that is not a success (after RFC 9457).
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// A stable code, such as `claim-used`.

@@ -1,6 +1,8 @@
 //! The report: how an order ended, signed by the device's own key so that it can be shown later.
 //! `POST /v1/report` over mutual TLS, an [`Envelope`](crate::signed::Envelope) around a [`Report`].
 
+#[cfg(feature = "schema")]
+use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::id::DeviceId;
@@ -34,6 +36,7 @@ impl Message for Report {
 }
 
 /// What the server answers once the report is on disk.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportReply {
     /// The order that is settled.

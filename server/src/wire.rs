@@ -11,15 +11,16 @@ use lazaret_server_domain::record::Found;
 use lazaret_server_domain::repository::RepositoryHead;
 use lazaret_server_publish::{self as signing, KeyError, OnlineKeys, PublishError};
 use lazaret_server_store::{Store, backends};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 use crate::app::context::App;
 use crate::app::error::AppError;
+use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
-use crate::app::{anchors, publish};
+use crate::app::{news, publish};
 use crate::config::{Config, ListenerConfig};
 use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings};
-use crate::http::{device, operator};
+use crate::http::{device, operator, router};
 use crate::reconcilers::{self, RECONCILERS};
 
 /// A server that cannot start.
@@ -113,7 +114,8 @@ pub(crate) async fn wire(
     } else if !config.data.is_dir() {
         return Err(StartError::NoData { path: config.data.clone() });
     }
-    let keys = load_keys(config).map_err(|source| StartError::Keys { source })?;
+    let keys =
+        OnlineKeys::load(&config.online_keys).map_err(|source| StartError::Keys { source })?;
     let issuing = &config.issuing;
     let issuer = DeviceIssuer::load(&issuing.certificate, &issuing.key, issuing.certificate_hours)
         .map_err(|source| StartError::Issuer { source })?;
@@ -134,11 +136,14 @@ pub(crate) async fn wire(
         uploads: Mutex::new(HashMap::new()),
         starting: Mutex::new(()),
         changed,
+        committed: Notify::new(),
+        news: watch::channel(0).0,
+        held: Arc::default(),
+        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        stopping: watch::channel(false).0,
     };
     if repository == Repository::Expected {
         refuse_offline_keys(&app).await?;
-        let chosen = anchors::choose_order_key(&app).await;
-        chosen.map_err(|source| StartError::Repository { source })?;
     }
     Ok(app)
 }
@@ -163,14 +168,16 @@ pub(crate) async fn serve(
     for reconciler in RECONCILERS {
         parts.spawn(reconcilers::run(reconciler, Arc::clone(&app), stopped.clone()));
     }
-    parts.spawn(devices.serve(device::routes(&app), stopped.clone()));
-    parts.spawn(operators.serve(operator::routes(&app), stopped));
+    parts.spawn(news::follow(Arc::clone(&app), stopped.clone()));
+    parts.spawn(devices.serve(router::serve(&app, device::ROUTES), stopped.clone()));
+    parts.spawn(operators.serve(router::serve(&app, operator::ROUTES), stopped));
     let ended = tokio::select! {
         () = stop => Ok(()),
         _ = parts.join_next() => Err(ServeError::EndedByItself),
     };
     // Nobody may be listening any more, and then there is nobody to stop.
     let _ = stopping.send(true);
+    app.stopping.send_replace(true);
     app.wake();
     while parts.join_next().await.is_some() {}
     ended
@@ -216,15 +223,6 @@ async fn refuse_offline_keys(app: &App) -> Result<(), StartError> {
     let offline =
         signing::offline_keys(&files).map_err(|source| StartError::Metadata { source })?;
     app.keys.refuse_offline(&offline).map_err(|source| StartError::Keys { source })
-}
-
-fn load_keys(config: &Config) -> Result<OnlineKeys, KeyError> {
-    // As long as `online_keys_next` is set both sets are at hand, before and after the change.
-    let keys = OnlineKeys::load(&config.online_keys)?;
-    match &config.online_keys_next {
-        Some(folder) => keys.with_next(folder),
-        None => Ok(keys),
-    }
 }
 
 async fn open_store(config: &Config) -> Result<Store, StartError> {

@@ -9,9 +9,10 @@ use lazaret_server_blobs::blob::{BlobStore, Upload};
 use lazaret_server_domain::record::Decision;
 use lazaret_server_publish::OnlineKeys;
 use lazaret_server_store::{Committed, Store, StoreError};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 use super::error::AppError;
+use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
 
 /// Times that a decision is made anew before the caller is asked to come back.
@@ -39,8 +40,18 @@ pub(crate) struct App {
     pub(crate) uploads: Mutex<HashMap<String, Box<dyn Upload>>>,
     /// Rollouts are started one at a time: each looks first whether its devices are busy.
     pub(crate) starting: Mutex<()>,
-    /// Says that something changed that a waiting poll or a reconciler may want to know.
+    /// Says that something changed that a reconciler may want to know.
     pub(crate) changed: watch::Sender<u64>,
+    /// Rings after every commit, for whoever reads the event log.
+    pub(crate) committed: Notify,
+    /// The number of the last event, as far as it was read.
+    pub(crate) news: watch::Sender<u64>,
+    /// Polls that are held back.
+    pub(crate) held: Arc<HeldPolls>,
+    /// Streams of events that are open: each takes a place.
+    pub(crate) followers: Arc<Semaphore>,
+    /// Says that the server is about to end: what is held back is answered.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl App {
@@ -50,7 +61,7 @@ impl App {
         (self.clock)()
     }
 
-    /// Wakes waiting polls and reconcilers.
+    /// Wakes reconcilers. Held polls are woken by the events themselves.
     pub(crate) fn wake(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -68,12 +79,19 @@ impl App {
     {
         let mut attempt = 1;
         loop {
-            match self.store.commit(decide().await?).await {
+            let decision = decide().await?;
+            let changes = !decision.changes_nothing();
+            match self.store.commit(decision).await {
                 Err(StoreError::Changed { key }) if attempt < ATTEMPTS_MAX => {
                     tracing::debug!(key, attempt, "deciding again");
                     attempt += 1;
                 }
-                Ok(committed) => return Ok(committed),
+                Ok(committed) => {
+                    if changes {
+                        self.committed.notify_one();
+                    }
+                    return Ok(committed);
+                }
                 Err(source) => return Err(source.into()),
             }
         }

@@ -102,15 +102,28 @@ pub(crate) async fn events(app: &App, page: &PageRequest) -> Result<Page<EventVi
             Refused::because(RefusalCode::BadRequest, detail)
         })?,
     };
-    let events = app.store.events(after, page.limit()).await?;
-    let next = events.last().map(|(sequence, _)| sequence.to_string());
-    let items = events.into_iter().map(|(sequence, event)| EventView {
+    let items = events_after(app, after, page.limit()).await?;
+    let next = items.last().map(|event| event.sequence.to_string());
+    Ok(Page { items, next })
+}
+
+/// Events numbered above `after`, at most `limit`.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn events_after(
+    app: &App,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<EventView>, AppError> {
+    let events = app.store.events(after, limit).await?;
+    let views = events.into_iter().map(|(sequence, event)| EventView {
         sequence,
         at: event.at,
         what: event.fact.to_string(),
         event: serde_json::to_value(&event.fact).unwrap_or_default(),
     });
-    Ok(Page { items: items.collect(), next })
+    Ok(views.collect())
 }
 
 async fn records<T: Record>(

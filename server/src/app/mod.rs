@@ -1,15 +1,17 @@
 //! Use cases, one file each: load what is needed, let the domain decide, commit, answer. No rule of
 //! the domain and no word of HTTP lives here.
 
-pub(crate) mod anchors;
 pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod deltas;
 pub(crate) mod enroll;
 pub(crate) mod error;
 pub(crate) mod evidence;
+pub(crate) mod follow;
+pub(crate) mod held;
 pub(crate) mod issue;
 pub(crate) mod listing;
+pub(crate) mod news;
 pub(crate) mod poll;
 pub(crate) mod publish;
 pub(crate) mod quarantine;

@@ -1,7 +1,6 @@
 //! A device polls. While there is nothing to say the answer may be held back, so that an order
 //! reaches a connected device in about a second.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lazaret_protocol::id::RolloutId;
@@ -9,10 +8,9 @@ use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest};
 use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
 use lazaret_server_domain::device::Device;
-use lazaret_server_domain::poll::{self, Bearing, PollContext, PollPlan, PollView, Polled, RolloutPart};
+use lazaret_server_domain::poll::{self, PollContext, PollPlan, PollView, Polled, RolloutPart};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::repository::RepositoryHead;
-use lazaret_server_domain::rollout::cord::Cord;
 use lazaret_server_domain::rollout::state::{Assigned, assignment_name};
 use lazaret_server_store::Committed;
 
@@ -22,6 +20,10 @@ use super::error::AppError;
 /// Longest time that a poll is held back, in milliseconds: below the 60 s after which many
 /// middleboxes forget an idle connection.
 const HOLD_MS_MAX: u64 = 55_000;
+
+/// A held poll looks again after so long even where nobody woke it: a signed schedule opens, a cap
+/// is reached again, or a wake was lost with the server that was to give it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Answers a poll.
 ///
@@ -36,13 +38,9 @@ pub(crate) async fn poll(
     let known_version = request.tuf_timestamp_version;
     let request = peer.vouch(request);
     let held = !hold.is_zero() && hold_back(app, &request, known_version, hold).await?;
-    let moves = AtomicBool::new(false);
-    let answered = app.decide(|| async {
-        match decide(app, &request).await? {
-            Polled::Answered(decision) => {
-                moves.store(decision.preview().bearing == Bearing::Moves, Ordering::Relaxed);
-                seal(app, decision)
-            }
+    app.decide(|| async {
+        match decide(app, &request).await?.0 {
+            Polled::Answered(decision) => seal(app, decision),
             // The device lost its link while we held its poll, and has polled again since: no
             // replay.
             Polled::Recorded(decision) if held => Err(decision.preview().clone().into()),
@@ -51,12 +49,8 @@ pub(crate) async fn poll(
                 Err(recorded.into_reply().into())
             }
         }
-    });
-    let answered = answered.await?;
-    if moves.load(Ordering::Relaxed) {
-        app.wake();
-    }
-    Ok(answered)
+    })
+    .await
 }
 
 /// Returns once there is something to say, or after `hold`; says whether the poll was good when it
@@ -67,21 +61,25 @@ async fn hold_back(
     known_version: u64,
     hold: Duration,
 ) -> Result<bool, AppError> {
-    let mut changed = app.changed.subscribe();
+    let held = app.held.hold(&request.message().device);
+    let mut stopping = app.stopping.subscribe();
     let wait = async {
         let mut waited = false;
         loop {
-            changed.borrow_and_update();
-            let Polled::Answered(decision) = decide(app, request).await? else {
-                return Ok(waited);
-            };
+            let (polled, rollouts) = decide(app, request).await?;
+            let Polled::Answered(decision) = polled else { return Ok(waited) };
             let plan = decision.preview();
             let quiet = plan.orders.is_empty()
                 && !plan.renew
-                && plan.bearing == Bearing::Quiet
                 && plan.tuf_timestamp_version == known_version;
-            if !quiet || changed.changed().await.is_err() {
+            if !quiet || *stopping.borrow_and_update() {
                 return Ok(waited);
+            }
+            held.rests_on(rollouts);
+            tokio::select! {
+                () = held.woken() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                _ = stopping.changed() => {}
             }
             waited = true;
         }
@@ -92,7 +90,7 @@ async fn hold_back(
 async fn decide(
     app: &App,
     request: &Verified<FromDevice<PollRequest>>,
-) -> Result<Polled, AppError> {
+) -> Result<(Polled, Vec<RolloutId>), AppError> {
     let id = &request.message().device;
     let device: Found<Device> = app.store.find(id.as_str()).await?;
     let assigned: Found<Assigned> = app.store.find(id.as_str()).await?;
@@ -104,10 +102,10 @@ async fn decide(
     rollouts.sort();
     rollouts.dedup();
     let mut parts = Vec::with_capacity(rollouts.len());
-    for rollout in rollouts {
+    for rollout in &rollouts {
         parts.push(RolloutPart {
             rollout: app.store.find(rollout.as_str()).await?,
-            assignment: app.store.find(&assignment_name(&rollout, id)).await?,
+            assignment: app.store.find(&assignment_name(rollout, id)).await?,
         });
     }
     let context = PollContext {
@@ -116,9 +114,7 @@ async fn decide(
         poll_interval_ms: app.poll_interval_ms,
         certificate_life_ms: app.issuer.life_ms(),
     };
-    let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
-    let view = PollView { device, assigned, parts, cord };
-    Ok(poll::decide(&view, request, context)?)
+    Ok((poll::decide(&PollView { device, assigned, parts }, request, context)?, rollouts))
 }
 
 fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, AppError> {

@@ -1,24 +1,15 @@
-//! Bodies: their length is checked before they are read, and they are parsed into the message that
-//! the route takes, or refused with what was expected.
+//! Bodies are parsed into the message that the route takes, or refused with what was expected.
 
 use bytes::Bytes;
 use lazaret_protocol::limits::JSON_DEPTH_MAX;
 use lazaret_protocol::refusal::RefusalCode;
 use serde::de::DeserializeOwned;
+use warp::Reply as _;
 use warp::reject::Rejection;
 use warp::reply::Response;
-use warp::{Filter, Reply};
 
 use super::reply;
 use crate::app::error::AppError;
-
-/// A body of at most `bytes_max` bytes. A body without a length is refused: nobody of ours sends
-/// one.
-pub(crate) fn limited(
-    bytes_max: u64,
-) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone + Send + Sync + 'static {
-    warp::body::content_length_limit(bytes_max).and(warp::body::bytes())
-}
 
 /// The message in a body.
 ///

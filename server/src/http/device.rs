@@ -1,215 +1,150 @@
-//! The devices' face. Each route says what access it is; the registry is asked about every request.
-
-use std::convert::Infallible;
-use std::sync::Arc;
+//! The devices' face: the table of its routes, each with the access that it is; the registry is
+//! asked about every request.
 
 use bytes::Bytes;
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::enroll::{EnrollRequest, RenewRequest};
-use lazaret_protocol::id::BundleId;
+use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
 use lazaret_protocol::limits::{ENROLL_BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, REPORT_BODY_BYTES_MAX};
-use lazaret_protocol::poll::PollRequest;
+use lazaret_protocol::operator::DeviceView;
+use lazaret_protocol::poll::{PollReply, PollRequest};
+use lazaret_protocol::report::ReportReply;
 use lazaret_protocol::signed::{DevicePeer, Envelope};
+use lazaret_server_store::Committed;
 use serde::{Deserialize, Serialize};
 use warp::reply::Response;
-use warp::{Filter, Rejection, Reply};
 
-use super::listener::Peer;
-use super::{body, reply};
-use crate::app::context::App;
+use super::openapi::{self, describe};
+use super::reply;
+use super::route::{
+    Answer, Call, Gives, Handler, Route, committed, content, metadata, responded, viewed,
+};
+use super::router::Table;
 use crate::app::error::AppError;
+use crate::app::repository::Content;
 use crate::app::{enroll, evidence, listing, poll, report, repository};
-use crate::identity::device::{Access, authenticate};
+use crate::identity::device::Access;
 
 /// Largest piece of evidence in one request, in bytes.
 const EVIDENCE_CHUNK_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// All routes for devices, the hot one first.
-pub(crate) fn routes(
-    app: &Arc<App>,
-) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<> {
-    let v1 = warp::path("v1");
-    let polls = v1.and(poll_route(app)).or(v1.and(report_route(app))).unify().boxed();
-    let certificates = v1.and(enroll_route(app)).or(v1.and(renew_route(app))).unify().boxed();
-    let files = v1.and(metadata_route(app)).or(v1.and(target_route(app))).unify().boxed();
-    let evidence =
-        v1.and(evidence_offset_route(app)).or(v1.and(evidence_route(app))).unify().boxed();
-    let own = v1.and(own_route(app)).boxed();
-    let health = v1.and(warp::path!("health")).and(warp::get()).map(health).boxed();
-    polls
-        .or(files)
-        .unify()
-        .or(evidence)
-        .unify()
-        .or(certificates)
-        .unify()
-        .or(own)
-        .unify()
-        .or(health)
-        .unify()
-        .recover(body::unrouted)
-        .unify()
-}
+pub(crate) const ROUTES: Table = &[TALK, FILES, EVIDENCE, ABOUT];
+
+const TALK: &[Route] = &[
+    Route::post("/v1/poll", Handler::Device(Access::Cure, |c, device| committed(poll(c, device))))
+        .about("Say how the device is; held back for up to `hold_ms` while there is nothing to say")
+        .takes(POLL_BODY_BYTES_MAX, describe::<PollRequest>)
+        .gives(describe::<PollReply>),
+    Route::post(
+        "/v1/report",
+        Handler::Device(Access::Cure, |c, device| committed(report(c, device))),
+    )
+    .about("Report how an order ended, signed by the device's key")
+    .takes(REPORT_BODY_BYTES_MAX, describe::<Envelope>)
+    .gives(describe::<ReportReply>),
+    Route::post("/v1/enroll", Handler::Open(|c| committed(enroll(c))))
+        .about("Enrol with a one-time claim")
+        .takes(ENROLL_BODY_BYTES_MAX, describe::<EnrollRequest>)
+        .gives(describe::<EnrollReply>),
+    Route::post(
+        "/v1/renew",
+        Handler::Device(Access::Cure, |c, device| committed(renew(c, device))),
+    )
+    .about("Get a new certificate")
+    .takes(ENROLL_BODY_BYTES_MAX, describe::<RenewRequest>)
+    .gives(describe::<EnrollReply>),
+];
+
+const FILES: &[Route] = &[
+    Route::get(
+        "/v1/repo/metadata/{file}",
+        Handler::Device(Access::Cure, |c, _| metadata(metadata_file(c))),
+    )
+    .about("A file of signed metadata")
+    .gives(openapi::anything),
+    Route::get(
+        "/v1/repo/targets/{path..}",
+        Handler::Device(Access::Cure, |c, _| content(target(c))),
+    )
+    .about("A published target `dir/HASH.name`, whole or one range of it")
+    .gives_other(Gives::Raw),
+];
+
+const EVIDENCE: &[Route] = &[
+    Route::get(
+        "/v1/evidence/{bundle}",
+        Handler::Device(Access::Evidence, |c, device| viewed(evidence_offset(c, device))),
+    )
+    .about("How many bytes of a bundle have arrived")
+    .gives(describe::<Offset>),
+    Route::put(
+        "/v1/evidence/{bundle}",
+        Handler::Device(Access::Evidence, |c, device| responded(take_evidence(c, device))),
+    )
+    .about("Append a piece of a bundle; with the last one its digest is checked")
+    .reads(&[
+        ("offset", "where the bytes begin"),
+        ("last", "whether they are the last"),
+        ("sha256", "the digest of the whole, with the last"),
+    ])
+    .takes_raw(EVIDENCE_CHUNK_BYTES_MAX)
+    .gives(describe::<Offset>),
+];
+
+const ABOUT: &[Route] = &[
+    // Neither evidence nor cure, so that quarantine closes it.
+    Route::get("/v1/device", Handler::Device(Access::Other, |c, device| viewed(own(c, device))))
+        .about("What the server knows of the device that asks")
+        .gives(describe::<DeviceView>),
+    Route::get("/v1/health", Handler::Open(|_| health()))
+        .about("Whether the server answers")
+        .gives(describe::<openapi::Health>),
+];
 
 /// That the server answers. It says nothing else, because nobody has said who they are.
-pub(crate) fn health() -> Response {
-    reply::viewed(Ok(Health { ok: true }))
+pub(super) fn health() -> Answer {
+    viewed(async { Ok(openapi::Health { ok: true }) })
 }
 
-#[derive(Serialize)]
-struct Health {
-    ok: bool,
-}
-
-#[derive(Serialize)]
+/// How far a bundle has come.
+#[derive(Serialize, utoipa::ToSchema)]
 struct Offset {
+    /// Bytes that have arrived.
     offset: u64,
 }
 
-/// One route, or a group of them.
-pub(super) type Route = warp::filters::BoxedFilter<(Response,)>;
-
-/// What every handler gets: the parts of the server, and who is at the other end.
-pub(super) fn with(
-    app: &Arc<App>,
-) -> impl Filter<Extract = (Arc<App>, Peer), Error = Rejection> + Clone + use<> {
-    let app = Arc::clone(app);
-    warp::any().map(move || Arc::clone(&app)).and(warp::ext::get::<Peer>())
+async fn poll(call: Call, device: DevicePeer) -> Result<Committed<PollReply>, AppError> {
+    poll::poll(&call.app, &device, call.message::<PollRequest>()?).await
 }
 
-async fn device(app: &App, peer: &Peer, access: Access) -> Result<DevicePeer, AppError> {
-    Ok(authenticate(&app.store, peer.0.as_ref(), access, app.now()).await?)
+async fn report(call: Call, device: DevicePeer) -> Result<Committed<ReportReply>, AppError> {
+    report::report(&call.app, &device, &call.message::<Envelope>()?).await
 }
 
-fn poll_route(app: &Arc<App>) -> Route {
-    warp::path!("poll")
-        .and(warp::post())
-        .and(with(app))
-        .and(body::limited(POLL_BODY_BYTES_MAX))
-        .then(|app: Arc<App>, peer: Peer, body: Bytes| async move {
-            let answer = async {
-                let device = device(&app, &peer, Access::Cure).await?;
-                poll::poll(&app, &device, body::parse::<PollRequest>(&body)?).await
-            };
-            reply::committed(answer.await)
-        })
-        .boxed()
+async fn enroll(call: Call) -> Result<Committed<EnrollReply>, AppError> {
+    enroll::enroll(&call.app, &call.message::<EnrollRequest>()?).await
 }
 
-fn report_route(app: &Arc<App>) -> Route {
-    warp::path!("report")
-        .and(warp::post())
-        .and(with(app))
-        .and(body::limited(REPORT_BODY_BYTES_MAX))
-        .then(|app: Arc<App>, peer: Peer, body: Bytes| async move {
-            let answer = async {
-                let device = device(&app, &peer, Access::Cure).await?;
-                report::report(&app, &device, &body::parse::<Envelope>(&body)?).await
-            };
-            reply::committed(answer.await)
-        })
-        .boxed()
+async fn renew(call: Call, device: DevicePeer) -> Result<Committed<EnrollReply>, AppError> {
+    let shown = call.peer.0.as_ref().map(|certificate| certificate.fingerprint);
+    enroll::renew(&call.app, (&device, shown), &call.message::<RenewRequest>()?).await
 }
 
-fn enroll_route(app: &Arc<App>) -> Route {
-    warp::path!("enroll")
-        .and(warp::post())
-        .and(with(app))
-        .and(body::limited(ENROLL_BODY_BYTES_MAX))
-        .then(|app: Arc<App>, _: Peer, body: Bytes| async move {
-            let answer =
-                async { enroll::enroll(&app, &body::parse::<EnrollRequest>(&body)?).await };
-            reply::committed(answer.await)
-        })
-        .boxed()
+async fn metadata_file(call: Call) -> Result<Vec<u8>, AppError> {
+    repository::metadata(&call.app, call.segment("file")).await
 }
 
-fn renew_route(app: &Arc<App>) -> Route {
-    warp::path!("renew")
-        .and(warp::post())
-        .and(with(app))
-        .and(body::limited(ENROLL_BODY_BYTES_MAX))
-        .then(|app: Arc<App>, peer: Peer, body: Bytes| async move {
-            let answer = async {
-                let device = device(&app, &peer, Access::Cure).await?;
-                {
-                    let shown = peer.0.as_ref().map(|certificate| certificate.fingerprint);
-                    let request: RenewRequest = body::parse(&body)?;
-                    enroll::renew(&app, (&device, shown), &request).await
-                }
-            };
-            reply::committed(answer.await)
-        })
-        .boxed()
+async fn target(call: Call) -> Result<Content, AppError> {
+    repository::target(&call.app, call.segment("path"), call.range.as_deref()).await
 }
 
-fn metadata_route(app: &Arc<App>) -> Route {
-    warp::path!("repo" / "metadata" / String)
-        .and(warp::get())
-        .and(with(app))
-        .then(|file: String, app: Arc<App>, peer: Peer| async move {
-            match device(&app, &peer, Access::Cure).await {
-                Ok(_) => reply::metadata(repository::metadata(&app, &file).await),
-                Err(err) => reply::failed(&err),
-            }
-        })
-        .boxed()
+async fn own(call: Call, device: DevicePeer) -> Result<DeviceView, AppError> {
+    listing::device(&call.app, device.device()).await
 }
 
-fn target_route(app: &Arc<App>) -> Route {
-    warp::path!("repo" / "targets" / ..)
-        .and(warp::path::tail())
-        .and(warp::get())
-        .and(warp::header::optional::<String>("range"))
-        .and(with(app))
-        .then(
-            |path: warp::path::Tail, range: Option<String>, app: Arc<App>, peer: Peer| async move {
-                match device(&app, &peer, Access::Cure).await {
-                    Ok(_) => {
-                        let range = range.as_deref();
-                        reply::content(repository::target(&app, path.as_str(), range).await)
-                    }
-                    Err(err) => reply::failed(&err),
-                }
-            },
-        )
-        .boxed()
-}
-
-/// What the server knows of the device that asks. Neither evidence nor cure, so that quarantine
-/// closes it.
-fn own_route(app: &Arc<App>) -> Route {
-    warp::path!("device")
-        .and(warp::get())
-        .and(with(app))
-        .then(|app: Arc<App>, peer: Peer| async move {
-            let answer = async {
-                let device = device(&app, &peer, Access::Other).await?;
-                listing::device(&app, device.device()).await
-            };
-            reply::viewed(answer.await)
-        })
-        .boxed()
-}
-
-fn evidence_offset_route(app: &Arc<App>) -> Route {
-    warp::path!("evidence" / String)
-        .and(warp::get())
-        .and(with(app))
-        .then(|bundle: String, app: Arc<App>, peer: Peer| async move {
-            let answer = async {
-                let device = device(&app, &peer, Access::Evidence).await?;
-                let offset = evidence::offset(&app, &device, &bundle_id(&bundle)?).await?;
-                Ok(Offset { offset })
-            };
-            reply::viewed(answer.await)
-        })
-        .boxed()
+async fn evidence_offset(call: Call, device: DevicePeer) -> Result<Offset, AppError> {
+    let offset = evidence::offset(&call.app, &device, &call.id("bundle")?).await?;
+    Ok(Offset { offset })
 }
 
 /// What stands in the query of a piece of evidence.
@@ -221,30 +156,10 @@ struct Piece {
     sha256: Option<Sha256Digest>,
 }
 
-fn evidence_route(app: &Arc<App>) -> Route {
-    warp::path!("evidence" / String)
-        .and(warp::put())
-        .and(warp::query::<Piece>())
-        .and(with(app))
-        .and(body::limited(EVIDENCE_CHUNK_BYTES_MAX))
-        .then(|bundle: String, piece: Piece, app: Arc<App>, peer: Peer, body: Bytes| async move {
-            match take_evidence(&app, &peer, &bundle, (piece, body)).await {
-                Ok(response) => response,
-                Err(err) => reply::failed(&err),
-            }
-        })
-        .boxed()
-}
-
-async fn take_evidence(
-    app: &App,
-    peer: &Peer,
-    bundle: &str,
-    (piece, bytes): (Piece, Bytes),
-) -> Result<Response, AppError> {
-    let device = device(app, peer, Access::Evidence).await?;
-    let bundle = bundle_id(bundle)?;
-    let offset = evidence::append(app, (&device, &bundle), piece.offset, bytes).await?;
+async fn take_evidence(call: Call, device: DevicePeer) -> Result<Response, AppError> {
+    let (piece, bundle) = (call.query::<Piece>()?, call.id("bundle")?);
+    let bytes: Bytes = call.body;
+    let offset = evidence::append(&call.app, (&device, &bundle), piece.offset, bytes).await?;
     if !piece.last {
         // The bytes so far are a convenience to whoever resumes: what counts is acknowledged with
         // the last piece.
@@ -253,10 +168,6 @@ async fn take_evidence(
     let sha256 = piece
         .sha256
         .ok_or_else(|| reply::bad("expected sha256 of the whole with the last piece"))?;
-    let finished = evidence::finish(app, (&device, &bundle), sha256).await;
+    let finished = evidence::finish(&call.app, (&device, &bundle), sha256).await;
     Ok(reply::committed(finished.map(|done| done.map(|offset| Offset { offset }))))
-}
-
-fn bundle_id(text: &str) -> Result<BundleId, AppError> {
-    text.parse().map_err(|err| reply::bad(format!("{err}")))
 }

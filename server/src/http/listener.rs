@@ -1,6 +1,6 @@
 //! The accept loop: TLS 1.3 with client certificates in front of warp, which has no TLS of its own.
 //! The handshake, the head and the time until an answer begins are limited, so that a slow sender
-//! costs a file descriptor for minutes and not for ever. A slow reader of an answer is not cut off.
+//! costs a file descriptor for minutes and not for ever, and so does a reader that takes nothing.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use warp::{Filter, Reply};
 
 use crate::http::reply;
+use crate::http::stalls::Stalls;
 use crate::identity::certificate::PeerCertificate;
 
 /// A handshake takes two round trips; this is ten of the worst satellite link.
@@ -33,6 +34,10 @@ const HEAD_MAX: Duration = Duration::from_secs(90);
 /// Time for a request from its head to the head of its answer: a poll that is held back for 55 s,
 /// or 4 MiB of evidence over a link of 35 kB/s.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// Longest time that a write may wait for its reader: a link that is down for longer is up anew as
+/// another connection.
+const WRITE_MAX: Duration = Duration::from_secs(60);
 
 /// Routes that strangers may ask for, each with a credential or a limit of its own.
 const OPEN_ROUTES: [&str; 2] = ["/v1/enroll", "/v1/health"];
@@ -205,7 +210,7 @@ async fn connection<F, R>(
         .header_read_timeout(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
-    let serving = http.serve_connection(TokioIo::new(stream), service);
+    let serving = http.serve_connection(TokioIo::new(Stalls::new(stream, WRITE_MAX)), service);
     tokio::pin!(serving);
     tokio::select! {
         _ = serving.as_mut() => {}

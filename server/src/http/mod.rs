@@ -1,8 +1,13 @@
-//! The only room that knows warp. Routes of the two faces stand in `device` and `operator`; this
-//! file lists rooms.
+//! The only room that knows warp. The routes of the two faces are tables in `device` and
+//! `operator`; this file lists rooms.
 
 pub(crate) mod body;
 pub(crate) mod device;
 pub(crate) mod listener;
+pub(crate) mod openapi;
 pub(crate) mod operator;
+pub(crate) mod page;
 pub(crate) mod reply;
+pub(crate) mod route;
+pub(crate) mod router;
+pub(crate) mod stalls;

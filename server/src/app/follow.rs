@@ -1,0 +1,111 @@
+//! The event log as a stream without end, for whoever follows it. It is read from the store by
+//! number, so that a slow follower costs no memory, and one that comes back has missed nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use lazaret_protocol::operator::EventView;
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::time::Timestamp;
+use lazaret_server_domain::refused::Refused;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::context::App;
+use super::error::AppError;
+use super::listing;
+use crate::telemetry;
+
+/// Followers at once.
+pub(crate) const FOLLOWERS_MAX: usize = 256;
+
+/// Events on one page.
+const EVENTS_AT_ONCE: usize = 200;
+
+/// How often a follower hears something where there is nothing to tell: often enough that
+/// middleboxes keep the connection, and that either end notices that the other is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Whom a stream is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Following {
+    /// Events above this number; none for those to come.
+    pub(crate) after: Option<u64>,
+    /// When the follower's certificate ends, and the stream with it.
+    pub(crate) until: Timestamp,
+}
+
+/// What a follower is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// What happened, at least one.
+    Events(Vec<EventView>),
+    /// Nothing yet.
+    Heartbeat,
+}
+
+struct Follower {
+    app: Arc<App>,
+    after: u64,
+    until: Timestamp,
+    news: watch::Receiver<u64>,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The stream.
+///
+/// # Errors
+/// Too many followers.
+pub(crate) fn follow(
+    app: &Arc<App>,
+    following: Following,
+) -> Result<impl Stream<Item = Told> + Send + use<>, AppError> {
+    let place = Arc::clone(&app.followers).try_acquire_owned().map_err(|_| {
+        let detail = format!("{FOLLOWERS_MAX} streams of events are open, which is the most");
+        Refused::because(RefusalCode::Unavailable, detail)
+    })?;
+    let news = app.news.subscribe();
+    let after = following.after.unwrap_or_else(|| *news.borrow());
+    let follower = Follower {
+        app: Arc::clone(app),
+        after,
+        until: following.until,
+        news,
+        stopping: app.stopping.subscribe(),
+        _place: place,
+    };
+    Ok(futures_util::stream::unfold(follower, |mut follower| async move {
+        let told = follower.next().await?;
+        Some((told, follower))
+    }))
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Told> {
+        loop {
+            if *self.stopping.borrow() || self.app.now() >= self.until {
+                return None;
+            }
+            self.news.borrow_and_update();
+            match listing::events_after(&self.app, self.after, EVENTS_AT_ONCE).await {
+                Err(err) => {
+                    // The follower comes back with the number of the last event that it has.
+                    tracing::error!(error = telemetry::chain(&err), "a stream of events is cut");
+                    return None;
+                }
+                Ok(events) => {
+                    if let Some(last) = events.last() {
+                        self.after = last.sequence;
+                        return Some(Told::Events(events));
+                    }
+                }
+            }
+            tokio::select! {
+                _ = self.news.changed() => {}
+                _ = self.stopping.changed() => return None,
+                () = tokio::time::sleep(HEARTBEAT) => return Some(Told::Heartbeat),
+            }
+        }
+    }
+}
