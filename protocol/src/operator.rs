@@ -2,6 +2,7 @@
 //! listener, mutual TLS with a certificate of the operators' CA. Readers ignore fields they do not
 //! know.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -220,6 +221,9 @@ pub struct RolloutView {
     pub groups: Vec<GroupView>,
     /// Devices that have not taken back an offer although the rollout halted.
     pub halts_unacknowledged: u64,
+    /// Devices that have: of both together, so many acknowledged.
+    #[serde(default)]
+    pub halts_acknowledged: u64,
     /// Who started it.
     pub started_by: OperatorName,
     /// When.
@@ -236,12 +240,21 @@ pub struct RolloutView {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RolloutState {
+    /// Planned, and not yet approved by as many people as its policy asks for.
+    Planned,
+    /// Approved, and not yet started.
+    Approved,
     /// Groups are open and devices install.
     Running,
-    /// Stopped, by a threshold or by a person. Only a person starts another one.
+    /// Held by a person: nothing new is offered, what was taken goes on.
+    Paused,
+    /// Stopped, by a threshold, a statistic or a person. Only a person who names the failures sets
+    /// it going again.
     Halted,
     /// Every device has ended.
     Finished,
+    /// Given up before it began.
+    Withdrawn,
 }
 
 /// A group of a rollout, with each of its devices counted in exactly one place.
@@ -264,6 +277,12 @@ pub struct GroupView {
     pub refused: u64,
     /// The offer lapsed or was taken back.
     pub expired: u64,
+    /// Took the offer or the image and was not heard of since: neither success nor failure.
+    #[serde(default)]
+    pub unknown: u64,
+    /// Did not call for as long as the policy waits.
+    #[serde(default)]
+    pub unreachable: u64,
     /// Reasons of failures and refusals with their counts, most frequent first, at most 10.
     pub reasons: Vec<ReasonCount>,
 }
@@ -280,11 +299,12 @@ pub struct ReasonCount {
 
 /// How a group stands.
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum GroupState {
     /// Its turn has not come.
+    #[default]
     Closed,
     /// Its devices are offered the release.
     Open,
@@ -328,6 +348,15 @@ pub struct DeviceView {
     pub certificate_ends: Timestamp,
     /// The last order that ended, in words, none before the first.
     pub last_outcome: Option<String>,
+    /// What the device says of itself.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// What operators assigned.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The group that operators put it in.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 /// `POST /v1/devices/ID/evidence`: the collection that was ordered.

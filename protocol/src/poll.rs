@@ -1,6 +1,7 @@
 //! The poll: a device says how it is and gets time, orders and the moment of its next poll.
 //! `POST /v1/poll` over mutual TLS.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -38,6 +39,31 @@ pub struct PollRequest {
     /// Milliseconds to hold the reply back while there is nothing to say (a long poll), 0 for none.
     #[serde(default)]
     pub hold_ms: u64,
+    /// What else it says of itself. None from a device that says nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Posture>,
+}
+
+/// What a device says of itself beside what it runs. Rollouts are paced by it, filters name it; it
+/// grants nothing.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Posture {
+    /// Free attributes; `hardware` is the hardware revision. The server keeps 100 of 128 bytes.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Minutes that its local time is ahead of UTC, for maintenance windows.
+    #[serde(default)]
+    pub utc_offset_min: Option<i16>,
+    /// Its charge in percent; none without a battery, or on the mains.
+    #[serde(default)]
+    pub battery_percent: Option<u8>,
+    /// Its probes by name, and whether each passed last time.
+    #[serde(default)]
+    pub probes: BTreeMap<String, bool>,
+    /// What the other slot holds, where it could run.
+    #[serde(default)]
+    pub other_release: Option<RunningRelease>,
 }
 
 /// The release that a device runs.

@@ -22,6 +22,10 @@ pub(crate) struct Config {
     /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from
     /// `lazaret-keys online create`.
     pub(crate) online_keys: PathBuf,
+    /// Folder with the keys that are to come, while a change of the server's keys is under way.
+    /// Which of both signs is said by what the offline roles list.
+    #[serde(default)]
+    pub(crate) online_keys_next: Option<PathBuf>,
     /// How devices are asked to poll.
     #[serde(default)]
     pub(crate) polls: PollConfig,
@@ -172,8 +176,8 @@ impl Config {
         Ok(config)
     }
 
-    fn paths_mut(&mut self) -> [&mut PathBuf; 10] {
-        [
+    fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let always = [
             &mut self.data,
             &mut self.online_keys,
             &mut self.devices.certificate,
@@ -184,7 +188,8 @@ impl Config {
             &mut self.operators.client_ca,
             &mut self.issuing.certificate,
             &mut self.issuing.key,
-        ]
+        ];
+        always.into_iter().chain(&mut self.online_keys_next)
     }
 
     /// Everything that is wrong with these settings, each in one line: the setting, what was
@@ -212,12 +217,15 @@ impl Config {
             check_pem(name, path, "PRIVATE KEY-----", &mut problems);
             check_private(name, path, &mut problems);
         }
-        if !self.online_keys.is_dir() {
-            problems.push(format!(
-                "online_keys: expected a folder with snapshot.pem, timestamp.pem, deltas.pem and \
-                 orders.pem, {} is none",
-                self.online_keys.display()
-            ));
+        let next = self.online_keys_next.iter().map(|folder| ("online_keys_next", folder));
+        for (name, folder) in [("online_keys", &self.online_keys)].into_iter().chain(next) {
+            if !folder.is_dir() {
+                problems.push(format!(
+                    "{name}: expected a folder with snapshot.pem, timestamp.pem, deltas.pem and \
+                     orders.pem, {} is none",
+                    folder.display()
+                ));
+            }
         }
         problems
     }

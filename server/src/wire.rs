@@ -17,7 +17,7 @@ use crate::app::context::App;
 use crate::app::error::AppError;
 use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
-use crate::app::{news, publish};
+use crate::app::{anchors, news, publish};
 use crate::config::{Config, ListenerConfig};
 use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings};
 use crate::http::{device, operator, router};
@@ -114,8 +114,7 @@ pub(crate) async fn wire(
     } else if !config.data.is_dir() {
         return Err(StartError::NoData { path: config.data.clone() });
     }
-    let keys =
-        OnlineKeys::load(&config.online_keys).map_err(|source| StartError::Keys { source })?;
+    let keys = load_keys(config).map_err(|source| StartError::Keys { source })?;
     let issuing = &config.issuing;
     let issuer = DeviceIssuer::load(&issuing.certificate, &issuing.key, issuing.certificate_hours)
         .map_err(|source| StartError::Issuer { source })?;
@@ -144,6 +143,8 @@ pub(crate) async fn wire(
     };
     if repository == Repository::Expected {
         refuse_offline_keys(&app).await?;
+        let chosen = anchors::choose_order_key(&app).await;
+        chosen.map_err(|source| StartError::Repository { source })?;
     }
     Ok(app)
 }
@@ -223,6 +224,15 @@ async fn refuse_offline_keys(app: &App) -> Result<(), StartError> {
     let offline =
         signing::offline_keys(&files).map_err(|source| StartError::Metadata { source })?;
     app.keys.refuse_offline(&offline).map_err(|source| StartError::Keys { source })
+}
+
+fn load_keys(config: &Config) -> Result<OnlineKeys, KeyError> {
+    // As long as `online_keys_next` is set both sets are at hand, before and after the change.
+    let keys = OnlineKeys::load(&config.online_keys)?;
+    match &config.online_keys_next {
+        Some(folder) => keys.with_next(folder),
+        None => Ok(keys),
+    }
 }
 
 async fn open_store(config: &Config) -> Result<Store, StartError> {

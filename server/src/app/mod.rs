@@ -1,6 +1,7 @@
 //! Use cases, one file each: load what is needed, let the domain decide, commit, answer. No rule of
 //! the domain and no word of HTTP lives here.
 
+pub(crate) mod anchors;
 pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod deltas;

@@ -1,6 +1,7 @@
 //! A device polls. While there is nothing to say the answer may be held back, so that an order
 //! reaches a connected device in about a second.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lazaret_protocol::id::RolloutId;
@@ -8,9 +9,12 @@ use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest};
 use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
 use lazaret_server_domain::device::Device;
-use lazaret_server_domain::poll::{self, PollContext, PollPlan, PollView, Polled, RolloutPart};
+use lazaret_server_domain::poll::{
+    self, Bearing, PollContext, PollPlan, PollView, Polled, RolloutPart,
+};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::repository::RepositoryHead;
+use lazaret_server_domain::rollout::cord::Cord;
 use lazaret_server_domain::rollout::state::{Assigned, assignment_name};
 use lazaret_server_store::Committed;
 
@@ -38,9 +42,13 @@ pub(crate) async fn poll(
     let known_version = request.tuf_timestamp_version;
     let request = peer.vouch(request);
     let held = !hold.is_zero() && hold_back(app, &request, known_version, hold).await?;
-    app.decide(|| async {
+    let moves = AtomicBool::new(false);
+    let answered = app.decide(|| async {
         match decide(app, &request).await?.0 {
-            Polled::Answered(decision) => seal(app, decision),
+            Polled::Answered(decision) => {
+                moves.store(decision.preview().bearing == Bearing::Moves, Ordering::Relaxed);
+                seal(app, decision)
+            }
             // The device lost its link while we held its poll, and has polled again since: no
             // replay.
             Polled::Recorded(decision) if held => Err(decision.preview().clone().into()),
@@ -49,8 +57,12 @@ pub(crate) async fn poll(
                 Err(recorded.into_reply().into())
             }
         }
-    })
-    .await
+    });
+    let answered = answered.await?;
+    if moves.load(Ordering::Relaxed) {
+        app.wake();
+    }
+    Ok(answered)
 }
 
 /// Returns once there is something to say, or after `hold`; says whether the poll was good when it
@@ -71,6 +83,7 @@ async fn hold_back(
             let plan = decision.preview();
             let quiet = plan.orders.is_empty()
                 && !plan.renew
+                && plan.bearing == Bearing::Quiet
                 && plan.tuf_timestamp_version == known_version;
             if !quiet || *stopping.borrow_and_update() {
                 return Ok(waited);
@@ -114,7 +127,9 @@ async fn decide(
         poll_interval_ms: app.poll_interval_ms,
         certificate_life_ms: app.issuer.life_ms(),
     };
-    Ok((poll::decide(&PollView { device, assigned, parts }, request, context)?, rollouts))
+    let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
+    let view = PollView { device, assigned, parts, cord };
+    Ok((poll::decide(&view, request, context)?, rollouts))
 }
 
 fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, AppError> {

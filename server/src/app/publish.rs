@@ -17,6 +17,7 @@ use lazaret_server_domain::repository::{MetadataFile, PublishedTarget, Repositor
 use lazaret_server_publish::{self as signing, Activation, DeltaEntry, Files, ImageEntry};
 use lazaret_server_store::Committed;
 
+use super::anchors;
 use super::context::App;
 use super::error::AppError;
 
@@ -26,38 +27,90 @@ const RESIGN_BELOW_MS: u64 = 47 * HOUR_MS;
 /// How long a timestamp lives, in milliseconds (DESIGN section 3).
 const TIMESTAMP_LIFE_MS: u64 = 48 * HOUR_MS;
 
-/// Publishes one signed file from a ceremony, such as `2.rel-gw2.json` or `2.root.json`.
+/// What a ceremony hands in: signed files that are activated together or not at all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Publication {
+    /// Files by name, such as `2.rel-gw2.json` or `2.root.json`.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// The anchors that new targets sign, where they are not the ones that are here.
+    pub(crate) anchors: Option<Vec<u8>>,
+}
+
+/// Publishes one file: what nothing else depends on.
 ///
 /// # Errors
-/// It does not verify, names images that are not here or whose deltas are still being made, or the
-/// second reader refuses the result; or the stores.
+/// As [`publish_all`].
 pub(crate) async fn publish(
     app: &App,
     by: &OperatorName,
     (file, bytes): (&str, &[u8]),
 ) -> Result<Committed<PublishReply>, AppError> {
+    let files = vec![(file.to_owned(), bytes.to_vec())];
+    publish_all(app, by, &Publication { files, anchors: None }).await
+}
+
+/// Publishes what a ceremony signed.
+///
+/// # Errors
+/// It does not verify, leaves a role without valid signatures, names images or anchors that are not
+/// here or whose deltas are still being made, or the second reader refuses the result; or the
+/// stores.
+pub(crate) async fn publish_all(
+    app: &App,
+    by: &OperatorName,
+    publication: &Publication,
+) -> Result<Committed<PublishReply>, AppError> {
     let committed = app
         .decide(|| async {
-            let now = app.now();
-            let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
-            let current = current(app, &head).await?;
-            signing::check_upload(&current, file, bytes, now)?;
-            let new = vec![(file.to_owned(), bytes.to_vec())];
-            let after = current.clone().with(new.clone());
-            let images = all_images(&after)?;
-            let releases = releases(app, &images).await?;
-            let deltas = deltas(&releases);
-            let activation = signing::activate(&current, new, Some(deltas), &app.keys, now)?;
-            let whole = current.clone().with(activation.files.clone());
-            let known = at_hand(&whole, &images, &releases)?;
-            signing::second_reader(&whole, &known, now).await?;
-            let facts = |files| Fact::Published { files, by: by.clone() };
-            let decision = activated(app, &head, (&current, &activation), facts).await?;
-            enter_releases(app, decision, (&images, &releases)).await
+            let decision = decide(app, by, publication).await?;
+            // Their bytes are there before the commit that names them: a power cut between the two
+            // leaves bytes that nothing names.
+            match &publication.anchors {
+                Some(bytes) => Ok(decision.put(&anchors::keep(app, bytes).await?)),
+                None => Ok(decision),
+            }
         })
         .await?;
+    if publication.anchors.is_some() {
+        anchors::choose_order_key(app).await?;
+    }
     app.wake();
     Ok(committed)
+}
+
+/// Says what [`publish_all`] would do, and does nothing.
+///
+/// # Errors
+/// As [`publish_all`].
+pub(crate) async fn rehearse(
+    app: &App,
+    by: &OperatorName,
+    publication: &Publication,
+) -> Result<PublishReply, AppError> {
+    Ok(decide(app, by, publication).await?.preview().clone())
+}
+
+async fn decide(
+    app: &App,
+    by: &OperatorName,
+    publication: &Publication,
+) -> Result<Decision<PublishReply>, AppError> {
+    let now = app.now();
+    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
+    let current = current(app, &head).await?;
+    let after = signing::check_uploads(&current, publication.files.clone(), now)?;
+    anchors::check(&current, &after, publication.anchors.as_deref())?;
+    let images = all_images(&after)?;
+    let releases = releases(app, &images).await?;
+    let deltas = deltas(&releases);
+    let new = publication.files.clone();
+    let activation = signing::activate(&current, new, Some(deltas), &app.keys, now)?;
+    let whole = current.clone().with(activation.files.clone());
+    let known = at_hand(&whole, &images, &releases)?;
+    signing::second_reader(&whole, &known, now).await?;
+    let facts = |files| Fact::Published { files, by: by.clone() };
+    let decision = activated(app, &head, (&current, &activation), facts).await?;
+    enter_releases(app, decision, (&images, &releases)).await
 }
 
 /// Signs what is about to lapse again. Says whether anything was.
@@ -99,18 +152,9 @@ pub(crate) async fn found(
     let current = Files::default();
     let activation = signing::activate(&current, files, Some(Vec::new()), &app.keys, now)?;
     let whole = current.clone().with(activation.files.clone());
-    let sha256 = Sha256Digest::of(&anchors);
-    let length = u64::try_from(anchors.len()).unwrap_or(u64::MAX);
-    if signing::anchors(&whole)? != Some((sha256, length)) {
-        let detail = format!("expected the anchors that the targets role signed, got {sha256}");
-        return Err(Refused::because(RefusalCode::MetadataRefused, detail).into());
-    }
-    signing::second_reader(&whole, &BTreeSet::from([sha256]), now).await?;
-    let mut upload = app.images.begin(length).await?;
-    upload.write(anchors.into()).await?;
-    upload.finish(Some(sha256)).await?;
-    let name = lazaret_protocol::target::ANCHORS_TARGET.to_owned();
-    let target = PublishedTarget { targets: vec![name], sha256, length };
+    anchors::check(&current, &whole, Some(&anchors))?;
+    signing::second_reader(&whole, &BTreeSet::from([Sha256Digest::of(&anchors)]), now).await?;
+    let target = anchors::keep(app, &anchors).await?;
     let by: OperatorName =
         "init".parse().map_err(|_| AppError::CutShort { what: "naming the founder" })?;
     let facts = |files| Fact::Published { files, by: by.clone() };

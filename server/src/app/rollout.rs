@@ -4,14 +4,21 @@ use lazaret_protocol::id::{DeviceId, OperatorName, RolloutId};
 use lazaret_protocol::limits::ROLLOUT_DEVICES_MAX;
 use lazaret_protocol::operator::{RolloutRequest, RolloutScope, RolloutState, RolloutView};
 use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::time::Timestamp;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::event::{Event, Fact};
-use lazaret_server_domain::record::{Decision, Found};
+use lazaret_server_domain::record::{Decision, Found, Record as _};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_domain::release::{Release, release_name};
 use lazaret_server_domain::rollout::advance;
+use lazaret_server_domain::rollout::advance::CordState;
+use lazaret_server_domain::rollout::cord::Cord;
+use lazaret_server_domain::rollout::pace;
 use lazaret_server_domain::rollout::plan::{Plan, plan};
-use lazaret_server_domain::rollout::state::{Assigned, Assignment, Rollout, RolloutRelease, Tally};
+use lazaret_server_domain::rollout::state::{
+    Assigned, Assignment, AssignmentState, Rollout, RolloutRelease,
+};
+use lazaret_server_domain::rollout::tally::{Heard, Tally};
 use lazaret_server_store::Committed;
 
 use super::context::{App, random};
@@ -86,8 +93,27 @@ pub(crate) async fn show(app: &App, rollout: &RolloutId) -> Result<RolloutView, 
 /// # Errors
 /// The store.
 pub(crate) async fn counted(app: &App, rollout: &Rollout) -> Result<Tally, AppError> {
+    Ok(Tally::count(rollout, standing(app, rollout).await?.iter().map(as_ref), app.now()))
+}
+
+fn as_ref((part, heard): &(Assignment, Heard)) -> (&Assignment, Heard) {
+    (part, *heard)
+}
+
+/// Every part of a rollout, with what its device was last heard to say.
+async fn standing(app: &App, rollout: &Rollout) -> Result<Vec<(Assignment, Heard)>, AppError> {
     let parts: Vec<Assignment> = app.store.list_all(&format!("{}/", rollout.id)).await?;
-    Ok(Tally::count(rollout, &parts, app.now()))
+    let mut standing = Vec::with_capacity(parts.len());
+    for chunk in parts.chunks(ASSIGNMENTS_PER_COMMIT) {
+        let names: Vec<String> = chunk.iter().map(|part| part.device.to_string()).collect();
+        let devices = app.store.find_all::<Device>(&names).await?;
+        for (part, device) in chunk.iter().zip(devices) {
+            let gone = Heard { last_seen: None, sick: false };
+            let heard = device.value.as_ref().map_or(gone, Heard::from);
+            standing.push((part.clone(), heard));
+        }
+    }
+    Ok(standing)
 }
 
 /// Takes every unfinished rollout as far as its counts allow.
@@ -97,7 +123,8 @@ pub(crate) async fn counted(app: &App, rollout: &Rollout) -> Result<Tally, AppEr
 pub(crate) async fn advance_all(app: &App) -> Result<(), AppError> {
     let rollouts: Vec<Rollout> = app.store.list_all("").await?;
     let mut failed = Ok(());
-    for rollout in rollouts.into_iter().filter(|r| r.state == RolloutState::Running) {
+    let goes_on = |r: &Rollout| matches!(r.state, RolloutState::Running | RolloutState::Paused);
+    for rollout in rollouts.into_iter().filter(goes_on) {
         // One that cannot be read must not keep the others from halting.
         if let Err(err) = advance_one(app, &rollout).await {
             failed = Err(err);
@@ -111,15 +138,62 @@ async fn advance_one(app: &App, before: &Rollout) -> Result<(), AppError> {
         .decide(|| async {
             let found: Found<Rollout> = app.store.find(before.id.as_str()).await?;
             let tally: Found<Tally> = app.store.find(before.id.as_str()).await?;
+            let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
+            let held = cord.value.as_ref().is_some_and(Cord::holds);
+            let cord = if held { CordState::Pulled } else { CordState::Free };
             let counted = counted(app, before).await?;
-            Ok(advance::advance(&found, &tally, &counted, app.now()))
+            Ok(advance::advance(&found, &tally, &counted, (cord, app.now())))
         })
         .await?;
-    advanced.into_reply();
+    hand_out(app, before, &advanced.into_reply()).await?;
     let after: Found<Rollout> = app.store.find(before.id.as_str()).await?;
     if after.value.as_ref() != Some(before) {
         app.wake();
     }
+    Ok(())
+}
+
+/// Gives turns to devices that wait for them, those that wait longest first. Their number is taken
+/// out of the group's tokens before, so that a crash between the two is slower and never faster.
+async fn hand_out(app: &App, rollout: &Rollout, turns: &[u64]) -> Result<(), AppError> {
+    if turns.iter().all(|turns| *turns == 0) {
+        return Ok(());
+    }
+    let parts: Vec<Assignment> = app.store.list_all(&format!("{}/", rollout.id)).await?;
+    for (group, turns) in (0u64..).zip(turns) {
+        let mut ready: Vec<(Timestamp, &Assignment)> = parts
+            .iter()
+            .filter(|part| part.group == group)
+            .filter_map(|part| match part.state {
+                AssignmentState::Ready { since } => Some((since, part)),
+                _ => None,
+            })
+            .collect();
+        ready.sort_by(|a, b| (a.0, &a.1.device).cmp(&(b.0, &b.1.device)));
+        ready.truncate(usize::try_from(*turns).unwrap_or(usize::MAX));
+        for chunk in ready.chunks(ASSIGNMENTS_PER_COMMIT) {
+            let names: Vec<String> = chunk.iter().map(|(_, part)| part.name()).collect();
+            let given = app
+                .decide(|| async {
+                    let mut decision = Decision::reply(());
+                    for found in app.store.find_all::<Assignment>(&names).await? {
+                        // Its own poll may have changed it meanwhile.
+                        let Some(part) = &found.value else { continue };
+                        if matches!(part.state, AssignmentState::Ready { .. }) {
+                            let admitted = pace::admitted(part, app.now());
+                            let (device, rollout) = (part.device.clone(), part.rollout.clone());
+                            let fact = Fact::TurnGiven { device, rollout };
+                            decision = decision.replace(&found, &admitted);
+                            decision = decision.event(Event { at: app.now(), fact });
+                        }
+                    }
+                    Ok(decision)
+                })
+                .await?;
+            given.into_reply();
+        }
+    }
+    app.wake();
     Ok(())
 }
 
@@ -138,6 +212,8 @@ async fn published(app: &App, request: &RolloutRequest) -> Result<RolloutRelease
         version: release.version,
         sha256: release.sha256,
         schedule,
+        counter: release.counter.unwrap_or_default(),
+        emergency: None,
     })
 }
 
@@ -215,7 +291,9 @@ fn begin(
     app: &App,
 ) -> Decision<RolloutView> {
     let rollout = &planned.rollout;
-    let tally = Tally::count(rollout, &planned.assignments, app.now());
+    let fresh = Heard { last_seen: None, sick: false };
+    let parts = planned.assignments.iter().map(|part| (part, fresh));
+    let tally = Tally::count(rollout, parts, app.now());
     let fact = Fact::RolloutStarted {
         rollout: rollout.id.clone(),
         model: rollout.release.model.clone(),
