@@ -22,9 +22,16 @@ enum FoundBy {
     Command(&'static str),
     /// There is such a file.
     File(&'static str),
+    /// Python has that module.
+    PythonModule(&'static str),
 }
 
 const NEEDS: &[Need] = &[
+    Need {
+        found_by: FoundBy::PythonModule("ensurepip"),
+        package: "python3-venv",
+        why: "python-tuf, a second client and a maker of TUF repositories, from PyPI",
+    },
     Need {
         found_by: FoundBy::Command("cc"),
         package: "build-essential",
@@ -85,6 +92,11 @@ const NEEDS: &[Need] = &[
         package: "opensc",
         why: "a second reader of PKCS#11 tokens",
     },
+    Need {
+        found_by: FoundBy::Command("tpm2_activatecredential"),
+        package: "tpm2-tools",
+        why: "a second reader of what is made for TPMs",
+    },
 ];
 
 /// Where Debian keeps the administrator's commands; not on everybody's path.
@@ -121,6 +133,12 @@ fn is_met(need: &Need) -> bool {
                 || ADMINISTRATOR_FOLDERS.iter().any(|folder| Path::new(folder).join(name).exists())
         }
         FoundBy::File(path) => Path::new(path).exists(),
+        FoundBy::PythonModule(name) => Command::new("python3")
+            .args(["-c", "import importlib, sys; importlib.import_module(sys.argv[1])", name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success()),
     }
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use lazaret_protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
 
-use crate::stores::KeyStore;
+use crate::stores::{Claims, KeyStore, KeyStoreError, Statement};
 
 /// Longest line: a message of 256 KiB in base64.
 const LINE_BYTES_MAX: u64 = 512 * 1024;
@@ -20,16 +20,53 @@ enum Request {
     /// The public half; the key is made if there is none: `"create"`.
     Create,
     /// A signature over a message in base64: `{"sign": "..."}`.
-    Sign(String),
+    Sign(Base64),
+    /// What the TPM says it is: `"claims"`.
+    Claims,
+    /// The secret in a credential: `{"activate": {"blob": "...", "seed": "..."}}`.
+    Activate { blob: Base64, seed: Base64 },
+    /// A statement that the device's key is in this TPM: `{"certify": {"nonce": "..."}}`.
+    Certify { nonce: Base64 },
+    /// A statement over registers: `{"quote": {"nonce": "...", "registers": [0, 7]}}`.
+    Quote { nonce: Base64, registers: Vec<u8> },
+}
+
+/// Bytes as standard base64 (RFC 4648, 4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Base64(Vec<u8>);
+
+impl TryFrom<String> for Base64 {
+    type Error = base64::DecodeError;
+    fn try_from(text: String) -> Result<Self, base64::DecodeError> {
+        STANDARD.decode(text).map(Self)
+    }
+}
+
+impl From<Base64> for String {
+    fn from(bytes: Base64) -> Self {
+        STANDARD.encode(bytes.0)
+    }
 }
 
 /// What it is answered.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Answer {
     Public(PublicKey),
-    /// ECDSA over P-256 with SHA-256, DER, in base64.
-    Signature(String),
+    /// ECDSA over P-256 with SHA-256, DER.
+    Signature(Base64),
+    Claims {
+        endorsement: Base64,
+        certificate: Option<Base64>,
+        attestation: Base64,
+        device: Base64,
+    },
+    Secret(Base64),
+    Statement {
+        statement: Base64,
+        signature: Base64,
+    },
     Error(String),
 }
 
@@ -69,14 +106,36 @@ fn answer(store: &mut dyn KeyStore, line: &[u8]) -> Answer {
         Ok(request) => request,
         Err(err) => return Answer::Error(format!("expected a request: {err}")),
     };
-    let outcome = match request {
-        Request::Create => store.load_or_create().map(Answer::Public),
-        Request::Sign(message) => match STANDARD.decode(message) {
-            Ok(message) => store.sign(&message).map(|it| Answer::Signature(STANDARD.encode(it))),
-            Err(err) => return Answer::Error(format!("expected a message in base64: {err}")),
-        },
+    carried_out(store, request).unwrap_or_else(|err| Answer::Error(chain(&err)))
+}
+
+fn carried_out(store: &mut dyn KeyStore, request: Request) -> Result<Answer, KeyStoreError> {
+    let request = match request {
+        Request::Create => return store.load_or_create().map(Answer::Public),
+        Request::Sign(message) => {
+            return Ok(Answer::Signature(Base64(store.sign(&message.0)?)));
+        }
+        request => request,
     };
-    outcome.unwrap_or_else(|err| Answer::Error(chain(&err)))
+    let attester = store.attester().ok_or(KeyStoreError::NoAttester)?;
+    let statement = match request {
+        Request::Certify { nonce } => attester.certify(&nonce.0)?,
+        Request::Quote { nonce, registers } => attester.quote(&nonce.0, &registers)?,
+        Request::Activate { blob, seed } => {
+            return Ok(Answer::Secret(Base64(attester.activate(&blob.0, &seed.0)?)));
+        }
+        _ => {
+            let Claims { endorsement, certificate, attestation, device } = attester.claims()?;
+            return Ok(Answer::Claims {
+                endorsement: Base64(endorsement),
+                certificate: certificate.map(Base64),
+                attestation: Base64(attestation),
+                device: Base64(device),
+            });
+        }
+    };
+    let Statement { statement, signature } = statement;
+    Ok(Answer::Statement { statement: Base64(statement), signature: Base64(signature) })
 }
 
 /// The error with what caused it: the agent logs one line.

@@ -32,6 +32,9 @@ pub(crate) enum KeyStoreError {
         /// The labels that there are.
         found: String,
     },
+    /// The store proves nothing of itself.
+    #[error("expected a store that can attest, such as a TPM")]
+    NoAttester,
     /// More than one key has the label: which one is the device's cannot be known.
     #[error("expected one key with the label {label:?}, found {found}")]
     Ambiguous {
@@ -86,6 +89,11 @@ pub(crate) trait KeyStore {
     /// There is no key, or the store cannot be used.
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, KeyStoreError>;
 
+    /// The same store as one that proves where its key is; none where it cannot.
+    fn attester(&mut self) -> Option<&mut dyn Attester> {
+        None
+    }
+
     /// The public half of the key, which is made only if there is none.
     ///
     /// # Errors
@@ -96,6 +104,53 @@ pub(crate) trait KeyStore {
             None => self.create(),
         }
     }
+}
+
+/// What a TPM says it is, believed by nobody before it has opened a credential.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Claims {
+    /// The endorsement key's public area (TPMT_PUBLIC).
+    pub(crate) endorsement: Vec<u8>,
+    /// The maker's certificate for it, DER; a TPM may have none.
+    pub(crate) certificate: Option<Vec<u8>>,
+    /// The attestation key's public area.
+    pub(crate) attestation: Vec<u8>,
+    /// The device key's public area.
+    pub(crate) device: Vec<u8>,
+}
+
+/// A statement of the TPM (TPMS_ATTEST), and the attestation key's signature (TPMT_SIGNATURE).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pub(crate) statement: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+}
+
+/// A store that proves that its key never leaves it.
+pub(crate) trait Attester {
+    /// What it says it is.
+    ///
+    /// # Errors
+    /// There is no key, or the store cannot be used.
+    fn claims(&mut self) -> Result<Claims, KeyStoreError>;
+
+    /// Opens a credential that was made for it: the secret inside.
+    ///
+    /// # Errors
+    /// It was made for another, or the store cannot be used.
+    fn activate(&mut self, blob: &[u8], seed: &[u8]) -> Result<Vec<u8>, KeyStoreError>;
+
+    /// States that it holds the device's key.
+    ///
+    /// # Errors
+    /// There is no key, or the store cannot be used.
+    fn certify(&mut self, nonce: &[u8]) -> Result<Statement, KeyStoreError>;
+
+    /// States what was measured in these registers of the SHA-256 bank.
+    ///
+    /// # Errors
+    /// There are no such registers, or the store cannot be used.
+    fn quote(&mut self, nonce: &[u8], registers: &[u8]) -> Result<Statement, KeyStoreError>;
 }
 
 /// A signature of two numbers of 32 bytes each, in DER.

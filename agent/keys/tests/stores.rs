@@ -17,7 +17,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use getrandom::SysRng;
 use lazaret_protocol::key::PublicKey;
+use lazaret_protocol_tpm::TpmError;
+use lazaret_protocol_tpm::attest::{self, Statement};
+use lazaret_protocol_tpm::credential::{self, Credential};
+use lazaret_protocol_tpm::public::Public;
+use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -214,6 +220,129 @@ fn a_tpm_keeps_the_contract_over_its_restarts() {
     public.verify(b"hi", &signature).unwrap();
 }
 
+fn bytes(answer: &Value) -> Vec<u8> {
+    STANDARD.decode(answer.as_str().unwrap_or_else(|| panic!("no text: {answer}"))).unwrap()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// All that a server does before it believes that a key lives in a TPM.
+#[test]
+fn a_tpm_proves_that_it_holds_the_devices_key() {
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let tpm = SwTpm::start(folder.path());
+    let device_key = tpm.store.public("create");
+    let claims = tpm.store.serve(&[json!("claims")]).remove(0)["claims"].take();
+    let public = |which: &str| Public::parse(&bytes(&claims[which])).unwrap();
+    let (endorsement, attestation, device) =
+        (public("endorsement"), public("attestation"), public("device"));
+    assert!(endorsement.attributes.endorses() && attestation.attributes.attests());
+    assert!(device.attributes.never_leaves() && !device.attributes.attests());
+    assert_eq!(device.verifier(), Some(device_key));
+
+    let mut random = UnwrapErr(SysRng);
+    let credential =
+        credential::make(&endorsement, attestation.name(), b"the secret", &mut random).unwrap();
+    let activate = |credential: &Credential| {
+        let (blob, seed) = (base64(&credential.blob), base64(&credential.seed));
+        json!({"activate": {"blob": blob, "seed": seed}})
+    };
+    // A credential for another key of the same TPM is not opened, and neither is a changed one.
+    let other = credential::make(&endorsement, device.name(), b"the secret", &mut random).unwrap();
+    let mut changed = credential.clone();
+    *changed.blob.last_mut().unwrap() ^= 1;
+    let nonce = base64(b"fresh nonce");
+    let answers = tpm.store.serve(&[
+        activate(&credential),
+        activate(&other),
+        activate(&changed),
+        json!({"certify": {"nonce": nonce}}),
+        json!({"quote": {"nonce": nonce, "registers": [0, 7, 16]}}),
+        activate(&credential),
+    ]);
+    assert_eq!(bytes(&answers[0]["secret"]), b"the secret");
+    for refused in &answers[1..3] {
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.starts_with("the TPM cannot open the credential"), "{error}");
+    }
+    assert_eq!(answers[5], answers[0], "nothing is left behind that would fill the TPM");
+
+    let verified = |answer: &Value, by: &Public| {
+        let answer = &answer["statement"];
+        attest::verify(&bytes(&answer["statement"]), &bytes(&answer["signature"]), by)
+    };
+    let certified = verified(&answers[3], &attestation).unwrap();
+    assert_eq!(certified.nonce, b"fresh nonce");
+    assert_eq!(certified.statement, Statement::Certified { name: device.name().to_vec() });
+    let quoted = verified(&answers[4], &attestation).unwrap();
+    let Statement::Quoted { registers, digest } = &quoted.statement else { panic!("{quoted:?}") };
+    assert_eq!(registers, &[0, 7, 16]);
+    assert_eq!(digest.len(), 32);
+    assert!(quoted.clock.clock_ms >= certified.clock.clock_ms);
+    // By another key, even the device's own, it is not believed.
+    assert!(matches!(verified(&answers[4], &device), Err(TpmError::BadKey { .. })));
+
+    // Another TPM opens nothing of this.
+    let thief = SwTpm::start(elsewhere.path());
+    thief.store.public("create");
+    let refused = thief.store.serve(&[activate(&credential)]);
+    assert!(refused[0]["error"].is_string(), "{refused:?}");
+
+    // And a reset is seen in what it signs.
+    drop(tpm);
+    let tpm = SwTpm::start(folder.path());
+    let again = tpm.store.serve(&[json!({"quote": {"nonce": nonce, "registers": [0]}})]);
+    let again = verified(&again[0], &attestation).unwrap();
+    assert!(again.clock.resets > quoted.clock.resets, "{again:?}");
+}
+
+/// Our credentials are opened by tools that are not ours, with either kind of endorsement key.
+#[test]
+fn stock_tools_open_a_credential_of_ours() {
+    let folder = TempDir::new().unwrap();
+    let tpm = SwTpm::start(folder.path());
+    let tools = |tool: &str, arguments: &[&str]| {
+        let output = Command::new(tool)
+            .args(arguments)
+            .env("TPM2TOOLS_TCTI", &tpm.store.options[2])
+            .current_dir(folder.path())
+            .output()
+            .expect("tpm2-tools are installed");
+        assert!(output.status.success(), "{tool} {arguments:?}: {output:?}");
+    };
+    for algorithm in ["ecc", "rsa"] {
+        tools("tpm2_createek", &["-c", "ek.ctx", "-G", algorithm, "-u", "ek.pub"]);
+        let kind = ["-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pub"];
+        tools("tpm2_createak", &[&["-C", "ek.ctx", "-c", "ak.ctx"][..], &kind].concat());
+        tools("tpm2_flushcontext", &["-t"]);
+        // The tools write the length before the public area.
+        let public = |file: &str| {
+            let bytes = std::fs::read(folder.path().join(file)).unwrap();
+            Public::parse(&bytes[2..]).unwrap()
+        };
+        let (endorsement, attestation) = (public("ek.pub"), public("ak.pub"));
+        let mut random = UnwrapErr(SysRng);
+        let name = attestation.name();
+        let made = credential::make(&endorsement, name, b"for you alone", &mut random).unwrap();
+        let buffer =
+            |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+        let head = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
+        let file = [&head[..], &buffer(&made.blob), &buffer(&made.seed)].concat();
+        std::fs::write(folder.path().join("credential"), file).unwrap();
+        tools("tpm2_startauthsession", &["--policy-session", "-S", "session.ctx"]);
+        tools("tpm2_policysecret", &["-S", "session.ctx", "-c", "e"]);
+        let keys = ["-c", "ak.ctx", "-C", "ek.ctx", "-P", "session:session.ctx"];
+        let files = ["-i", "credential", "-o", "secret"];
+        tools("tpm2_activatecredential", &[&keys[..], &files].concat());
+        let secret = std::fs::read(folder.path().join("secret")).unwrap();
+        assert_eq!(secret, b"for you alone", "{algorithm}");
+        tools("tpm2_flushcontext", &["session.ctx"]);
+        tools("tpm2_flushcontext", &["-t"]);
+    }
+}
+
 #[test]
 fn a_wrapped_key_is_of_no_use_to_another_tpm() {
     let (mine, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -221,9 +350,12 @@ fn a_wrapped_key_is_of_no_use_to_another_tpm() {
     tpm.store.public("create");
     let thief = SwTpm::start(other.path());
     std::fs::create_dir_all(other.path().join("wrapped")).unwrap();
-    let key = mine.path().join("wrapped/tpm2-key.json");
-    std::fs::copy(key, other.path().join("wrapped/tpm2-key.json")).unwrap();
+    let key = mine.path().join("wrapped/tpm2-keys.json");
+    std::fs::copy(key, other.path().join("wrapped/tpm2-keys.json")).unwrap();
     let answers = thief.store.serve(&[json!({"sign": "aGk="})]);
     let error = answers[0]["error"].as_str().unwrap();
-    assert!(error.starts_with("the TPM cannot sign with that key"), "{error}");
+    assert!(
+        error.starts_with("the TPM cannot load that key: it was wrapped by another TPM"),
+        "{error}"
+    );
 }

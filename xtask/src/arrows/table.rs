@@ -30,6 +30,7 @@ const DELTA: &str = "lazaret-protocol-delta";
 const ENCODE: &str = "lazaret-protocol-delta-encode";
 const REPACK: &str = "lazaret-protocol-delta-repack";
 const EVIDENCE: &str = "lazaret-protocol-evidence";
+const TPM: &str = "lazaret-protocol-tpm";
 const TUF: &str = "lazaret-protocol-tuf";
 const SERVER: &str = "lazaret-server";
 const DOMAIN: &str = "lazaret-server-domain";
@@ -96,6 +97,21 @@ pub(crate) const ROOMS: &[Room] = &[
             "minicbor",
             "serde",
             "serde_json",
+            "sha2",
+            "thiserror",
+        ]),
+    },
+    Room {
+        package: TPM,
+        folder: "protocol/tpm",
+        ours: &[PROTOCOL],
+        outside: Outside::Pure(&[
+            "aes",
+            "cfb-mode",
+            "hmac",
+            "p256",
+            "rand_core",
+            "rsa",
             "sha2",
             "thiserror",
         ]),
@@ -212,6 +228,7 @@ pub(crate) const TEST_TOOLS: &[&str] = &["insta", "proptest", "tempfile"];
 pub(crate) const SECOND_READERS: &[(&str, &[&str], &str)] = &[
     (DELTA, &["bsdiff", "zstd"], "the decoder is held against the encoders whose formats it reads"),
     (EVIDENCE, &["ed25519-dalek"], "its tests sign; the crate itself only verifies"),
+    (DEVICE_KEYS, &[TPM], "what a TPM says is believed by the server's own reader"),
     (CLI, &["rcgen"], "its tests make the certificates that the program only reads"),
     (PUBLISH, &[KEYS], "what it takes in comes from real ceremonies, held by the key tool itself"),
 ];

@@ -27,15 +27,16 @@ fn answers(input: &[u8]) -> Vec<String> {
 
 #[test]
 fn every_request_has_its_answer_and_an_error_ends_nothing() {
-    let input = b"\"create\"\n{\"sign\":\"aGk=\"}\n{\"sign\":\"\"}\n{\"sign\":\"?\"}\nwhat\n{\"sign\":\"aGk=\"}\n";
+    let input = b"\"create\"\n{\"sign\":\"aGk=\"}\n{\"sign\":\"\"}\n{\"sign\":\"?\"}\nwhat\n{\"sign\":\"aGk=\"}\n\"claims\"\n";
     let answers = answers(input);
-    assert_eq!(answers.len(), 6);
+    assert_eq!(answers.len(), 7);
     assert_eq!(answers[0], r#"{"public":{"algorithm":"ecdsa-p256-sha256","public":"BAEC"}}"#);
     assert_eq!(answers[1], r#"{"signature":"aGk="}"#);
     assert_eq!(answers[2], r#"{"error":"there is no key"}"#);
-    assert!(answers[3].starts_with(r#"{"error":"expected a message in base64"#));
+    assert!(answers[3].starts_with(r#"{"error":"expected a request"#));
     assert!(answers[4].starts_with(r#"{"error":"expected a request"#));
     assert_eq!(answers[5], answers[1]);
+    assert_eq!(answers[6], r#"{"error":"expected a store that can attest, such as a TPM"}"#);
 }
 
 #[test]
