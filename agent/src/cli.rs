@@ -18,6 +18,8 @@ use crate::drive::{self, Stop};
 use crate::durable::{Durable, JournalFile};
 use crate::failpoint::{self, Failpoints};
 
+mod apply;
+
 /// The supervisor is asked to start the agent again (EX_TEMPFAIL of sysexits).
 pub const EXIT_RESTART: u8 = 75;
 
@@ -70,6 +72,8 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Install a release from a bundle that somebody brought along
+    Apply(apply::Args),
     /// List the points at which `run --danger-crash-at` can abort
     #[command(hide = true)]
     Failpoints,
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         }),
         Action::Status { config, json } => with_config(&config, |config| status(&config, json)),
         Action::Provision { config } => with_config(&config, |config| provision(&config)),
+        Action::Apply(args) => apply::run(&args),
         Action::Failpoints => {
             let names: Vec<String> = failpoint::names().collect();
             say(&names.join("\n"))

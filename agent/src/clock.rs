@@ -60,20 +60,34 @@ impl Clock {
     pub fn evidence(&self) -> log::Clock {
         match self.source() {
             Source::Authenticated { .. } => log::Clock::Authenticated,
-            Source::System if system() >= self.floor() => log::Clock::System,
-            Source::System => log::Clock::Floor,
+            _ if system() >= self.floor() && self.now() > self.floor() => log::Clock::System,
+            _ => log::Clock::Floor,
         }
     }
 
-    /// Takes the time that a server told over an authenticated connection. Says by how many
-    /// milliseconds the system clock is off where that is worth telling and was not told before.
+    /// Takes the time that a server told over an authenticated connection and that is believed.
+    /// Says by how many milliseconds the system clock is off where that is worth telling and was
+    /// not told before.
     pub fn told(&self, time: Timestamp) -> Option<u64> {
         let monotonic_ms = self.monotonic_ms();
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = *source == Source::System;
+        let first = !matches!(*source, Source::Authenticated { .. });
         *source = Source::Authenticated { time, monotonic_ms };
-        self.floor_ms.fetch_max(time.as_ms(), Ordering::Relaxed);
         step_ms(system(), time).filter(|_| first)
+    }
+
+    /// Takes a time that a server told and that is in doubt. What was believed before stays.
+    pub fn doubted(&self, time: Timestamp) {
+        let monotonic_ms = self.monotonic_ms();
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*source, Source::Authenticated { .. }) {
+            *source = Source::Doubted { time, monotonic_ms };
+        }
+    }
+
+    /// Follows the journal's floor, which is the only one that decides.
+    pub fn follow(&self, floor: Timestamp) {
+        self.floor_ms.store(floor.as_ms(), Ordering::Relaxed);
     }
 }
 

@@ -21,6 +21,9 @@ pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
 /// Most probes of one device.
 pub const PROBES_MAX: usize = 16;
 
+/// Most mirrors of one device.
+pub const MIRRORS_MAX: usize = 8;
+
 /// One setting, for `check-config --explain` and the documentation.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -43,6 +46,29 @@ pub const SETTINGS: &[Setting] = &[
         "server_ca",
         "required",
         "file with the CA certificates (PEM) that the server's chains to",
+    ),
+    setting(
+        "mirrors",
+        "none",
+        "addresses below which metadata/ and targets/ of the repository lie, asked in this order \
+         before the server itself; http or https, at most 8: TUF judges what they say",
+    ),
+    setting(
+        "mirror_ca",
+        "server_ca",
+        "file with the CA certificates (PEM) that those of https mirrors chain to",
+    ),
+    setting(
+        "download_bytes_per_second_min",
+        "128",
+        "rate below which a transfer is given up and the next mirror asked, 0 to 1048576 bytes a \
+         second over timeout_read_ms of waiting; 0 for no limit",
+    ),
+    setting(
+        "stale_alarm_seconds",
+        "3600",
+        "how long every source may be behind what was seen before until it is an alarm, 1 to \
+         604800 s",
     ),
     setting("tuf_root", "required", "file with the TUF root metadata from the factory"),
     setting("state_dir", "required", "folder for journal, identity, metadata, log and bundles"),
@@ -128,6 +154,10 @@ pub enum LogFormat {
 pub struct Config {
     pub server: String,
     pub server_ca: PathBuf,
+    pub mirrors: Vec<String>,
+    pub mirror_ca: Option<PathBuf>,
+    pub download_bytes_per_second_min: u64,
+    pub stale_alarm_ms: u64,
     pub tuf_root: PathBuf,
     pub state_dir: PathBuf,
     pub slots_dir: PathBuf,
@@ -205,6 +235,7 @@ impl Config {
     #[must_use]
     pub fn missing_files(&self) -> Vec<Problem> {
         let mut named = vec![("server_ca", &self.server_ca), ("tuf_root", &self.tuf_root)];
+        named.extend(self.mirror_ca.iter().map(|path| ("mirror_ca", path)));
         let enrolled = self.state_dir.join("identity").join("certificate.json").exists();
         if let (Some(claim), false) = (&self.claim_file, enrolled) {
             named.push(("claim_file", claim));
@@ -228,6 +259,12 @@ impl Config {
 fn read(from: &mut Reader<'_>) -> Option<Config> {
     let server = from.required("server", server_address);
     let server_ca = from.path("server_ca");
+    let mirrors = mirrors(from);
+    let mirror_ca = from.optional_path("mirror_ca");
+    let download_bytes_per_second_min =
+        from.number("download_bytes_per_second_min", 128, 0..=1 << 20);
+    let stale_alarm_ms =
+        from.number("stale_alarm_seconds", 3600, 1..=604_800).saturating_mul(1000);
     let tuf_root = from.path("tuf_root");
     let state_dir = from.path("state_dir");
     let slots_dir = from.path("slots_dir");
@@ -261,6 +298,10 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 16 << 20, 131_072..=log_max);
     let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {
+        mirrors,
+        mirror_ca,
+        download_bytes_per_second_min,
+        stale_alarm_ms,
         hold_ms,
         backoff_base_ms,
         backoff_ceiling_ms,
@@ -322,6 +363,30 @@ fn server_address(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Mirrors need no certificate of ours and no secrecy, so that `http` will do.
+fn mirrors(from: &mut Reader<'_>) -> Vec<String> {
+    let mut good = Vec::new();
+    let given = from.texts("mirrors");
+    if given.len() > MIRRORS_MAX {
+        from.wrong("mirrors", format!("expected at most {MIRRORS_MAX}, got {}", given.len()));
+    }
+    for text in given {
+        let address = text.trim_end_matches('/');
+        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "?#@".contains(c);
+        match rest {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
+                good.push(address.to_owned());
+            }
+            _ => from.wrong(
+                "mirrors",
+                format!("expected addresses such as https://cdn.example/repo, got {text:?}"),
+            ),
+        }
+    }
+    good
 }
 
 fn one_of(text: &str, known: &[&str]) -> Result<String, String> {

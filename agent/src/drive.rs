@@ -1,6 +1,9 @@
 //! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
-//! parts are `start` (from power on to the loop), `polling` (the server), `updating` (images) and
+//! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the repository), `updating`
+//! (images), `by_hand` (bundles) and
 //! `collecting` (evidence). No part decides what the core could decide.
+
+use std::sync::Arc;
 
 use lazaret_agent_core::action::Action;
 use lazaret_agent_core::event::{Event, Situation};
@@ -13,9 +16,11 @@ use lazaret_protocol_evidence::log::Detail;
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
-use crate::durable::{Durable, DurableError, JournalFile};
+use crate::durable::{Durable, DurableError, JournalFile, StateLock};
 use crate::forensic_log::{ForensicLog, ForensicLogError};
 use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::mirrors::Mirrors;
+use crate::offline::OfflineBundle;
 use crate::probes::Round;
 use crate::slots::{Bootloader, SlotError};
 use crate::stage::Stage;
@@ -23,13 +28,16 @@ use crate::tls::TlsError;
 use crate::transport::Transport;
 use crate::verify::{Found, Repository, VerifyError};
 
+pub mod by_hand;
 mod collecting;
+mod metadata;
 mod polling;
 mod start;
 mod updating;
 
+use metadata::Staleness;
 pub(crate) use start::bootloader;
-pub use start::start;
+pub use start::{start, start_offline};
 
 /// Between two rounds of probes, in milliseconds.
 const PROBE_ROUND_MS: u64 = 1000;
@@ -39,6 +47,9 @@ const REFUSALS_MAX: usize = 16;
 
 /// Longest sleep at once, in milliseconds, so that lapsed orders are noticed.
 const NAP_MS_MAX: u64 = 60_000;
+
+/// How often a nap looks whether somebody at the device asks for something, in milliseconds.
+const LOOK_MS: u64 = 2000;
 
 /// The agent cannot go on as it is. A server that is away is none of these.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +85,15 @@ pub enum DriveError {
         /// Its name.
         name: String,
     },
+    /// Somebody else has the state: a second agent, or `apply` at work.
+    #[error("another program holds {}/lock", state_dir.display())]
+    Locked {
+        /// The state folder.
+        state_dir: std::path::PathBuf,
+    },
+    /// Without a network nobody enrols.
+    #[error("expected a device that is enrolled: without a network it cannot become one")]
+    NotEnrolled,
     /// The system has no randomness, without which no pace can be kept.
     #[error("the system gives no randomness: {0}")]
     Randomness(String),
@@ -121,6 +141,14 @@ pub struct Drive {
     certificate: Certificate,
     transport: Transport,
     repository: Repository,
+    /// Who has the repository, and which of them answered last.
+    mirrors: Mirrors,
+    mirror: usize,
+    /// The version of `timestamp.json` that the server spoke of last.
+    announced: u64,
+    staleness: Staleness,
+    /// The bundle of an install by hand.
+    bundle: Option<Arc<OfflineBundle>>,
     log: ForensicLog,
     anchors: Option<Anchors>,
     /// What TUF says of the image under way, and the image on its way; made anew after a restart.
@@ -138,6 +166,8 @@ pub struct Drive {
     refusals: Vec<(String, String)>,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
+    /// Nobody else writes this device's state.
+    _lock: StateLock,
 }
 
 impl Drive {
@@ -170,9 +200,12 @@ impl Drive {
         if !self.journal.reports.is_empty() && self.reports.due(self.now_ms()) {
             self.report()?;
         }
+        self.by_hand()?;
         if self.updates.due(self.now_ms()) {
             self.update()?;
         }
+        self.ended_by_hand()?;
+        self.log.settle()?;
         if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
             self.collect()?;
         }
@@ -194,25 +227,24 @@ impl Drive {
         if self.journal.collection != Collection::Idle {
             next = next.min(self.collections.next_ms);
         }
-        let wait = next.saturating_sub(self.now_ms()).min(NAP_MS_MAX);
-        if wait > 0 {
+        let until = self.now_ms().saturating_add(NAP_MS_MAX).min(next);
+        let asked = by_hand::request_path(&self.config.state_dir);
+        loop {
+            let wait = until.saturating_sub(self.now_ms()).min(LOOK_MS);
+            if wait == 0 || asked.exists() {
+                return;
+            }
             sleep_ms(wait);
         }
     }
 
     /// Tells the core, and does what it says, in its order.
     fn tell(&mut self, event: &Event) -> Result<(), Stop> {
-        let at = Situation {
-            now: self.clock.now(),
-            device: self.certificate.device(),
-            model: &self.config.model,
-            booted: self.slots.booted(),
-            tries: self.config.tries,
-        };
-        let (next, actions) = step(&self.journal, event, &at);
+        let (next, actions) = step(&self.journal, event, &self.situation());
         if !actions.contains(&Action::WriteJournal) {
             self.journal = next.clone();
         }
+        self.clock.follow(next.time_floor);
         for action in actions {
             match action {
                 Action::Log(entry) => {
@@ -231,6 +263,17 @@ impl Drive {
             }
         }
         Ok(())
+    }
+
+    /// What holds at this moment.
+    fn situation(&self) -> Situation<'_> {
+        Situation {
+            now: self.clock.now(),
+            device: self.certificate.device(),
+            model: &self.config.model,
+            booted: self.slots.booted(),
+            tries: self.config.tries,
+        }
     }
 
     fn note(&mut self, kind: &str, detail: Detail) -> Result<(), Stop> {

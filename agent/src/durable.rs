@@ -12,6 +12,10 @@ use lazaret_agent_core::record::{self, JOURNAL_BYTES, RecordError};
 
 use crate::failpoint::{Failpoints, Step};
 
+mod lock;
+
+pub use lock::StateLock;
+
 /// Something could not be kept, or what was kept cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -38,6 +38,7 @@ pub const STEPS: &[Step] = &[
     "stage-read-back",
     "bundle-write",
     "bundle-delete",
+    "by-hand",
 ];
 
 /// All points by name, in the order of [`STEPS`].

@@ -20,6 +20,10 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::durable::{self, Durable, DurableError, told};
 
+mod throttle;
+
+use throttle::{Throttle, Verdict};
+
 /// Bytes at the end of the log that only records of attacks and containment may take.
 pub const RESERVE_BYTES: u64 = 64 * 1024;
 
@@ -32,6 +36,11 @@ const RESERVED_KINDS: &[&str] = &[
     "rolled-back",
     "log-full",
     "log-damaged",
+    "alarm",
+    "clock-doubted",
+    "emergency-used",
+    "state-refused",
+    "repeats",
 ];
 
 /// The log cannot be used.
@@ -64,6 +73,7 @@ pub struct ForensicLog {
     boot: u64,
     durable: Durable,
     full: Fullness,
+    throttle: Throttle,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +121,9 @@ impl ForensicLog {
         let length = u64::try_from(good).unwrap_or(u64::MAX);
         let path = path.to_owned();
         let full = Fullness::Open;
-        let mut log = Self { file, path, chain, length, limit, clock, boot: 0, durable, full };
+        let throttle = Throttle::default();
+        let mut log =
+            Self { file, path, chain, length, limit, clock, boot: 0, durable, full, throttle };
         if let Some(torn) = recovered.and_then(|recovered| recovered.torn) {
             log.cut_tail()?;
             let bytes = u64::try_from(torn.length).unwrap_or(u64::MAX);
@@ -157,11 +169,51 @@ impl ForensicLog {
         self.append(&kind, detail)
     }
 
-    /// Appends a record and syncs it.
+    /// Appends a record and syncs it. Of a kind and code that come again and again, the first of an
+    /// hour are appended; from then on that they come is, once, and how many came when the hour is
+    /// over.
     ///
     /// # Errors
     /// The record is not on disk.
     pub fn append(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
+        let now_ms = self.clock.monotonic_ms();
+        self.say_repeats(now_ms)?;
+        let code = code_of(&detail);
+        match self.throttle.weigh(kind, &code, now_ms) {
+            Verdict::Write => self.append_now(kind, detail),
+            Verdict::BeginCounting => {
+                let detail = Detail::none()
+                    .text("of", kind)
+                    .text("code", code)
+                    .number("after", u64::from(throttle::VERBATIM_MAX));
+                self.append_now("repeats-begin", detail)
+            }
+            Verdict::Count => Ok(()),
+        }
+    }
+
+    /// Says how much was held back in hours that are over. Called before every record and now and
+    /// then by the loop, so that the count does not wait for the next record.
+    ///
+    /// # Errors
+    /// The record is not on disk.
+    pub fn settle(&mut self) -> Result<(), ForensicLogError> {
+        self.say_repeats(self.clock.monotonic_ms())
+    }
+
+    fn say_repeats(&mut self, now_ms: u64) -> Result<(), ForensicLogError> {
+        for repeats in self.throttle.over(now_ms) {
+            let detail = Detail::none()
+                .text("of", repeats.kind)
+                .text("code", repeats.code)
+                .number("count", repeats.count)
+                .number("within-ms", throttle::WINDOW_MS);
+            self.append_now("repeats", detail)?;
+        }
+        Ok(())
+    }
+
+    fn append_now(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
         let line_room = 2 * 1024;
         let ordinary = self.limit.saturating_sub(RESERVE_BYTES);
         if self.full == Fullness::Open && self.length.saturating_add(line_room) > ordinary {
@@ -220,6 +272,14 @@ impl ForensicLog {
         self.file.sync_all().map_err(told("sync", &self.path))?;
         points.after("forensic-cut").map_err(told("cut", &self.path))
     }
+}
+
+/// What tells entries of one kind apart: their code, or what kind of order they are about.
+fn code_of(detail: &Detail) -> String {
+    let text = |wanted: &str| {
+        detail.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value.to_string())
+    };
+    text("code").or_else(|| text("kind")).unwrap_or_default()
 }
 
 /// Kinds are literals of this program, which the tests hold to the form; this stands in for none of

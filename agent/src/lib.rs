@@ -12,8 +12,11 @@ pub mod durable;
 pub mod failpoint;
 pub mod forensic_log;
 pub mod identity;
+pub mod mirrors;
+pub mod offline;
 pub mod probes;
 pub mod slots;
+pub mod source;
 pub mod stage;
 #[cfg(test)]
 mod test_server;

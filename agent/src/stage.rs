@@ -11,7 +11,8 @@ use lazaret_agent_core::journal::{Route, Target as Staged};
 use lazaret_protocol_tuf::{Target, TufError};
 
 use crate::failpoint::Failpoints;
-use crate::transport::{TargetReader, Transport, TransportError};
+use crate::source::{Source, TargetReader};
+use crate::transport::TransportError;
 use crate::verify::Found;
 
 mod delta;
@@ -156,12 +157,12 @@ impl Stage {
     /// The server or the slot; what is in the slot stays, and the next call goes on from there.
     pub fn advance(
         &mut self,
-        transport: &Transport,
+        from: &Source,
         time_is_up: &dyn Fn() -> bool,
     ) -> Result<Progress, StageError> {
         let outcome = match &self.route {
-            Going::Image(_) => self.advance_image(transport, time_is_up),
-            Going::Delta(_) => self.advance_delta(transport, time_is_up),
+            Going::Image(_) => self.advance_image(from, time_is_up),
+            Going::Delta(_) => self.advance_delta(from, time_is_up),
         };
         if outcome.is_err() {
             // A connection that broke has nothing more to say.
@@ -170,7 +171,8 @@ impl Stage {
         outcome
     }
 
-    fn hang_up(&mut self) {
+    /// Ends the connection: the next bytes come from elsewhere.
+    pub fn hang_up(&mut self) {
         match &mut self.route {
             Going::Image(connection) => *connection = None,
             Going::Delta(run) => run.hang_up(),
@@ -179,7 +181,7 @@ impl Stage {
 
     fn advance_image(
         &mut self,
-        transport: &Transport,
+        from: &Source,
         time_is_up: &dyn Fn() -> bool,
     ) -> Result<Progress, StageError> {
         let expected = self.image.length;
@@ -188,13 +190,15 @@ impl Stage {
             let Going::Image(connection) = &mut self.route else { return Ok(Progress::Paused) };
             let reader = match connection {
                 Some(reader) => reader,
-                None => connection.insert(transport.target(&self.image.wire_path, self.offset)?),
+                None => {
+                    let path = &self.image.wire_path;
+                    connection.insert(from.target(path, self.offset, expected)?)
+                }
             };
             let want = piece_length(expected.saturating_sub(self.offset), piece.len());
             let got = self.offset;
             let read = reader.read(piece.get_mut(..want).unwrap_or_default());
-            let read =
-                read.map_err(|err| StageError::BrokeOff { expected, got, source: Some(err) })?;
+            let read = read.map_err(|err| broke_off(expected, got, err))?;
             if read == 0 {
                 return Err(StageError::BrokeOff { expected, got, source: None });
             }
@@ -215,14 +219,14 @@ impl Stage {
 
     fn advance_delta(
         &mut self,
-        transport: &Transport,
+        from: &Source,
         time_is_up: &dyn Fn() -> bool,
     ) -> Result<Progress, StageError> {
         loop {
             let Going::Delta(run) = &mut self.route else { return Ok(Progress::Paused) };
             let limits = (self.settings.delta_ram_bytes_max, &self.image);
             let before = run.fetched();
-            let step = run.next(transport, &self.slot, self.offset, limits);
+            let step = run.next(from, &self.slot, self.offset, limits);
             self.fetched = self.fetched.saturating_add(run.fetched().saturating_sub(before));
             match step? {
                 delta::Step::Doubt(why) => return Ok(Progress::DeltaDoubted { why }),
@@ -332,6 +336,14 @@ pub fn holds(slot: &File, image: &Target) -> Result<bool, StageError> {
         }
         offset = offset.saturating_add(length_of(read));
     }
+}
+
+/// A connection that broke, or that was given up for a reason with a name.
+fn broke_off(expected: u64, got: u64, err: io::Error) -> StageError {
+    if TransportError::within(&err).is_some() {
+        return TransportError::unreadable("a target", err).into();
+    }
+    StageError::BrokeOff { expected, got, source: Some(err) }
 }
 
 fn piece_length(left: u64, most: usize) -> usize {

@@ -7,6 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use lazaret_protocol::time::Timestamp;
+
+use crate::clock::Clock;
+use crate::source::{Pull, Source};
 use crate::transport::Transport;
 
 /// What the server answers.
@@ -18,6 +22,13 @@ pub(crate) struct Answers {
     pub(crate) break_after: Option<usize>,
     /// Answers the whole file whatever range is asked for.
     pub(crate) ignore_ranges: bool,
+    /// Status and headers of the answers with a file, in place of true ones; `FROM` and `LAST` are
+    /// replaced. Without a `Content-Length` the answer ends with its connection.
+    pub(crate) said: Option<(u16, String)>,
+    /// Bytes that follow every file.
+    pub(crate) trailer: Vec<u8>,
+    /// Sends one byte at a time, with a pause of so many milliseconds between two.
+    pub(crate) drip_ms: Option<u64>,
     /// Status, body and headers for everything else.
     pub(crate) otherwise: Option<(u16, String, String)>,
     /// Answers to POST by path: the first is given once, the last for ever.
@@ -32,6 +43,7 @@ pub(crate) struct Answers {
 /// A running server.
 pub(crate) struct Server {
     pub(crate) transport: Transport,
+    pub(crate) source: Source,
     pub(crate) answers: Arc<Mutex<Answers>>,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
 }
@@ -51,7 +63,10 @@ impl Server {
                 });
             }
         });
-        Self { transport: Transport::plain(&base), answers, requests }
+        let transport = Transport::plain(&base);
+        let pull = Pull { bytes_per_second_min: 0, window_ms: 2000 };
+        let source = transport.repository(pull, &Clock::new(Timestamp::default()));
+        Self { transport, source, answers, requests }
     }
 
     pub(crate) fn with_files(files: &[(&str, &[u8])]) -> Self {
@@ -126,6 +141,14 @@ fn serve(
         };
         let from = if answers.ignore_ranges { None } else { from };
         let rest = &file[from.unwrap_or(0).min(file.len())..];
+        if let Some((status, headers)) = &answers.said {
+            let headers = headers
+                .replace("FROM", &from.unwrap_or(0).to_string())
+                .replace("LAST", &file.len().saturating_sub(1).to_string());
+            write!(connection, "HTTP/1.1 {status} X\r\n{headers}Connection: close\r\n\r\n")?;
+            connection.write_all(rest)?;
+            return connection.write_all(&answers.trailer);
+        }
         let (status, range) = match from {
             Some(from) => {
                 (206, format!("Content-Range: bytes {from}-{}/{}\r\n", file.len() - 1, file.len()))
@@ -133,6 +156,13 @@ fn serve(
             None => (200, String::new()),
         };
         write!(connection, "HTTP/1.1 {status} X\r\n{range}Content-Length: {}\r\n\r\n", rest.len())?;
+        if let Some(ms) = answers.drip_ms {
+            for byte in rest {
+                connection.write_all(std::slice::from_ref(byte))?;
+                crate::clock::sleep_ms(ms);
+            }
+            continue;
+        }
         match answers.break_after {
             Some(most) if most < rest.len() => return connection.write_all(&rest[..most]),
             _ => connection.write_all(rest)?,

@@ -1,7 +1,7 @@
 //! The way to the server (docs/PROTOCOL.md): every body has a limit, every wait a time. Nothing
 //! here knows what the messages mean, and nothing is retried here; the pace is the core's.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,19 @@ use lazaret_protocol::signed::Envelope;
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER};
-use ureq::http::{Response, StatusCode};
+use ureq::http::Response;
+use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, Body, Error};
 
+use crate::clock::Clock;
+use crate::source::{Pull, Source};
 use crate::tls::TlsConnector;
+
+mod error;
+
+pub use error::TransportError;
 
 /// Largest refusal or small answer that is read, in bytes.
 const SMALL_BYTES_MAX: u64 = 16 * 1024;
@@ -33,88 +39,6 @@ pub const EVIDENCE_CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Largest header section of an answer, in bytes.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
-
-/// What went wrong between the device and the server.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TransportError {
-    /// The server could not be reached, or the connection broke.
-    #[error("no answer to {what}")]
-    Unreachable {
-        /// What was asked for.
-        what: &'static str,
-        /// What the connection said.
-        #[source]
-        source: Box<Error>,
-    },
-    /// The server said no.
-    #[error("{what} was refused with {status} {}: {}", refusal.code, refusal.detail)]
-    Refused {
-        /// What was asked for.
-        what: &'static str,
-        /// The HTTP status.
-        status: u16,
-        /// Its reason.
-        refusal: Refusal,
-        /// Milliseconds that it asks to wait, 0 for none.
-        retry_after_ms: u64,
-    },
-    /// The answer is longer than it may be.
-    #[error("expected an answer to {what} of at most {max} bytes")]
-    TooLarge {
-        /// What was asked for.
-        what: &'static str,
-        /// The limit in bytes.
-        max: u64,
-    },
-    /// The answer is not what the route answers.
-    #[error("answer to {what} is malformed: {why}")]
-    Malformed {
-        /// What was asked for.
-        what: &'static str,
-        /// What the parser said.
-        why: String,
-    },
-    /// The server did not give the part that was asked for.
-    #[error("expected bytes from {from} of {path}, got {got}")]
-    WrongRange {
-        /// Of which target.
-        path: String,
-        /// From where.
-        from: u64,
-        /// What came in its place.
-        got: String,
-    },
-}
-
-impl TransportError {
-    /// How long the server asks to wait, in milliseconds.
-    #[must_use]
-    pub const fn retry_after_ms(&self) -> u64 {
-        match self {
-            Self::Refused { retry_after_ms, .. } => *retry_after_ms,
-            _ => 0,
-        }
-    }
-
-    /// The server's code where it refused.
-    #[must_use]
-    pub fn refused_code(&self) -> Option<&str> {
-        match self {
-            Self::Refused { refusal, .. } => Some(&refusal.code),
-            _ => None,
-        }
-    }
-}
-
-/// A file of the repository, or that there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fetched {
-    /// The file, at most one byte longer than was allowed.
-    Bytes(Vec<u8>),
-    /// The repository has no such file.
-    Missing,
-}
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
@@ -142,9 +66,7 @@ impl Transport {
     /// A way over TLS to `base` (`https://HOST:PORT`).
     #[must_use]
     pub fn new(base: &str, tls: Arc<ClientConfig>, waits: Waits) -> Self {
-        let connector = ().chain(TcpConnector::default()).chain(TlsConnector { config: tls });
-        let agent = Agent::with_parts(settings(waits), connector, DefaultResolver::default());
-        Self { agent, base: base.to_owned(), waits }
+        Self { agent: agent(tls, waits), base: base.to_owned(), waits }
     }
 
     /// A way without TLS, for tests of the rooms above against a server in the test itself.
@@ -205,58 +127,11 @@ impl Transport {
         self.post(("the report", "/v1/report"), report, 0, REPORT_BODY_BYTES_MAX)
     }
 
-    /// `GET /v1/repo/metadata/FILE`, at most `max` bytes and one more, which proves that there are
-    /// too many.
-    ///
-    /// # Errors
-    /// No answer, or a refusal other than that there is no such file.
-    pub fn metadata(&self, file: &str, max: u64) -> Result<Fetched, TransportError> {
-        const WHAT: &str = "metadata";
-        let response = self
-            .agent
-            .get(self.url(&format!("/v1/repo/metadata/{file}")))
-            .call()
-            .map_err(unreachable(WHAT))?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(Fetched::Missing);
-        }
-        let body = succeeded(WHAT, response)?;
-        let mut bytes = Vec::new();
-        body.into_reader()
-            .take(max.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|err| unreachable(WHAT)(err.into()))?;
-        Ok(Fetched::Bytes(bytes))
-    }
-
-    /// `GET /v1/repo/targets/PATH` from a byte on; `path` is as TUF says it and is percent-encoded
-    /// here.
-    ///
-    /// # Errors
-    /// No answer, a refusal, or another part than the one asked for.
-    pub fn target(&self, path: &str, from: u64) -> Result<TargetReader, TransportError> {
-        const WHAT: &str = "a target";
-        let response = self
-            .agent
-            .get(self.url(&format!("/v1/repo/targets/{}", encoded(path))))
-            .header(RANGE, format!("bytes={from}-"))
-            .call()
-            .map_err(unreachable(WHAT))?;
-        let got = match response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()) {
-            Some(range) => range.to_owned(),
-            None => "the whole".to_owned(),
-        };
-        let whole = response.status() == StatusCode::OK && from == 0;
-        let part = response.status() == StatusCode::PARTIAL_CONTENT
-            && got.starts_with(&format!("bytes {from}-"));
-        if response.status().is_success() && !whole && !part {
-            return Err(TransportError::WrongRange { path: path.to_owned(), from, got });
-        }
-        let body = succeeded(WHAT, response)?;
-        // Whoever reads knows from signed metadata how much to take; the client's own limit is
-        // lifted.
-        let reader = body.into_with_config().limit(u64::MAX).reader();
-        Ok(TargetReader { reader: Box::new(reader) })
+    /// The server's own repository, over the same connections.
+    #[must_use]
+    pub fn repository(&self, pull: Pull, clock: &Clock) -> Source {
+        let base = format!("{}/v1/repo", self.base);
+        Source::over_http("server", (self.agent.clone(), base), pull, clock.clone())
     }
 
     /// `GET /v1/evidence/BUNDLE`: how much of a bundle the server has.
@@ -329,21 +204,10 @@ impl Transport {
     }
 }
 
-/// A target as it comes in.
-pub struct TargetReader {
-    reader: Box<dyn Read + Send>,
-}
-
-impl Read for TargetReader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buf)
-    }
-}
-
-impl std::fmt::Debug for TargetReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TargetReader").finish_non_exhaustive()
-    }
+/// A client over TLS 1.3, and over nothing where an address says `http`.
+pub(crate) fn agent(tls: Arc<ClientConfig>, waits: Waits) -> Agent {
+    let connector = ().chain(TcpConnector::default()).chain(TlsConnector { config: tls });
+    Agent::with_parts(settings(waits), connector, DefaultResolver::default())
 }
 
 fn settings(waits: Waits) -> ureq::config::Config {
@@ -365,14 +229,22 @@ fn settings(waits: Waits) -> ureq::config::Config {
         .build()
 }
 
-fn unreachable(what: &'static str) -> impl FnOnce(Error) -> TransportError {
+pub(crate) fn unreachable(what: &'static str) -> impl FnOnce(Error) -> TransportError {
     move |source| TransportError::Unreachable { what, source: Box::new(source) }
 }
 
 /// The body of a success; anything else becomes a refusal.
-fn succeeded(what: &'static str, response: Response<Body>) -> Result<Body, TransportError> {
+pub(crate) fn succeeded(
+    what: &'static str,
+    response: Response<Body>,
+) -> Result<Body, TransportError> {
     if response.status().is_success() {
         return Ok(response.into_body());
+    }
+    if response.status().is_redirection() {
+        let to = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let to = to.unwrap_or("nowhere").chars().filter(|c| !c.is_control()).take(200).collect();
+        return Err(TransportError::Redirected { what, to });
     }
     let status = response.status().as_u16();
     let retry_after_ms = response
@@ -411,20 +283,6 @@ fn bounded(what: &'static str, body: Body, max: u64) -> Result<Vec<u8>, Transpor
         return Err(TransportError::TooLarge { what, max });
     }
     Ok(bytes)
-}
-
-/// Percent-encodes a target's path (RFC 3986, 3.3): TUF names may hold any character.
-fn encoded(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{ModelName, VersionName};
 use lazaret_protocol::limits::METADATA_BYTES_MAX;
 use lazaret_protocol::target::{
-    ANCHORS_TARGET, DeltaCustom, ImageCustom, delta_target, image_target,
+    ANCHORS_TARGET, DeltaCustom, EmergencyCustom, ImageCustom, delta_target, emergency_target,
+    image_target,
 };
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::{
@@ -20,12 +21,17 @@ use lazaret_protocol_tuf::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::cli::chain;
 use crate::durable::{self, Access, Durable, DurableError, told};
-use crate::transport::{Fetched, Transport, TransportError};
+use crate::source::{Fetched, Source};
+use crate::transport::TransportError;
 
 /// Most metadata files that are read back. Ours stores six; the rest is room for rotations of
 /// roles.
 const FILES_MAX: usize = 64;
+
+/// The file of the trust anchors, below the state folder.
+const ANCHORS_FILE: &str = "trust/anchors.json";
 
 /// No answer about the repository's content.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,14 @@ pub enum VerifyError {
     /// `trust/anchors` cannot be used.
     #[error("trust anchors cannot be used")]
     Anchors(#[from] AnchorsError),
+    /// What is stored on this device cannot be used, and is not.
+    #[error("stored {file} is refused: {why}")]
+    StoredRefused {
+        /// Its name below the state folder.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl VerifyError {
@@ -68,8 +82,21 @@ impl VerifyError {
             Self::BadCustom { .. } => Some("bad-target"),
             Self::Anchors(_) => Some("bad-anchors"),
             Self::NoRoot { .. } => Some("no-root"),
-            Self::Transport(_) | Self::Durable(_) => None,
+            Self::StoredRefused { .. } => Some("stored-refused"),
+            Self::Transport(err) => err.code(),
+            Self::Durable(_) => None,
         }
+    }
+
+    /// Whether the source is behind what this device has seen already: a stale mirror, or an attack
+    /// where it persists.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let role = match self {
+            Self::Tuf(TufError::Rollback { role, .. }) => role,
+            _ => return false,
+        };
+        role == "timestamp" || role == "snapshot"
     }
 }
 
@@ -78,10 +105,12 @@ impl VerifyError {
 pub struct Findings {
     /// What the client noticed.
     pub notices: Vec<Notice>,
-    /// Metadata that was left aside because it does not verify, and was not needed.
-    pub set_aside: Vec<TufError>,
+    /// What was left aside because it does not verify, and was not needed.
+    pub set_aside: Vec<VerifyError>,
     /// The versions that are trusted at the end, for the journal.
     pub floors: Option<Floors>,
+    /// When the first of them expires, after a refresh that came to its end.
+    pub expires: Option<Timestamp>,
 }
 
 /// An image that verified metadata lists, and the delta that leads to it.
@@ -95,6 +124,9 @@ pub struct Found {
     pub custom: ImageCustom,
     /// The delta from what runs, where there is one.
     pub delta: Option<(Target, DeltaCustom)>,
+    /// The faster schedule of the incident team; looked for where the image's own leaves this
+    /// device waiting.
+    pub emergency: Option<EmergencyCustom>,
 }
 
 /// The repository as this device has it.
@@ -104,6 +136,16 @@ pub struct Repository {
     anchors: PathBuf,
     factory_root: PathBuf,
     durable: Durable,
+    keeping: Keeping,
+}
+
+/// Whether what is found stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    /// It does.
+    Kept,
+    /// Nothing is written: it is a rehearsal.
+    Rehearsed,
 }
 
 impl Repository {
@@ -112,22 +154,30 @@ impl Repository {
     pub fn new(state_dir: &Path, factory_root: &Path, durable: Durable) -> Self {
         Self {
             folder: state_dir.join("tuf"),
-            anchors: state_dir.join("trust").join("anchors.json"),
+            anchors: state_dir.join(ANCHORS_FILE),
             factory_root: factory_root.to_owned(),
             durable,
+            keeping: Keeping::Kept,
         }
     }
 
-    /// The trust anchors as they were last verified; none before the first refresh.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn cached_anchors(&self) -> Result<Option<Anchors>, VerifyError> {
+    /// The same repository, in which nothing is written.
+    #[must_use]
+    pub fn rehearsed(self) -> Self {
+        Self { keeping: Keeping::Rehearsed, ..self }
+    }
+
+    /// The trust anchors as they were last verified; none before the first refresh, and none where
+    /// the file cannot be used: that is said in `findings`, and they are fetched anew.
+    pub fn cached_anchors(&self, findings: &mut Findings) -> Option<Anchors> {
         let max = u64::try_from(ANCHORS_BYTES_MAX).unwrap_or(u64::MAX);
-        match durable::read(&self.anchors, max)? {
-            Some(bytes) => Ok(Some(Anchors::parse(&bytes)?)),
-            None => Ok(None),
-        }
+        let refused = |why: String| VerifyError::StoredRefused { file: ANCHORS_FILE.into(), why };
+        let anchors = match durable::read(&self.anchors, max) {
+            Ok(None) => return None,
+            Ok(Some(bytes)) => Anchors::parse(&bytes).map_err(|err| refused(chain(&err))),
+            Err(err) => Err(refused(chain(&err))),
+        };
+        anchors.map_err(|err| findings.set_aside.push(err)).ok()
     }
 
     /// Brings the top-level metadata up to date at `now`. `findings` is filled in either case.
@@ -136,14 +186,16 @@ impl Repository {
     /// It could not be fetched, or is not trusted. What was accepted before stays.
     pub fn refresh(
         &self,
-        transport: &Transport,
+        source: &Source,
         floors: &Floors,
         now: Timestamp,
         findings: &mut Findings,
     ) -> Result<Trusted, VerifyError> {
         let mut refresh = self.begin(floors, now, findings)?;
-        self.pump(&mut refresh, transport, findings)?;
-        Ok(refresh.finish()?)
+        self.pump(&mut refresh, source, findings)?;
+        let trusted = refresh.finish()?;
+        findings.expires = Some(trusted.expires());
+        Ok(trusted)
     }
 
     /// Fetches the trust anchors that `trusted` lists, unless the cached ones are those.
@@ -152,26 +204,31 @@ impl Repository {
     /// They could not be fetched, or are not trusted.
     pub fn anchors(
         &self,
-        transport: &Transport,
+        source: &Source,
         trusted: &mut Trusted,
         findings: &mut Findings,
     ) -> Result<Anchors, VerifyError> {
-        let target = self.find(transport, trusted, ANCHORS_TARGET, findings)?;
+        let target = self.find(source, trusted, ANCHORS_TARGET, findings)?;
         let max = u64::try_from(ANCHORS_BYTES_MAX).unwrap_or(u64::MAX);
         if let Ok(Some(bytes)) = durable::read(&self.anchors, max)
             && target.check_bytes(&bytes).is_ok()
         {
             return Ok(Anchors::parse(&bytes)?);
         }
+        if target.length > max {
+            let (file, got) = (target.name, target.length);
+            return Err(TufError::TooLarge { file, max, got }.into());
+        }
         let mut bytes = Vec::new();
-        let most = target.length.min(max).saturating_add(1);
-        transport
-            .target(&target.wire_path, 0)?
-            .take(most)
+        source
+            .target(&target.wire_path, 0, target.length)?
             .read_to_end(&mut bytes)
-            .map_err(told("fetch", &self.anchors))?;
+            .map_err(|err| TransportError::unreadable("the trust anchors", err))?;
         target.check_bytes(&bytes)?;
         let anchors = Anchors::parse(&bytes)?;
+        if self.keeping == Keeping::Rehearsed {
+            return Ok(anchors);
+        }
         if let Some(folder) = self.anchors.parent() {
             self.durable.folder(folder)?;
         }
@@ -185,13 +242,13 @@ impl Repository {
     /// Nobody lists it, or what lists it could not be fetched or is not trusted.
     pub fn image(
         &self,
-        transport: &Transport,
+        source: &Source,
         trusted: &mut Trusted,
         wanted: (&ModelName, &VersionName, Option<&VersionName>),
         findings: &mut Findings,
     ) -> Result<Found, VerifyError> {
         let (model, version, base) = wanted;
-        let image = self.find(transport, trusted, &image_target(model, version), findings)?;
+        let image = self.find(source, trusted, &image_target(model, version), findings)?;
         let custom: ImageCustom = custom(&image)?;
         let sha256 = image.hashes.sha256.map(Sha256Digest::from_bytes).ok_or_else(|| {
             VerifyError::BadCustom { name: image.name.clone(), why: "it has no SHA-256".into() }
@@ -199,13 +256,13 @@ impl Repository {
         let delta = match base {
             Some(base) => {
                 let name = delta_target(model, version, base);
-                match self.find(transport, trusted, &name, findings) {
+                match self.find(source, trusted, &name, findings) {
                     Ok(target) => custom_of_delta(target),
                     Err(VerifyError::Tuf(TufError::TargetNotFound { .. })) => None,
                     // Deltas are an encoding and no authority: whatever is wrong with them, the
                     // image stays. That something is wrong is for the log.
                     Err(VerifyError::Tuf(err)) => {
-                        findings.set_aside.push(err);
+                        findings.set_aside.push(err.into());
                         None
                     }
                     Err(err) => return Err(err),
@@ -213,18 +270,43 @@ impl Repository {
             }
             None => None,
         };
-        Ok(Found { image, sha256, custom, delta })
+        Ok(Found { image, sha256, custom, delta, emergency: None })
+    }
+
+    /// The faster schedule that the incident team has signed for a version, where there is one.
+    /// Whatever is wrong with it, the image and its own schedule stay; that something is wrong is
+    /// for the log.
+    ///
+    /// # Errors
+    /// It could not be fetched.
+    pub fn emergency(
+        &self,
+        source: &Source,
+        trusted: &mut Trusted,
+        (model, version): (&ModelName, &VersionName),
+        findings: &mut Findings,
+    ) -> Result<Option<EmergencyCustom>, VerifyError> {
+        let found = self.find(source, trusted, &emergency_target(model, version), findings);
+        match found.and_then(|target| custom(&target)) {
+            Ok(emergency) => Ok(Some(emergency)),
+            Err(VerifyError::Tuf(TufError::TargetNotFound { .. })) => Ok(None),
+            Err(err @ (VerifyError::Tuf(_) | VerifyError::BadCustom { .. })) => {
+                findings.set_aside.push(err);
+                Ok(None)
+            }
+            Err(err) => Err(err),
+        }
     }
 
     fn find(
         &self,
-        transport: &Transport,
+        source: &Source,
         trusted: &mut Trusted,
         name: &str,
         findings: &mut Findings,
     ) -> Result<Target, VerifyError> {
         let mut search = trusted.find(name);
-        self.pump(&mut search, transport, findings)?;
+        self.pump(&mut search, source, findings)?;
         Ok(search.finish()?)
     }
 
@@ -237,11 +319,16 @@ impl Repository {
         now: Timestamp,
         findings: &mut Findings,
     ) -> Result<Refresh, VerifyError> {
-        let mut files = self.files()?;
-        if floors.root == 0 && !files.iter().any(|(name, _)| name == "root.json") {
-            let root = self.factory_root()?;
-            self.apply(Change::Write { file: "root.json".into(), bytes: root.clone() })?;
-            files.push(("root.json".into(), root));
+        let mut files = self.files(findings)?;
+        if !files.iter().any(|(name, _)| name == "root.json") {
+            if floors.root == 0 {
+                let root = self.factory_root()?;
+                self.apply(Change::Write { file: "root.json".into(), bytes: root.clone() })?;
+                files.push(("root.json".into(), root));
+            } else {
+                let why = format!("it is gone, and version {} was trusted", floors.root);
+                findings.set_aside.push(refused("root.json", why));
+            }
         }
         for _ in 0..=FILES_MAX {
             let Some(stored) = Stored::from_files(files.iter().cloned()) else { break };
@@ -256,7 +343,7 @@ impl Repository {
             };
             let before = files.len();
             files.retain(|(name, _)| *name != file);
-            findings.set_aside.push(aside);
+            findings.set_aside.push(aside.into());
             if files.len() == before {
                 // The file that is blamed is not there: what lists it is.
                 files.retain(|(name, _)| name == "root.json");
@@ -270,10 +357,10 @@ impl Repository {
     fn pump(
         &self,
         machine: &mut dyn Machine,
-        transport: &Transport,
+        source: &Source,
         findings: &mut Findings,
     ) -> Result<(), VerifyError> {
-        let outcome = self.feed(machine, transport);
+        let outcome = self.feed(machine, source);
         let kept = machine.keep().into_iter().try_for_each(|change| self.apply(change));
         findings.notices.extend(machine.notices());
         if kept.is_ok() {
@@ -283,9 +370,9 @@ impl Repository {
         outcome.and(kept)
     }
 
-    fn feed(&self, machine: &mut dyn Machine, transport: &Transport) -> Result<(), VerifyError> {
+    fn feed(&self, machine: &mut dyn Machine, source: &Source) -> Result<(), VerifyError> {
         while let Want::File(wanted) = machine.next() {
-            let supplied = match transport.metadata(&wanted.name, wanted.length_max)? {
+            let supplied = match source.metadata(&wanted.name, wanted.length_max)? {
                 Fetched::Bytes(bytes) => Supplied::Bytes(bytes),
                 Fetched::Missing => Supplied::Missing,
             };
@@ -296,6 +383,9 @@ impl Repository {
     }
 
     fn apply(&self, change: Change) -> Result<(), VerifyError> {
+        if self.keeping == Keeping::Rehearsed {
+            return Ok(());
+        }
         self.durable.folder(&self.folder)?;
         let path = self.folder.join(change.file());
         match change {
@@ -307,7 +397,9 @@ impl Repository {
         Ok(())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, VerifyError> {
+    /// What is stored. A file that cannot be read is refused by its name, and is as good as gone:
+    /// the floors guard in its place, and it is fetched anew.
+    fn files(&self, findings: &mut Findings) -> Result<Vec<(String, Vec<u8>)>, VerifyError> {
         let mut files = Vec::new();
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -320,8 +412,10 @@ impl Repository {
             if !name.ends_with(".json") {
                 continue;
             }
-            if let Some(bytes) = durable::read(&entry.path(), METADATA_BYTES_MAX)? {
-                files.push((name, bytes));
+            match durable::read(&entry.path(), METADATA_BYTES_MAX) {
+                Ok(Some(bytes)) => files.push((name, bytes)),
+                Ok(None) => {}
+                Err(err) => findings.set_aside.push(refused(&name, chain(&err))),
             }
         }
         files.sort_unstable();
@@ -332,6 +426,10 @@ impl Repository {
         durable::read(&self.factory_root, METADATA_BYTES_MAX)?
             .ok_or_else(|| VerifyError::NoRoot { path: self.factory_root.clone() })
     }
+}
+
+fn refused(file: &str, why: String) -> VerifyError {
+    VerifyError::StoredRefused { file: format!("tuf/{file}"), why }
 }
 
 fn limits() -> Limits {

@@ -40,6 +40,11 @@ impl NewFile {
         Ok(Self { file })
     }
 
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> anyhow::Result<u64> {
+        Ok(self.file.as_file().metadata()?.len())
+    }
+
     /// Syncs the file, gives it its name, and syncs the folder that now holds the name.
     pub(crate) fn finish(self, path: &Path, existing: Existing) -> anyhow::Result<()> {
         let cannot = || format!("cannot write {}", path.display());

@@ -17,6 +17,7 @@ pub mod enroll;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod offline;
 pub mod operator;
 pub mod order;
 pub mod poll;

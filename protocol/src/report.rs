@@ -29,6 +29,29 @@ pub struct Report {
     /// Bytes fetched for it over the network, deltas and images together. 0 where nothing was.
     #[serde(default)]
     pub bytes_fetched: u64,
+    /// Which schedule let the image in, for an install.
+    #[serde(default, skip_serializing_if = "Pace::is_ordinary")]
+    pub pace: Pace,
+}
+
+/// Which signed schedule let an image in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// That of its release signers, or none.
+    #[default]
+    Ordinary,
+    /// A faster one that the incident team has signed.
+    Emergency,
+}
+
+impl Pace {
+    /// Whether there is nothing to say about it.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+    pub fn is_ordinary(&self) -> bool {
+        *self == Self::Ordinary
+    }
 }
 
 impl Message for Report {

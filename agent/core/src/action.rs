@@ -70,6 +70,29 @@ pub enum LogEvent {
         /// A stable code.
         code: String,
     },
+    /// An image is let in before its own schedule, by one that the incident team signed.
+    EmergencyUsed {
+        /// The order.
+        order: u64,
+        /// The image's digest.
+        sha256: Sha256Digest,
+        /// Why, in the incident team's words.
+        reason: Reason,
+    },
+    /// Somebody at the device wants a version installed from a bundle.
+    AppliedByHand {
+        /// The version.
+        version: VersionName,
+        /// The rules that they set aside, or `nothing`.
+        overrules: String,
+    },
+    /// A root has rotated the online keys: what was reached under the old ones falls.
+    TimeFloorFell {
+        /// The version of that root.
+        root: u64,
+        /// The floor before, in milliseconds since 1970.
+        from: u64,
+    },
     /// An image begins to go into a slot.
     StageBegun {
         /// The order.

@@ -73,7 +73,7 @@ fn not_yet_armed(
     let event = LogEvent::UnexpectedSlot { booted: at.booted, state: next.update.name().into() };
     let reason = Reason::new("the slot that was being written to has been booted by somebody else");
     next.update = Update::Idle;
-    next.settle(install.order, failed("slot-taken", &reason), target.fetched);
+    next.settle_install(install, target, failed("slot-taken", &reason));
     alloc::vec![Action::Log(event), Action::WriteJournal]
 }
 

@@ -2,14 +2,16 @@
 //! says.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use lazaret_protocol::id::{DeviceId, ModelName};
+use lazaret_protocol::id::{DeviceId, ModelName, VersionName};
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::SlotHealth;
-use lazaret_protocol::target::ImageCustom;
+use lazaret_protocol::target::{EmergencyCustom, ImageCustom};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::Floors;
 
+use crate::journal::Overrule;
 use crate::reason::Reason;
 use crate::slot::{Release, Slot};
 
@@ -36,6 +38,8 @@ pub struct Offer {
     pub release: Release,
     /// What the release signers said of it.
     pub custom: ImageCustom,
+    /// The faster schedule that the incident team signed for this version, where there is one.
+    pub emergency: Option<EmergencyCustom>,
     /// Bytes that the inactive slot can take.
     pub free_bytes: u64,
 }
@@ -59,6 +63,15 @@ pub enum Event {
     },
     /// An order came whose signature holds.
     Ordered(Order),
+    /// Somebody at the device wants a version installed from a bundle that they brought along.
+    AppliedByHand {
+        /// The hardware model that the bundle is for.
+        model: ModelName,
+        /// The version.
+        version: VersionName,
+        /// What they take upon themselves.
+        overrules: Vec<Overrule>,
+    },
     /// Time has passed: orders may have lapsed.
     Woke,
     /// TUF says what the accepted order means.
@@ -132,5 +145,7 @@ pub enum Event {
     TufAdvanced {
         /// The versions, from the refresh.
         floors: Floors,
+        /// When the first of them expires; none where the refresh did not come to its end.
+        expires: Option<Timestamp>,
     },
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, RolloutId, VersionName};
 use lazaret_protocol::order::Outcome;
+pub use lazaret_protocol::report::Pace;
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::Floors;
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,13 @@ pub struct Journal {
     pub order_sequence: u64,
     /// No release with a lower counter ever runs. Never goes down.
     pub release_floor: u64,
-    /// The latest authenticated time. Never goes down.
+    /// The latest time that was believed, never beyond the horizon of its moment. It goes down only
+    /// where a root has rotated the online keys, under which it was reached.
     pub time_floor: Timestamp,
+    /// When the first of root, timestamp and snapshot expires, by the last whole refresh: what a
+    /// server's word on the time is weighed against. Zero before the first.
+    #[serde(default)]
+    pub time_horizon: Timestamp,
     /// The newest TUF versions ever trusted. They never go down, but for the one case of TUF
     /// 5.3.11.
     pub tuf: Floors,
@@ -73,6 +79,7 @@ impl Journal {
             order_sequence: 0,
             release_floor: 0,
             time_floor: Timestamp::default(),
+            time_horizon: Timestamp::default(),
             tuf: Floors::default(),
             quarantine: Quarantine::Free,
             slots: Slots::default(),
@@ -91,9 +98,36 @@ impl Journal {
         self.reports.len().saturating_add(update).saturating_add(collection) < REPORTS_MAX
     }
 
+    /// Whether something could be installed by hand: its report takes the place of an earlier one
+    /// by hand, so that a device which never meets its server can be updated for ever.
+    #[must_use]
+    pub fn has_room_by_hand(&self) -> bool {
+        let mut without = self.clone();
+        without.reports.retain(|report| report.order != BY_HAND);
+        without.has_room_for_an_order()
+    }
+
     /// Notes how an order ended; it stays until the server acknowledges it.
     pub(crate) fn settle(&mut self, order: u64, outcome: Outcome, bytes_fetched: u64) {
-        self.reports.push(PendingReport { order, outcome, bytes_fetched });
+        let pace = Pace::Ordinary;
+        self.supersede(order);
+        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace });
+    }
+
+    /// As [`settle`](Self::settle), for an install whose target is known.
+    pub(crate) fn settle_install(&mut self, install: &Install, target: &Target, outcome: Outcome) {
+        let (order, bytes_fetched, pace) = (install.order, target.fetched, target.pace);
+        self.supersede(order);
+        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace });
+    }
+}
+
+impl Journal {
+    /// Of installs by hand only the last is reported; the forensic log has them all.
+    fn supersede(&mut self, order: u64) {
+        if order == BY_HAND {
+            self.reports.retain(|report| report.order != BY_HAND);
+        }
     }
 }
 
@@ -132,6 +166,61 @@ pub struct Install {
     pub rollout: RolloutId,
     /// The version to install.
     pub version: VersionName,
+    /// Where no server ordered it: what somebody at the device took upon themselves. Its order is
+    /// [`BY_HAND`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+}
+
+/// The order number of what somebody at the device has asked for. Servers number from the
+/// milliseconds since 1970, so that it is none of theirs.
+pub const BY_HAND: u64 = 0;
+
+/// An install that nobody but a person at the device has asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Which of the rules that may be overruled were.
+    pub overrules: Vec<Overrule>,
+}
+
+/// A rule that somebody who stands at the device may set aside, under their own name and with a
+/// reason in the forensic log. No other rule has a word here: signatures, hardware, floors and
+/// quarantine are nobody's to overrule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overrule {
+    /// The place in the signed schedule: pace protects the fleet, and one device by hand is no
+    /// fleet.
+    Schedule,
+    /// That this very image failed its trial here before: whoever mended what was wrong with the
+    /// device may try again.
+    FailedBefore,
+    /// That timestamp and snapshot have expired: a bundle travels for longer than the two days that
+    /// they live. Root, targets and release must not have.
+    Freshness,
+}
+
+impl Overrule {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Schedule, Self::FailedBefore, Self::Freshness];
+
+    /// Its word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::FailedBefore => "failed-before",
+            Self::Freshness => "freshness",
+        }
+    }
+}
+
+impl Install {
+    /// Whether a person at the device has set this rule aside.
+    #[must_use]
+    pub fn overrules(&self, rule: Overrule) -> bool {
+        self.by_hand.as_ref().is_some_and(|by_hand| by_hand.overrules.contains(&rule))
+    }
 }
 
 /// The image that an install order turned out to mean, from verified TUF metadata.
@@ -147,6 +236,9 @@ pub struct Target {
     pub fetched: u64,
     /// How it gets there.
     pub route: Route,
+    /// By which schedule.
+    #[serde(default, skip_serializing_if = "Pace::is_ordinary")]
+    pub pace: Pace,
 }
 
 /// How an image gets into its slot.
@@ -264,4 +356,7 @@ pub struct PendingReport {
     pub outcome: Outcome,
     /// Bytes fetched for it.
     pub bytes_fetched: u64,
+    /// The schedule that let it in, for an install.
+    #[serde(default, skip_serializing_if = "Pace::is_ordinary")]
+    pub pace: Pace,
 }

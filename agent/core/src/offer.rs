@@ -10,7 +10,7 @@ use lazaret_protocol::order::Outcome;
 
 use crate::action::{Action, LogEvent};
 use crate::event::{Offer, Situation};
-use crate::journal::{Install, Journal, Route, Target, Update};
+use crate::journal::{Install, Journal, Overrule, Pace, Route, Target, Update};
 use crate::reason::Reason;
 use crate::slot::{Content, Slot};
 use crate::update::{drop_install, refuse_install};
@@ -27,13 +27,86 @@ pub(crate) fn weigh(next: &mut Journal, offer: &Offer, at: &Situation<'_>) -> Ve
     if running.is_some_and(|running| running.sha256 == offer.release.sha256) {
         return already_runs(next, &install);
     }
-    if let Some((code, reason)) = refused(next, offer, at) {
-        return refuse_install(next, &install, code, &Reason::new(&reason));
+    match judge(next, &install, offer, at) {
+        Ok(pace) => begin(next, install, (offer, pace), at),
+        Err((code, reason)) => refuse_install(next, &install, code, &Reason::new(&reason)),
     }
-    begin(next, install, offer, at)
 }
 
-fn refused(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'static str, String)> {
+/// Whether an image may be staged for `install`, and by which schedule; or the code and the words
+/// of the first rule that says no. It changes nothing, so that a rehearsal asks the very same.
+///
+/// # Errors
+/// The rule that says no.
+pub fn judge(
+    next: &Journal,
+    install: &Install,
+    offer: &Offer,
+    at: &Situation<'_>,
+) -> Result<Pace, (&'static str, String)> {
+    if let Some(refused) = never(next, offer, at) {
+        return Err(refused);
+    }
+    let (release, custom) = (&offer.release, &offer.custom);
+    let failed = next.failed.iter().any(|failed| failed.sha256 == release.sha256);
+    if failed && !install.overrules(Overrule::FailedBefore) {
+        let text = format!("{} has failed its trial on this device", release.version);
+        return Err(("failed-before", text));
+    }
+    if let Err(err) = custom.schedule.check() {
+        return Err(("bad-release", format!("{err}")));
+    }
+    let pace = pace(install, offer, at)?;
+    if release.length > offer.free_bytes {
+        let text = format!(
+            "expected {} bytes free for the slot, got {}",
+            release.length, offer.free_bytes
+        );
+        return Err(("no-space", text));
+    }
+    Ok(pace)
+}
+
+/// Whether the image's own schedule leaves this device waiting, so that it is worth looking for an
+/// emergency.
+#[must_use]
+pub fn waits_by_schedule(
+    custom: &lazaret_protocol::target::ImageCustom,
+    at: &Situation<'_>,
+) -> bool {
+    custom.schedule.opens_for(at.device).is_none_or(|opens| opens > at.now)
+}
+
+/// What either of the two schedules allows is allowed. The emergency counts for exactly the image
+/// that it names, until it expires; it opens nothing that the release signers did not sign.
+fn pace(
+    install: &Install,
+    offer: &Offer,
+    at: &Situation<'_>,
+) -> Result<Pace, (&'static str, String)> {
+    let opens = offer.custom.schedule.opens_for(at.device);
+    if opens.is_some_and(|opens| opens <= at.now) || install.overrules(Overrule::Schedule) {
+        return Ok(Pace::Ordinary);
+    }
+    let emergency = offer.emergency.as_ref().filter(|emergency| emergency.check().is_ok());
+    let faster = emergency.and_then(|e| e.schedule_for(offer.release.sha256, at.now));
+    // The place in the rollout is that of the image's own salt: an emergency opens the doors wider
+    // and shuffles nobody.
+    let place = offer.custom.schedule.place(at.device);
+    if faster.is_some_and(|faster| place < faster.permille_at(at.now)) {
+        return Ok(Pace::Emergency);
+    }
+    let text = match opens {
+        Some(opens) => {
+            format!("the signed schedule opens for this device at {opens}, now is {}", at.now)
+        }
+        None => "the signed schedule never reaches this device".into(),
+    };
+    Err(("schedule-not-reached", text))
+}
+
+/// What no schedule and nobody at the device can set aside.
+fn never(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'static str, String)> {
     let (release, custom) = (&offer.release, &offer.custom);
     if custom.model != *at.model {
         let text = format!("expected an image for {}, got one for {}", at.model, custom.model);
@@ -57,37 +130,16 @@ fn refused(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'stati
         let text = format!("its floor {} is above its counter {}", custom.floor, release.counter);
         return Some(("bad-release", text));
     }
-    if next.failed.iter().any(|failed| failed.sha256 == release.sha256) {
-        let text = format!("{} has failed its trial on this device", release.version);
-        return Some(("failed-before", text));
-    }
-    if let Err(err) = custom.schedule.check() {
-        return Some(("bad-release", format!("{err}")));
-    }
-    match custom.schedule.opens_for(at.device) {
-        Some(opens) if opens <= at.now => {}
-        Some(opens) => {
-            let text =
-                format!("the signed schedule opens for this device at {opens}, now is {}", at.now);
-            return Some(("schedule-not-reached", text));
-        }
-        None => {
-            let text = "the signed schedule never reaches this device".into();
-            return Some(("schedule-not-reached", text));
-        }
-    }
-    if release.length > offer.free_bytes {
-        let text = format!(
-            "expected {} bytes free for the slot, got {}",
-            release.length, offer.free_bytes
-        );
-        return Some(("no-space", text));
-    }
     None
 }
 
 /// The slot's content is unknown from here on: that is durable before its first byte changes.
-fn begin(next: &mut Journal, install: Install, offer: &Offer, at: &Situation<'_>) -> Vec<Action> {
+fn begin(
+    next: &mut Journal,
+    install: Install,
+    (offer, pace): (&Offer, Pace),
+    at: &Situation<'_>,
+) -> Vec<Action> {
     let slot = Slot::inactive(at.booted);
     let release = offer.release.clone();
     let event = LogEvent::StageBegun {
@@ -96,11 +148,18 @@ fn begin(next: &mut Journal, install: Install, offer: &Offer, at: &Situation<'_>
         version: release.version.clone(),
         sha256: release.sha256,
     };
+    let mut actions = alloc::vec![Action::Log(event)];
+    if let (Pace::Emergency, Some(emergency)) = (pace, &offer.emergency) {
+        let (order, reason) = (install.order, Reason::new(&emergency.reason));
+        let sha256 = release.sha256;
+        actions.insert(0, Action::Log(LogEvent::EmergencyUsed { order, sha256, reason }));
+    }
     next.slots.set(slot, Content::Unknown);
-    let target =
-        Target { release, floor: offer.custom.floor, slot, fetched: 0, route: Route::Delta };
+    let floor = offer.custom.floor;
+    let target = Target { release, floor, slot, fetched: 0, route: Route::Delta, pace };
     next.update = Update::Staging { install, target, offset: 0 };
-    alloc::vec![Action::Log(event), Action::WriteJournal, Action::MarkUnknown { slot }]
+    actions.extend([Action::WriteJournal, Action::MarkUnknown { slot }]);
+    actions
 }
 
 /// The wanted image is the one that runs and was kept: there is nothing left to do.

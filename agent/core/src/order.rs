@@ -4,11 +4,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lazaret_protocol::id::{ModelName, VersionName};
 use lazaret_protocol::order::{Order, OrderKind, OrderRefused, Outcome};
+use lazaret_protocol::time::DAY_MS;
 
 use crate::action::{Action, LogEvent};
 use crate::event::Situation;
-use crate::journal::{Collection, Install, Journal, Quarantine, Update};
+use crate::journal::{BY_HAND, ByHand, Collection, Install, Journal, Overrule, Quarantine, Update};
 use crate::reason::Reason;
 use crate::update::drop_install;
 
@@ -34,7 +36,7 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
     }
     match &order.kind {
         OrderKind::Install { rollout, model, version } => {
-            if let Some((code, reason)) = install_refused(next, order, at, model.as_str()) {
+            if let Some((code, reason)) = install_refused(next, order.sequence, model, at) {
                 return refuse(next, order, code, reason);
             }
             next.update = Update::Accepted(Install {
@@ -42,6 +44,7 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
                 expires: order.expires,
                 rollout: rollout.clone(),
                 version: version.clone(),
+                by_hand: None,
             });
             accepted(order, "install")
         }
@@ -66,26 +69,64 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
     }
 }
 
+/// Takes up what somebody at the device asks for; `order` of its install is [`BY_HAND`].
+pub(crate) fn apply(
+    next: &mut Journal,
+    (model, version): (&ModelName, &VersionName),
+    overrules: &[Overrule],
+    at: &Situation<'_>,
+) -> Vec<Action> {
+    if apply_refused(next, model, at).is_some() {
+        return Vec::new();
+    }
+    // A literal of the right form.
+    let Ok(rollout) = "by-hand".parse() else { return Vec::new() };
+    let words: Vec<&str> = overrules.iter().map(|rule| rule.as_str()).collect();
+    let said = if words.is_empty() { "nothing".into() } else { words.join(", ") };
+    next.update = Update::Accepted(Install {
+        order: BY_HAND,
+        expires: at.now.plus_ms(DAY_MS),
+        rollout,
+        version: version.clone(),
+        by_hand: Some(ByHand { overrules: overrules.to_vec() }),
+    });
+    let event = LogEvent::AppliedByHand { version: version.clone(), overrules: said };
+    alloc::vec![Action::Log(event), Action::WriteJournal]
+}
+
+/// Why nothing can be installed by hand at this moment, or for this device at all.
+#[must_use]
+pub fn apply_refused(
+    next: &Journal,
+    model: &ModelName,
+    at: &Situation<'_>,
+) -> Option<(&'static str, Reason)> {
+    if !next.has_room_by_hand() {
+        let text = "expected room for one more report, but the server has not taken the last ones";
+        return Some(("busy", Reason::new(text)));
+    }
+    install_refused(next, BY_HAND, model, at)
+}
+
 fn install_refused(
     next: &Journal,
-    order: &Order,
+    order: u64,
+    model: &ModelName,
     at: &Situation<'_>,
-    model: &str,
 ) -> Option<(&'static str, Reason)> {
     if let Quarantine::Held { order: since, .. } = &next.quarantine {
         let text = alloc::format!("the device is in quarantine since order {since}");
         return Some(("quarantined", Reason::new(&text)));
     }
-    if model != at.model.as_str() {
+    if model != at.model {
         let text = alloc::format!("expected the hardware model {}, got {model}", at.model);
         return Some(("wrong-model", Reason::new(&text)));
     }
     let busy = next.update.install()?;
     let text = alloc::format!(
-        "order {} is still {}, so {} cannot begin",
+        "order {} is still {}, so {order} cannot begin",
         busy.order,
         next.update.name(),
-        order.sequence
     );
     Some(("busy", Reason::new(&text)))
 }

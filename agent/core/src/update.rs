@@ -11,6 +11,7 @@ use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::Floors;
 
 use crate::action::{Action, LogEvent};
+use crate::clock::raised;
 use crate::event::{Event, Situation};
 use crate::journal::{
     Collection, FAILED_MAX, FailedRelease, Install, Journal, Route, Target, Update,
@@ -33,10 +34,13 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
         }
         Event::TimeTold { time } => {
             // Every poll writes the journal anyway, so this waits for the next one.
-            next.time_floor = next.time_floor.max(*time);
+            next.time_floor = raised(next.time_floor, *time, next.time_horizon);
             Vec::new()
         }
-        Event::TufAdvanced { floors } => tuf_advanced(&mut next, floors, at),
+        Event::TufAdvanced { floors, expires } => tuf_advanced(&mut next, floors, *expires, at),
+        Event::AppliedByHand { model, version, overrules } => {
+            order::apply(&mut next, (model, version), overrules, at)
+        }
         Event::Ordered(order) => order::take(&mut next, order, at),
         Event::Woke => lapse(&mut next, at.now),
         Event::Resolved(offer) => offer::weigh(&mut next, offer, at),
@@ -72,8 +76,14 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
 /// attack. Only the refresh sees every root on the way, so with a newer root its word is taken as
 /// it is. Only the roles that this device asks for are remembered, so that no signed file can fill
 /// the journal.
-fn tuf_advanced(next: &mut Journal, floors: &Floors, at: &Situation<'_>) -> Vec<Action> {
-    let before = next.tuf.clone();
+fn tuf_advanced(
+    next: &mut Journal,
+    floors: &Floors,
+    expires: Option<Timestamp>,
+    at: &Situation<'_>,
+) -> Vec<Action> {
+    let (before, horizon) = (next.tuf.clone(), next.time_horizon);
+    let mut actions = forget_time_of_old_keys(next, floors);
     let known = &mut next.tuf;
     if floors.root > known.root {
         *known = Floors { root: floors.root, ..Floors::default() };
@@ -88,7 +98,27 @@ fn tuf_advanced(next: &mut Journal, floors: &Floors, at: &Situation<'_>) -> Vec<
             *known = version.max(*known);
         }
     }
-    if next.tuf == before { Vec::new() } else { alloc::vec![Action::WriteJournal] }
+    next.time_horizon = expires.unwrap_or(next.time_horizon);
+    if next.tuf != before || next.time_horizon != horizon {
+        actions.push(Action::WriteJournal);
+    }
+    actions
+}
+
+/// Whoever held the old online keys could sign timestamps that expire at any time before root does,
+/// and so lead the time floor to there, where all honest metadata is expired. A root that rotates
+/// those keys is the offline signers' word that they are not to be believed any more, and takes
+/// the floor and the horizon back with them (docs/decisions/0005). Versions keep their own rules.
+fn forget_time_of_old_keys(next: &mut Journal, floors: &Floors) -> Vec<Action> {
+    let (Some(old), Some(new)) = (next.tuf.online_keys, floors.online_keys) else {
+        return Vec::new();
+    };
+    if old == new || floors.root <= next.tuf.root {
+        return Vec::new();
+    }
+    let from = next.time_floor.as_ms();
+    (next.time_floor, next.time_horizon) = (Timestamp::default(), Timestamp::default());
+    alloc::vec![Action::Log(LogEvent::TimeFloorFell { root: floors.root, from })]
 }
 
 /// Drops what has lapsed before it could begin: an install that is not in its trial, a collection.
@@ -121,12 +151,12 @@ pub(crate) fn drop_install(
     code: &str,
     outcome: Outcome,
 ) -> Vec<Action> {
-    let fetched = match &next.update {
-        Update::Staging { target, .. } | Update::Staged { target, .. } => target.fetched,
-        _ => 0,
-    };
-    next.update = Update::Idle;
-    next.settle(install.order, outcome, fetched);
+    match core::mem::replace(&mut next.update, Update::Idle) {
+        Update::Staging { target, .. } | Update::Staged { target, .. } => {
+            next.settle_install(install, &target, outcome);
+        }
+        _ => next.settle(install.order, outcome, 0),
+    }
     let event = LogEvent::InstallDropped { order: install.order, code: code.into() };
     alloc::vec![Action::Log(event), Action::WriteJournal]
 }
@@ -173,8 +203,8 @@ fn staging(next: &mut Journal, event: &Event) -> Vec<Action> {
         }
         Event::StageFailed { code, reason, fetched } => {
             next.update = Update::Idle;
-            let outcome = failed(code, reason);
-            next.settle(order, outcome, *fetched);
+            target.fetched = *fetched;
+            next.settle_install(&install, &target, failed(code, reason));
             let (code, reason) = (code.clone(), reason.clone());
             let event = LogEvent::StageFailed { order, code, reason };
             alloc::vec![Action::Log(event), Action::WriteJournal]
@@ -212,7 +242,7 @@ pub(crate) fn keep(next: &mut Journal, install: &Install, target: &Target) -> Ve
     next.slots.set(target.slot, Content::Holds(target.release.clone()));
     next.failed.retain(|failed| failed.counter > target.release.counter);
     next.update = Update::Idle;
-    next.settle(install.order, Outcome::Done, target.fetched);
+    next.settle_install(install, target, Outcome::Done);
     let (order, slot, floor) = (install.order, target.slot, next.release_floor);
     // Bootloader first, journal second. A power cut between the two leaves a good slot and a trial
     // journal, which the next start settles by asking the bootloader. The other order could report
@@ -252,7 +282,7 @@ pub(crate) fn settle_failed_trial(
     }
     next.failed.push(failed);
     next.update = Update::Idle;
-    next.settle(install.order, outcome, target.fetched);
+    next.settle_install(install, target, outcome);
 }
 
 pub(crate) fn failed(code: &str, reason: &Reason) -> Outcome {

@@ -99,3 +99,23 @@ fn every_setting_is_documented_and_every_documented_one_is_known() {
     // All but the probes, which are tables and good here.
     assert_eq!(wrong.len(), asked - 1, "{wrong:?}");
 }
+
+#[test]
+fn mirrors_are_addresses_of_http_and_nothing_else() {
+    let with = |mirrors: &str| GOOD.replacen('\n', &format!("\nmirrors = {mirrors}\n"), 1);
+    let good = with(r#"["https://cdn.example/repo/", "http://10.0.0.2:8080"]"#);
+    let config = Config::parse(&good, Path::new("/etc/lazaret")).unwrap();
+    assert_eq!(config.mirrors, ["https://cdn.example/repo", "http://10.0.0.2:8080"]);
+    for bad in [
+        r#"["ftp://cdn.example"]"#,
+        r#"["https://"]"#,
+        r#"["https://user@cdn.example"]"#,
+        r#"["https://cdn.example/?x=1"]"#,
+        r#"["cdn.example"]"#,
+    ] {
+        let problems = problems(&with(bad));
+        assert!(problems.iter().any(|problem| problem.starts_with("mirrors: ")), "{problems:?}");
+    }
+    let many = format!("[{}]", vec![r#""http://a""#; MIRRORS_MAX + 1].join(","));
+    assert_eq!(problems(&with(&many)), ["mirrors: expected at most 8, got 9"]);
+}

@@ -1,6 +1,7 @@
 //! What goes between the device and the server beside images and evidence: polls, orders, reports,
 //! renewals, and the refresh of signed metadata.
 
+use lazaret_agent_core::clock::{Word, weigh};
 use lazaret_agent_core::event::Event;
 use lazaret_agent_core::journal::{Collection, PendingReport, Quarantine, Update};
 use lazaret_agent_core::poll::after_answer;
@@ -11,14 +12,13 @@ use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest, RunningRelease};
 use lazaret_protocol::report::Report;
 use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
+use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::Detail;
-use lazaret_protocol_tuf::{Notice, Trusted};
 
-use super::start::transport;
+use super::start::{mirrors, transport};
 use super::{Drive, Pace, Stop, random};
 use crate::cli::chain;
 use crate::transport::TransportError;
-use crate::verify::{Findings, VerifyError};
 
 /// A renewal whose moment has not come is looked at again after so long, in milliseconds.
 const RENEWAL_LOOK_MS: u64 = 60_000;
@@ -71,19 +71,51 @@ impl Drive {
     fn answered(&mut self, reply: PollReply) -> Result<(), Stop> {
         let wait = after_answer(reply.next_poll_ms, random()?);
         self.polls = Pace { failures: 0, next_ms: self.now_ms().saturating_add(wait) };
-        if let Some(off_ms) = self.clock.told(reply.time) {
-            let detail = Detail::none().number("off-ms", off_ms).number("told", reply.time.as_ms());
-            self.note("clock-step", detail)?;
-        }
-        self.tell(&Event::TimeTold { time: reply.time })?;
+        self.announced = reply.tuf_timestamp_version;
+        let word = self.time_told(reply.time)?;
         let moved = reply.tuf_timestamp_version != self.journal.tuf.timestamp;
-        if moved || self.anchors.is_none() {
+        if moved || self.anchors.is_none() || word == Word::Doubted {
             self.refresh()?;
+        }
+        // Fresh metadata may justify what nothing did before: a device that was off for a year
+        // knows no better at first.
+        if word == Word::Doubted && self.time_told(reply.time)? == Word::Doubted {
+            self.doubt(reply.time)?;
         }
         if reply.renew {
             self.renew()?;
         }
         self.take_orders(&reply.orders)
+    }
+
+    /// Believes the server's time where something signed justifies it.
+    fn time_told(&mut self, time: Timestamp) -> Result<Word, Stop> {
+        let word = weigh(time, self.journal.time_horizon);
+        if word == Word::Doubted {
+            self.clock.doubted(time);
+            return Ok(word);
+        }
+        self.refusals.retain(|(code, _)| code != "clock-doubted");
+        if let Some(off_ms) = self.clock.told(time) {
+            let detail = Detail::none().number("off-ms", off_ms).number("told", time.as_ms());
+            self.note("clock-step", detail)?;
+        }
+        self.tell(&Event::TimeTold { time })?;
+        Ok(word)
+    }
+
+    /// Says that the server's clock is not believed, once until it is again.
+    fn doubt(&mut self, time: Timestamp) -> Result<(), Stop> {
+        if !self.is_news("clock-doubted", "") {
+            return Ok(());
+        }
+        let horizon = self.journal.time_horizon;
+        tracing::warn!("the server says that it is {time}, signed metadata only reach to {horizon}");
+        let detail = Detail::none()
+            .text("code", "clock-doubted")
+            .number("told", time.as_ms())
+            .number("horizon", horizon.as_ms());
+        self.note("clock-doubted", detail)
     }
 
     fn take_orders(&mut self, orders: &[Envelope]) -> Result<(), Stop> {
@@ -128,75 +160,6 @@ impl Drive {
         envelope.verify(keys)
     }
 
-    /// Brings signed metadata and the anchors up to date; none where that did not work, which is
-    /// logged and tried again with whatever needs it.
-    pub(super) fn refresh(&mut self) -> Result<Option<Trusted>, Stop> {
-        let mut findings = Findings::default();
-        let now = self.clock.now();
-        let floors = self.journal.tuf.clone();
-        let outcome = self
-            .repository
-            .refresh(&self.transport, &floors, now, &mut findings)
-            .and_then(|mut trusted| {
-                let anchors =
-                    self.repository.anchors(&self.transport, &mut trusted, &mut findings)?;
-                Ok((trusted, anchors))
-            });
-        self.found_out(findings)?;
-        match outcome {
-            Ok((trusted, anchors)) => {
-                self.anchors = Some(anchors);
-                // Metadata is good again: should it turn bad once more, that is news.
-                self.refusals.retain(|(code, _)| !code.starts_with("tuf-"));
-                Ok(Some(trusted))
-            }
-            Err(err) => {
-                self.not_verified(&err)?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Logs why metadata was not to be had.
-    pub(super) fn not_verified(&mut self, err: &VerifyError) -> Result<(), Stop> {
-        match err.code() {
-            Some(code) => self.refuse(code, err),
-            None => {
-                tracing::warn!("no metadata: {}", chain(err));
-                Ok(())
-            }
-        }
-    }
-
-    /// Logs what the TUF client noticed, and makes its floors durable before anything is done with
-    /// what it found.
-    pub(super) fn found_out(&mut self, findings: Findings) -> Result<(), Stop> {
-        for err in &findings.set_aside {
-            self.refuse(err.code(), err)?;
-        }
-        for notice in &findings.notices {
-            let (code, detail) = match notice {
-                Notice::OnlineKeysRotated { root } => {
-                    ("online-keys-rotated", Detail::none().number("root", *root))
-                }
-                Notice::StoredMissing { role, floor } => {
-                    ("stored-missing", Detail::none().text("role", role).number("floor", *floor))
-                }
-                Notice::StoredSetAside { role, why } => {
-                    ("stored-set-aside", Detail::none().text("role", role).text("why", chain(why)))
-                }
-                _ => ("unknown", Detail::none()),
-            };
-            if self.is_news(code, &format!("{notice:?}")) {
-                self.note("metadata-notice", detail.text("code", code))?;
-            }
-        }
-        match findings.floors {
-            Some(floors) => self.tell(&Event::TufAdvanced { floors }),
-            None => Ok(()),
-        }
-    }
-
     /// Sends what the server has not acknowledged.
     pub(super) fn report(&mut self) -> Result<(), Stop> {
         for pending in self.journal.reports.clone() {
@@ -238,6 +201,7 @@ impl Drive {
             at: self.clock.now(),
             log_head: self.log.head().clone(),
             bytes_fetched: pending.bytes_fetched,
+            pace: pending.pace,
         };
         let sealed = Envelope::seal::<_, CanonicalError>(&report, self.key.key_id(), |bytes| {
             Ok(self.key.sign(bytes))
@@ -264,6 +228,7 @@ impl Drive {
         match self.certificate.renew(state_dir, &self.key, &self.transport, &self.durable) {
             Ok(certificate) => {
                 self.transport = transport(&self.config, &certificate, &self.key, &self.clock)?;
+                self.mirrors = mirrors(&self.config, &self.transport, &self.clock)?;
                 self.certificate = certificate;
                 self.renewal_random = random()?;
                 let next_ms = self.now_ms().saturating_add(RENEWAL_LOOK_MS);

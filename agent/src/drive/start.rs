@@ -9,19 +9,26 @@ use lazaret_agent_core::poll::{Backoff, after_failure};
 use lazaret_agent_core::slot::Slot;
 use lazaret_protocol_evidence::log::Detail;
 
+use super::metadata::Staleness;
 use super::{Drive, DriveError, Pace, Stop, random};
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
-use crate::durable::{Durable, JournalFile, told};
+use crate::durable::{Durable, JournalFile, StateLock, told};
 use crate::failpoint::Failpoints;
 use crate::forensic_log::ForensicLog;
 use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::mirrors::Mirrors;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
+use crate::source::{Pull, Source};
 use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
-use crate::verify::Repository;
+use crate::verify::{Findings, Repository};
+
+/// How often the lock is tried, and how long is waited between two tries, in milliseconds.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT_MS: u64 = 250;
 
 /// Starts the agent. A device that is not enrolled yet enrols first, however long the server is
 /// away.
@@ -29,7 +36,24 @@ use crate::verify::Repository;
 /// # Errors
 /// Why it cannot start, or that what was booted has to be left again at once.
 pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
-    start_over(config, points, &transport)
+    start_over(config, points, Network::There(&transport))
+}
+
+/// Starts the agent on a device without a network, to install a bundle that somebody brought along.
+///
+/// # Errors
+/// As [`start`]; also where the device was never enrolled.
+pub fn start_offline(config: Config) -> Result<Drive, Stop> {
+    start_over(config, Failpoints::default(), Network::None)
+}
+
+/// Whether there is anybody to talk to.
+#[derive(Clone, Copy)]
+pub(super) enum Network<'a> {
+    /// There is, and this is the way.
+    There(&'a Connect),
+    /// Nothing is ever asked of anybody.
+    None,
 }
 
 /// Makes the way to the server, with the device's certificate.
@@ -39,9 +63,11 @@ type Connect = dyn Fn(&Config, &Certificate, &DeviceKey, &Clock) -> Result<Trans
 pub(super) fn start_over(
     config: Config,
     points: Failpoints,
-    connect: &Connect,
+    network: Network<'_>,
 ) -> Result<Drive, Stop> {
     let durable = Durable::new(points);
+    durable.folder(&config.state_dir)?;
+    let lock = lock(&config)?;
     let (journal_file, journal) = open_journal(&config, &durable)?;
     let clock = Clock::new(journal.time_floor);
     // The bootloader counts this start before anything can hang or fail.
@@ -50,12 +76,19 @@ pub(super) fn start_over(
     let key = DeviceKey::load_or_make(&config.state_dir, &durable)?;
     let certificate = match Certificate::load(&config.state_dir, &key)? {
         Some(certificate) if certificate.reply.not_after > clock.now() => certificate,
+        Some(ended) if matches!(network, Network::None) => ended,
         Some(ended) => enroll_again(&config, &key, &clock, &durable).unwrap_or(ended),
+        None if matches!(network, Network::None) => return Err(DriveError::NotEnrolled.into()),
         None => enroll(&config, &key, &clock, &durable)?,
     };
-    let transport = connect(&config, &certificate, &key, &clock)?;
+    let transport = match network {
+        Network::There(connect) => connect(&config, &certificate, &key, &clock)?,
+        Network::None => transport(&config, &certificate, &key, &clock)?,
+    };
     let repository = Repository::new(&config.state_dir, &config.tuf_root, durable.clone());
-    let anchors = repository.cached_anchors()?;
+    let mirrors = mirrors(&config, &transport, &clock)?;
+    let mut findings = Findings::default();
+    let anchors = repository.cached_anchors(&mut findings);
     let mut log = ForensicLog::open(
         &config.state_dir.join("log.jsonl"),
         certificate.device(),
@@ -84,6 +117,11 @@ pub(super) fn start_over(
         certificate,
         transport,
         repository,
+        mirrors,
+        mirror: 0,
+        announced: 0,
+        staleness: Staleness::default(),
+        bundle: None,
         log,
         anchors,
         found: None,
@@ -98,11 +136,24 @@ pub(super) fn start_over(
         probes: Pace::default(),
         refusals: Vec::new(),
         renewal_random: random()?,
+        _lock: lock,
     };
     let (a, b) = (drive.slots.health(Slot::A), drive.slots.health(Slot::B));
     drive.tell(&Event::Booted { a, b })?;
+    drive.found_out(findings)?;
     drive.sweep()?;
     Ok(drive)
+}
+
+/// Tries of a few seconds in all: an agent that starts itself again meets its own shadow.
+fn lock(config: &Config) -> Result<StateLock, DriveError> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = StateLock::try_take(&config.state_dir)? {
+            return Ok(lock);
+        }
+        sleep_ms(LOCK_WAIT_MS);
+    }
+    Err(DriveError::Locked { state_dir: config.state_dir.clone() })
 }
 
 /// The journal of an enrolled device is never made anew: its floors would be lost.
@@ -144,6 +195,33 @@ fn way(
 ) -> Result<Transport, TlsError> {
     let tls = client_config(&config.server_ca, identity, clock)?;
     Ok(Transport::new(&config.server, tls, waits(config)))
+}
+
+/// Everybody who may have the repository, the server last: it is always there, and it is the one
+/// whose bytes are dear.
+pub(super) fn mirrors(
+    config: &Config,
+    server: &Transport,
+    clock: &Clock,
+) -> Result<Mirrors, TlsError> {
+    let pull = Pull {
+        bytes_per_second_min: config.download_bytes_per_second_min,
+        window_ms: config.timeout_read_ms,
+    };
+    let mut sources = Vec::new();
+    if !config.mirrors.is_empty() {
+        let ca = config.mirror_ca.as_ref().unwrap_or(&config.server_ca);
+        // Without the device's certificate: who asks is none of a mirror's business.
+        let agent = crate::transport::agent(client_config(ca, None, clock)?, waits(config));
+        let of = |base: &String| {
+            Source::over_http(base, (agent.clone(), base.clone()), pull, clock.clone())
+        };
+        sources.extend(config.mirrors.iter().map(of));
+    }
+    sources.push(server.repository(pull, clock));
+    let backoff =
+        Backoff { base_ms: config.backoff_base_ms, ceiling_ms: config.backoff_ceiling_ms };
+    Ok(Mirrors::new(sources, backoff))
 }
 
 /// The way to the server with the device's certificate.

@@ -170,7 +170,8 @@ impl World {
 
     fn start(&self, points: Failpoints) -> Result<Drive, Stop> {
         let transport = self.server.transport.clone();
-        start::start_over(self.config(), points, &move |_, _, _, _| Ok(transport.clone()))
+        let connect = move |_: &_, _: &_, _: &_, _: &_| Ok(transport.clone());
+        start::start_over(self.config(), points, start::Network::There(&connect))
     }
 
     /// The outcomes that the server was told.

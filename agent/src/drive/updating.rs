@@ -7,9 +7,9 @@ use std::io;
 use lazaret_agent_core::event::{Event, Offer};
 use lazaret_agent_core::health::{Verdict, judge};
 use lazaret_agent_core::journal::{Install, Target, Update};
+use lazaret_agent_core::offer::waits_by_schedule;
 use lazaret_agent_core::reason::Reason;
 use lazaret_agent_core::slot::{Release, Slot};
-use lazaret_protocol::id::VersionName;
 use lazaret_protocol_tuf::TufError;
 
 use super::{Drive, PROBE_ROUND_MS, Pace, Stop};
@@ -18,7 +18,8 @@ use crate::probes::Surroundings;
 use crate::stage::{Progress, Stage, StageError, StageSettings};
 use crate::verify::{Findings, Found, VerifyError};
 
-/// How often an image that came whole and wrong is fetched again before it has failed.
+/// How often an image that came whole and wrong is fetched again before it has failed: at least, and
+/// once more than there are sources.
 const MISMATCHES_MAX: u32 = 2;
 
 impl Drive {
@@ -38,7 +39,7 @@ impl Drive {
     /// Asks TUF what the accepted order means.
     fn resolve(&mut self, install: &Install) -> Result<(), Stop> {
         (self.found, self.stage, self.mismatches) = (None, None, 0);
-        let Some(found) = self.find(&install.version)? else { return Ok(()) };
+        let Some(found) = self.find(install)? else { return Ok(()) };
         let slot = Slot::inactive(self.slots.booted());
         let offer = Offer {
             release: Release {
@@ -48,6 +49,7 @@ impl Drive {
                 length: found.image.length,
             },
             custom: found.custom.clone(),
+            emergency: found.emergency.clone(),
             free_bytes: self.slots.room(slot)?,
         };
         self.found = Some(found);
@@ -56,7 +58,11 @@ impl Drive {
 
     /// The image in fresh metadata. Where there is none, the order ends; where it cannot be known,
     /// it waits.
-    fn find(&mut self, version: &VersionName) -> Result<Option<Found>, Stop> {
+    fn find(&mut self, install: &Install) -> Result<Option<Found>, Stop> {
+        if let Some(by_hand) = &install.by_hand {
+            return self.find_by_hand(&by_hand.overrules);
+        }
+        let version = &install.version;
         let Some(mut trusted) = self.refresh()? else {
             self.updates = self.slower(self.updates, 0)?;
             return Ok(None);
@@ -68,20 +74,30 @@ impl Drive {
             .map(|release| release.version.clone());
         let mut findings = Findings::default();
         let wanted = (&self.config.model, version, base.as_ref());
-        let outcome = self.repository.image(&self.transport, &mut trusted, wanted, &mut findings);
+        let Some(source) = self.mirrors.source(self.mirror).cloned() else { return Ok(None) };
+        let at = self.situation();
+        let outcome = self.repository.image(&source, &mut trusted, wanted, &mut findings);
+        let outcome = outcome.and_then(|mut found| {
+            if waits_by_schedule(&found.custom, &at) {
+                let wanted = (&self.config.model, version);
+                found.emergency =
+                    self.repository.emergency(&source, &mut trusted, wanted, &mut findings)?;
+            }
+            Ok(found)
+        });
         self.found_out(findings)?;
         let err = match outcome {
             Ok(found) => return Ok(Some(found)),
             Err(err) => err,
         };
-        self.not_verified(&err)?;
+        self.failed_by(self.mirror, &err)?;
         let code = match &err {
             VerifyError::Tuf(TufError::TargetNotFound { .. }) => "unknown-target",
             VerifyError::Tuf(TufError::BadTarget { .. }) | VerifyError::BadCustom { .. } => {
                 "bad-release"
             }
             _ => {
-                self.updates = self.slower(self.updates, 0)?;
+                self.elsewhere(0)?;
                 return Ok(None);
             }
         };
@@ -98,13 +114,30 @@ impl Drive {
         let Some(mut stage) = self.taken_up(install, target, offset)? else { return Ok(()) };
         let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
         let clock = self.clock.clone();
-        let outcome = stage.advance(&self.transport, &|| clock.monotonic_ms() >= until);
+        let Some(number) = self.mirrors.next(&[], self.now_ms()) else { return Ok(()) };
+        let source = match install.by_hand {
+            Some(_) => self.bundle_source(),
+            None => self.mirrors.source(number).cloned(),
+        };
+        let Some(source) = source else {
+            let reason = Reason::new("the bundle is gone, or is not what it was");
+            return self.stage_failed("bundle-gone", &reason);
+        };
+        if number != self.mirror {
+            stage.hang_up();
+            self.mirror = number;
+        }
+        let outcome = stage.advance(&source, &|| clock.monotonic_ms() >= until);
+        for remark in source.remarks() {
+            self.refuse(remark.code().unwrap_or("download"), &remark)?;
+        }
         let fetched = stage.fetched();
         match outcome {
             Ok(Progress::Paused) => self.stage = Some(stage),
             Ok(Progress::Synced { offset }) => {
                 self.stage = Some(stage);
                 self.updates.failures = 0;
+                self.mirrors.well(number);
                 self.tell(&Event::StageAdvanced { offset, fetched })?;
             }
             Ok(Progress::DeltaDoubted { why }) => {
@@ -124,13 +157,17 @@ impl Drive {
                 self.stage_failed(code, &Reason::new(&err.to_string()))?;
             }
             Err(err) => {
-                tracing::warn!("staging waits: {}", chain(&err));
-                let retry_after_ms = match &err {
-                    StageError::Transport(err) => err.retry_after_ms(),
-                    _ => 0,
-                };
+                tracing::warn!("staging waits: {} {}", source.name(), chain(&err));
                 self.stage = Some(stage);
-                self.updates = self.slower(self.updates, retry_after_ms)?;
+                let mut retry_after_ms = 0;
+                if let StageError::Transport(err) = &err {
+                    retry_after_ms = err.retry_after_ms();
+                    if let Some(code) = err.code() {
+                        self.refuse(code, err)?;
+                    }
+                }
+                self.rest(number, retry_after_ms)?;
+                self.elsewhere(retry_after_ms)?;
             }
         }
         Ok(())
@@ -147,7 +184,7 @@ impl Drive {
             return Ok(Some(stage));
         }
         if self.found.is_none() {
-            self.found = self.find(&install.version)?;
+            self.found = self.find(install)?;
         }
         let Some(found) = &self.found else { return Ok(None) };
         if found.sha256 != target.release.sha256 || found.image.length != target.release.length {
@@ -198,10 +235,25 @@ impl Drive {
         }
     }
 
+    /// Goes on with another source after a moment, or with the same one after a rest.
+    fn elsewhere(&mut self, retry_after_ms: u64) -> Result<(), Stop> {
+        if !self.mirrors.has_rested(self.now_ms()) {
+            self.updates = self.slower(self.updates, retry_after_ms)?;
+            return Ok(());
+        }
+        let Pace { next_ms, .. } = self.slower(Pace::default(), 0)?;
+        self.updates.next_ms = next_ms;
+        Ok(())
+    }
+
     fn mismatched(&mut self, stage: Stage, err: &TufError) -> Result<(), Stop> {
         self.mismatches = self.mismatches.saturating_add(1);
         self.refuse(err.code(), err)?;
-        if self.mismatches >= MISMATCHES_MAX {
+        // Whoever sent it rests. What fills the slot may have come from several sources, and each
+        // of them gets its turn from the beginning.
+        self.rest(self.mirror, 0)?;
+        let most = u32::try_from(self.mirrors.count()).unwrap_or(u32::MAX);
+        if self.mismatches >= MISMATCHES_MAX.max(most.saturating_add(1)) {
             self.stage = Some(stage);
             return self.stage_failed("image-mismatch", &Reason::new(&err.to_string()));
         }
@@ -210,7 +262,7 @@ impl Drive {
         self.begin_anew(stage)
     }
 
-    fn stage_failed(&mut self, code: &str, reason: &Reason) -> Result<(), Stop> {
+    pub(super) fn stage_failed(&mut self, code: &str, reason: &Reason) -> Result<(), Stop> {
         let fetched = self.stage.take().map_or(0, |stage| stage.fetched());
         self.found = None;
         tracing::warn!(code, "staging failed: {reason}");

@@ -47,6 +47,7 @@ fn a_report_signed_by_the_key_verifies_and_another_key_does_not() {
         at: Timestamp::from_ms(1),
         log_head: LogHead { size: 0, hash: lazaret_protocol::digest::Sha256Digest::of(b"") },
         bytes_fetched: 0,
+        pace: lazaret_protocol::report::Pace::Ordinary,
     };
     let sealed =
         Envelope::seal::<_, CanonicalError>(&report, key.key_id(), |bytes| Ok(key.sign(bytes)));

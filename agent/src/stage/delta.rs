@@ -13,7 +13,8 @@ use lazaret_protocol_delta::{
 use lazaret_protocol_tuf::Target;
 
 use super::{StageError, length_of};
-use crate::transport::{TargetReader, Transport, TransportError};
+use crate::source::{Source, TargetReader};
+use crate::transport::TransportError;
 
 /// The format that this agent decodes.
 const FORMAT: &str = "lazaret-delta-1";
@@ -92,13 +93,13 @@ impl DeltaRun {
     /// yield.
     pub(super) fn next(
         &mut self,
-        transport: &Transport,
+        source: &Source,
         slot: &File,
         offset: u64,
         limits: (u64, &Target),
     ) -> Result<Step, StageError> {
         if self.header.is_none() {
-            return self.begin(transport, slot, offset, limits);
+            return self.begin(source, slot, offset, limits);
         }
         let Some(header) = &self.header else { return Ok(Step::End) };
         let frames = header.frames();
@@ -110,7 +111,7 @@ impl DeltaRun {
             return Ok(Step::KeepOnly(0));
         }
         let (from, length) = (frame.payload_offset, frame.payload_length);
-        match self.payload(transport, from, u64::from(length)) {
+        match self.payload(source, from, u64::from(length)) {
             Ok(()) => {}
             Err(Fetch::Doubt(why)) => return Ok(Step::Doubt(why)),
             Err(Fetch::Later(err)) => return Err(err),
@@ -142,7 +143,7 @@ impl DeltaRun {
     /// Fetches the header, checks what it is from and to, and finds how much of the slot fits it.
     fn begin(
         &mut self,
-        transport: &Transport,
+        source: &Source,
         slot: &File,
         offset: u64,
         limits: (u64, &Target),
@@ -150,7 +151,7 @@ impl DeltaRun {
         if let Some(why) = self.unfit(limits) {
             return Ok(Step::Doubt(why));
         }
-        let header = match self.header(transport, limits) {
+        let header = match self.header(source, limits) {
             Ok(header) => header,
             Err(Fetch::Doubt(why)) => return Ok(Step::Doubt(why)),
             Err(Fetch::Later(err)) => return Err(err),
@@ -192,17 +193,17 @@ impl DeltaRun {
 
     fn header(
         &mut self,
-        transport: &Transport,
+        source: &Source,
         (ram_bytes_max, image): (u64, &Target),
     ) -> Result<Header, Fetch> {
         let doubt = |err: lazaret_protocol_delta::DeltaError| Fetch::Doubt(err.to_string());
-        self.payload(transport, 0, 20)?;
+        self.payload(source, 0, 20)?;
         let length = Header::length_needed(&self.payload).map_err(doubt)?;
         if length > HEADER_BYTES_MAX || length_of(length) > self.target.length {
             return Err(Fetch::Doubt(format!("a header of {length} bytes is too long")));
         }
         let mut bytes = self.payload.clone();
-        self.payload(transport, 20, length_of(length.saturating_sub(20)))?;
+        self.payload(source, 20, length_of(length.saturating_sub(20)))?;
         bytes.extend_from_slice(&self.payload);
         let limits = DecodeLimits { ram_bytes_max, result_bytes_max: image.length };
         Header::parse(&bytes, &limits).map(|(header, _)| header).map_err(doubt)
@@ -210,7 +211,7 @@ impl DeltaRun {
 
     /// Fetches `length` bytes of the delta from `from` on into `self.payload`, over the connection
     /// that is open where it stands there.
-    fn payload(&mut self, transport: &Transport, from: u64, length: u64) -> Result<(), Fetch> {
+    fn payload(&mut self, source: &Source, from: u64, length: u64) -> Result<(), Fetch> {
         let expected = self.target.length;
         if from.saturating_add(length) > expected {
             return Err(Fetch::Doubt(format!("expected {expected} bytes, its frames go on")));
@@ -221,14 +222,20 @@ impl DeltaRun {
         }
         let mut connection = match self.connection.take() {
             Some(connection) if connection.at == from => connection,
-            _ => Connection { reader: self.open(transport, from)?, at: from },
+            _ => Connection { reader: self.open(source, from)?, at: from },
         };
         let read = connection.reader.by_ref().take(length).read_to_end(&mut self.payload);
         let got = length_of(self.payload.len());
         self.fetched = self.fetched.saturating_add(got);
-        let source = read.err();
-        if source.is_some() || got < length {
-            let got = from.saturating_add(got);
+        let at = from.saturating_add(got);
+        if let Err(err) = read {
+            return Err(match super::broke_off(expected, at, err) {
+                StageError::Transport(err) if err.code().is_some() => Fetch::Doubt(named(&err)),
+                err => Fetch::Later(err),
+            });
+        }
+        if got < length {
+            let (got, source) = (at, None);
             return Err(Fetch::Later(StageError::BrokeOff { expected, got, source }));
         }
         connection.at = from.saturating_add(length);
@@ -236,15 +243,22 @@ impl DeltaRun {
         Ok(())
     }
 
-    fn open(&self, transport: &Transport, from: u64) -> Result<TargetReader, Fetch> {
-        match transport.target(&self.target.wire_path, from) {
+    fn open(&self, source: &Source, from: u64) -> Result<TargetReader, Fetch> {
+        match source.target(&self.target.wire_path, from, self.target.length) {
             Ok(reader) => Ok(reader),
             Err(err @ TransportError::Refused { status: 404, .. }) => {
                 Err(Fetch::Doubt(err.to_string()))
             }
+            // A delta is never worth a quarrel with a lying mirror: the image can be had elsewhere.
+            Err(err) if err.code().is_some() => Err(Fetch::Doubt(named(&err))),
             Err(err) => Err(Fetch::Later(err.into())),
         }
     }
+}
+
+/// An error under the name that the forensic log has for it.
+fn named(err: &TransportError) -> String {
+    format!("{}: {err}", err.code().unwrap_or("download"))
 }
 
 enum Fetch {

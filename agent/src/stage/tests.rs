@@ -98,6 +98,7 @@ fn found(delta: Option<(Target, DeltaCustom)>) -> Found {
             schedule: Schedule::everybody_from("salt", Timestamp::from_ms(0)),
         },
         delta,
+        emergency: None,
     }
 }
 
@@ -113,6 +114,7 @@ fn staged(route: Route) -> Staged {
         slot: Slot::B,
         fetched: 0,
         route,
+        pace: lazaret_agent_core::journal::Pace::Ordinary,
     }
 }
 
@@ -145,7 +147,7 @@ fn repository(image: &[u8], delta: &[u8]) -> Server {
 /// Runs to the end, taking up what breaks off, and says what came of it.
 fn to_the_end(stage: &mut Stage, server: &Server) -> Progress {
     for _ in 0..200 {
-        match stage.advance(&server.transport, &|| false) {
+        match stage.advance(&server.source, &|| false) {
             Ok(Progress::Synced { .. } | Progress::Paused) => {}
             Ok(progress) => return progress,
             Err(StageError::BrokeOff { .. } | StageError::Transport(_)) => {}
@@ -172,7 +174,7 @@ fn staging_goes_on_after_a_power_cut_from_what_is_durable() {
     let folder = tempfile::tempdir().unwrap();
     let server = repository(&image(), &[]);
     let mut first = stage(folder.path(), &found(None), Route::Image, 0);
-    let Ok(Progress::Synced { offset }) = first.advance(&server.transport, &|| false) else {
+    let Ok(Progress::Synced { offset }) = first.advance(&server.source, &|| false) else {
         panic!("nothing was made durable");
     };
     drop(first);
@@ -217,23 +219,39 @@ fn endless_data_is_cut_at_the_signed_length() {
     let mut endless = image();
     endless.extend(bytes(9, 500_000));
     let server = repository(&endless, &[]);
+    // It says nothing of its length, and goes on.
+    let headers = "Content-Range: bytes FROM-329999/*\r\n".to_owned();
+    server.answers.lock().unwrap().said = Some((206, headers));
     let mut stage = stage(folder.path(), &found(None), Route::Image, 0);
     assert!(matches!(to_the_end(&mut stage, &server), Progress::Complete));
     assert_eq!(fs::metadata(folder.path().join("image")).unwrap().len(), 330_000);
+    let codes: Vec<_> = server.source.remarks().iter().map(TransportError::code).collect();
+    assert_eq!(codes, [Some("download-too-long")]);
 }
 
 #[test]
-fn a_server_without_ranges_is_refused_when_going_on() {
+fn a_server_that_says_another_length_is_refused_before_a_byte_is_written() {
     let folder = tempfile::tempdir().unwrap();
+    let mut longer = image();
+    longer.push(0);
+    let server = repository(&longer, &[]);
+    let mut stage = stage(folder.path(), &found(None), Route::Image, 0);
+    let refused = stage.advance(&server.source, &|| false);
+    assert!(matches!(refused, Err(StageError::Transport(TransportError::WrongTotal { .. }))));
+    assert_eq!(fs::metadata(folder.path().join("image")).unwrap().len(), 0);
+}
+
+#[test]
+fn a_server_without_ranges_is_read_from_its_beginning_and_remarked_on() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("image"), &image()[..100_000]).unwrap();
     let server = repository(&image(), &[]);
     server.answers.lock().unwrap().ignore_ranges = true;
-    open(&folder.path().join("image")).write_all_at(&image()[..100_000], 0).unwrap();
     let mut stage = stage(folder.path(), &found(None), Route::Image, 100_000);
-    let refused = stage.advance(&server.transport, &|| false);
-    assert!(matches!(
-        refused,
-        Err(StageError::Transport(TransportError::WrongRange { from: 100_000, .. }))
-    ));
+    assert!(matches!(to_the_end(&mut stage, &server), Progress::Complete));
+    assert_eq!(fs::read(folder.path().join("image")).unwrap(), image());
+    let codes: Vec<_> = server.source.remarks().iter().map(TransportError::code).collect();
+    assert_eq!(codes, [Some("download-no-ranges")]);
 }
 
 #[test]
@@ -241,7 +259,7 @@ fn a_pause_is_taken_when_the_time_is_up() {
     let folder = tempfile::tempdir().unwrap();
     let server = repository(&image(), &[]);
     let mut stage = stage(folder.path(), &found(None), Route::Image, 0);
-    let progress = stage.advance(&server.transport, &|| true);
+    let progress = stage.advance(&server.source, &|| true);
     assert!(matches!(progress, Ok(Progress::Paused | Progress::Synced { .. })));
     assert!(stage.fetched() < 330_000);
 }
@@ -353,7 +371,8 @@ fn a_delta_that_is_too_demanding_missing_or_of_another_format_falls_back() {
     let mut longer = target(DELTA_PATH, &good);
     longer.length += 1;
     let why = doubt(&server, &found(Some((longer, custom(1)))));
-    assert!(why.contains("its frames end at"), "{why}");
+    // Said by the server of its whole length already.
+    assert!(why.starts_with("download-wrong-total"), "{why}");
     let server = Server::start(Answers {
         files: [(format!("/v1/repo/targets/{IMAGE_PATH}"), image())].into(),
         ..Answers::default()

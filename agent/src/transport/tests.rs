@@ -8,7 +8,7 @@ fn a_refusal_is_read_with_its_code_and_its_wait() {
     let body = r#"{"code":"quarantined","detail":"evidence and cure only"}"#.to_owned();
     let otherwise = Some((403, "Retry-After: 7\r\n".into(), body));
     let server = Server::start(Answers { otherwise, ..Answers::default() });
-    let err = server.transport.metadata("timestamp.json", 100).unwrap_err();
+    let err = server.source.metadata("timestamp.json", 100).unwrap_err();
     assert_eq!(err.refused_code(), Some("quarantined"));
     assert_eq!(err.retry_after_ms(), 7000);
     assert!(matches!(err, TransportError::Refused { status: 403, .. }));
@@ -20,14 +20,6 @@ fn an_answer_that_is_no_refusal_is_bounded_and_said_to_be_none() {
     let server = Server::start(Answers { otherwise, ..Answers::default() });
     let err = server.transport.health(2000).unwrap_err();
     assert_eq!(err.refused_code(), Some("unsaid"));
-}
-
-#[test]
-fn metadata_is_read_to_one_byte_past_its_limit() {
-    let server = Server::with_files(&[("/v1/repo/metadata/1.root.json", &[7; 5000])]);
-    let fetched = server.transport.metadata("1.root.json", 100).unwrap();
-    assert_eq!(fetched, Fetched::Bytes(vec![7; 101]));
-    assert_eq!(server.transport.metadata("2.root.json", 100).unwrap(), Fetched::Missing);
 }
 
 #[test]
@@ -45,16 +37,11 @@ fn a_redirect_is_not_followed() {
     let otherwise = Some((302, "Location: http://127.0.0.1:1/\r\n".into(), String::new()));
     let server = Server::start(Answers { otherwise, ..Answers::default() });
     let err = server.transport.health(2000).unwrap_err();
-    assert!(matches!(err, TransportError::Refused { status: 302, .. }));
+    assert!(matches!(err, TransportError::Redirected { to, .. } if to == "http://127.0.0.1:1/"));
 }
 
 #[test]
 fn a_server_that_is_away_is_unreachable() {
     let err = Transport::plain("http://127.0.0.1:1").health(500).unwrap_err();
     assert!(matches!(err, TransportError::Unreachable { .. }));
-}
-
-#[test]
-fn paths_of_targets_are_percent_encoded() {
-    assert_eq!(encoded("gw2/1.0/a b%?#.image"), "gw2/1.0/a%20b%25%3F%23.image");
 }

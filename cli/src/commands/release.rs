@@ -8,6 +8,7 @@ use super::Session;
 use crate::output;
 
 mod create;
+mod export;
 mod fetch_metadata;
 mod list;
 mod publish;
@@ -18,6 +19,8 @@ mod upload;
 pub(crate) enum Command {
     /// Upload an image and have its deltas made
     Create(create::Args),
+    /// Write a release into one file for devices without a network
+    Export(export::Args),
     /// List releases
     List(list::Args),
     /// Show one release
@@ -32,6 +35,7 @@ impl Command {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<()> {
         match self {
             Self::Create(args) => create::run(args, session),
+            Self::Export(args) => export::run(&args, session),
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::FetchMetadata(args) => fetch_metadata::run(&args, session),

@@ -8,8 +8,8 @@ use lazaret_protocol::time::{TIMESTAMP_MS_MAX, Timestamp};
 
 use super::*;
 use crate::journal::{
-    Collection, FAILED_MAX, FailedRelease, Install, PendingReport, Quarantine, REPORTS_MAX,
-    TUF_ROLES_MAX, Target, Update,
+    ByHand, Collection, FAILED_MAX, FailedRelease, Install, Overrule, Pace, PendingReport,
+    Quarantine, REPORTS_MAX, TUF_ROLES_MAX, Target, Update,
 };
 use crate::reason::{REASON_BYTES_MAX, Reason};
 use crate::slot::{Content, Release, Slot};
@@ -38,6 +38,7 @@ fn largest() -> Journal {
         expires: Timestamp::from_ms(TIMESTAMP_MS_MAX),
         rollout: long.parse().unwrap(),
         version: long.parse().unwrap(),
+        by_hand: Some(ByHand { overrules: Overrule::ALL.to_vec() }),
     };
     let target = Target {
         release: release.clone(),
@@ -45,6 +46,7 @@ fn largest() -> Journal {
         slot: Slot::A,
         fetched: u64::MAX,
         route: crate::journal::Route::Delta,
+        pace: Pace::Emergency,
     };
     let failed = FailedRelease { counter: u64::MAX, sha256: Sha256Digest::of(b"") };
     let mut journal = Journal {
@@ -55,6 +57,7 @@ fn largest() -> Journal {
         order_sequence: u64::MAX,
         release_floor: u64::MAX,
         time_floor: Timestamp::from_ms(TIMESTAMP_MS_MAX),
+        time_horizon: Timestamp::from_ms(TIMESTAMP_MS_MAX),
         tuf: lazaret_protocol_tuf::Floors {
             root: u64::MAX,
             online_keys: Some(Sha256Digest::of(b"")),
@@ -90,6 +93,7 @@ fn largest() -> Journal {
                 reason: reason.as_str().into(),
             },
             bytes_fetched: u64::MAX,
+            pace: Pace::Emergency,
         });
     }
     journal

@@ -8,12 +8,12 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName};
 use lazaret_protocol::order::{Order, OrderKind, Outcome};
 use lazaret_protocol::poll::SlotHealth;
-use lazaret_protocol::target::{ImageCustom, Schedule, ScheduleStep};
+use lazaret_protocol::target::{EmergencyCustom, ImageCustom, Schedule, ScheduleStep};
 use lazaret_protocol::time::Timestamp;
 
 use super::*;
 use crate::event::Offer;
-use crate::journal::Quarantine;
+use crate::journal::{BY_HAND, ByHand, Overrule, Pace, Quarantine};
 use crate::slot::{Release, Slot};
 
 mod properties;
@@ -59,6 +59,7 @@ fn offer(counter: u64) -> Offer {
             model: model(),
             schedule: Schedule::everybody_from("salt", NOW),
         },
+        emergency: None,
         free_bytes: 5000,
     }
 }
@@ -69,16 +70,19 @@ fn install() -> Install {
         expires: LATER,
         rollout: "r-1".parse().unwrap(),
         version: "v2".parse().unwrap(),
+        by_hand: None,
     }
 }
 
 fn target() -> Target {
-    Target { release: release(2), floor: 1, slot: Slot::B, fetched: 400, route: Route::Delta }
+    let (route, pace) = (Route::Delta, Pace::Ordinary);
+    Target { release: release(2), floor: 1, slot: Slot::B, fetched: 400, route, pace }
 }
 
 /// A device that runs release 1 in slot A and has accepted orders up to 10.
 fn base() -> Journal {
-    let mut journal = Journal { order_sequence: 10, release_floor: 1, ..Journal::fresh() };
+    let mut journal =
+        Journal { order_sequence: 10, release_floor: 1, time_horizon: LATER, ..Journal::fresh() };
     journal.slots.set(Slot::A, Content::Holds(release(1)));
     journal
 }
@@ -157,7 +161,12 @@ fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
         ("unhealthy", Event::Unhealthy { reason: why.clone() }, b, NOW),
         ("collected", Event::Collected, a, NOW),
         ("collection failed", Event::CollectionFailed { code, reason: why }, a, NOW),
+        ("applied by hand", by_hand("v2", Vec::new()), a, NOW),
     ]
+}
+
+fn by_hand(version: &str, overrules: Vec<Overrule>) -> Event {
+    Event::AppliedByHand { model: model(), version: version.parse().unwrap(), overrules }
 }
 
 fn line(before: &Journal, name: &str, after: &Journal, actions: &[Action]) -> String {
@@ -323,7 +332,9 @@ fn tuf_floors_fall_only_with_a_newer_root() {
     let (device, model) = (device(), model());
     let at = situation(&device, &model, Slot::A, NOW);
     let floors = |root, timestamp| Floors { root, timestamp, ..Floors::default() };
-    let tell = |journal: &Journal, floors| step(journal, &Event::TufAdvanced { floors }, &at);
+    let tell = |journal: &Journal, floors| {
+        step(journal, &Event::TufAdvanced { floors, expires: None }, &at)
+    };
     let (high, _) = tell(&base(), floors(1, 900));
     let (same, actions) = tell(&high, floors(1, 5));
     assert_eq!((same.tuf.timestamp, actions), (900, Vec::new()));
@@ -339,7 +350,145 @@ fn roles_of_other_models_are_not_remembered() {
     let at = situation(&device, &model, Slot::A, NOW);
     let roles =
         (0..1000).map(|n| (format!("rel-m{n}"), 1)).chain([("rel-gw2".into(), 7)]).collect();
-    let event = Event::TufAdvanced { floors: Floors { roles, ..Floors::default() } };
+    let floors = Floors { roles, ..Floors::default() };
+    let event = Event::TufAdvanced { floors, expires: None };
     let (journal, _) = step(&base(), &event, &at);
     assert_eq!(journal.tuf.roles, [("rel-gw2".to_string(), 7)].into());
+}
+
+fn emergency(image: &Release) -> EmergencyCustom {
+    EmergencyCustom {
+        image_sha256: image.sha256,
+        schedule: Schedule::everybody_from("salt", NOW),
+        reason: "CVE-2026-1".into(),
+        expires: LATER,
+    }
+}
+
+/// An offer that the image's own schedule does not let in yet.
+fn early(emergency: Option<EmergencyCustom>) -> Offer {
+    let mut offer = offer(2);
+    offer.custom.schedule = Schedule::everybody_from("salt", LATER);
+    Offer { emergency, ..offer }
+}
+
+#[test]
+fn an_emergency_lets_in_exactly_its_image_before_its_own_schedule_and_says_so() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let offer = early(Some(emergency(&release(2))));
+    let (next, actions) = step(&with(Update::Accepted(install())), &Event::Resolved(offer), &at);
+    let Update::Staging { target, .. } = &next.update else { panic!("{:?}", next.update) };
+    assert_eq!(target.pace, Pace::Emergency);
+    let said = LogEvent::EmergencyUsed {
+        order: 10,
+        sha256: release(2).sha256,
+        reason: Reason::new("CVE-2026-1"),
+    };
+    assert_eq!(actions.first(), Some(&Action::Log(said)));
+    let (ended, _) = step(
+        &next,
+        &Event::StageFailed { code: "c".into(), reason: Reason::new("w"), fetched: 1 },
+        &at,
+    );
+    assert_eq!(ended.reports.last().map(|report| report.pace), Some(Pace::Emergency));
+}
+
+#[test]
+fn an_emergency_that_is_of_another_image_lapsed_or_malformed_opens_nothing() {
+    let none = early(None);
+    let foreign = early(Some(emergency(&release(3))));
+    let lapsed = early(Some(EmergencyCustom { expires: NOW, ..emergency(&release(2)) }));
+    let unfounded = early(Some(EmergencyCustom { reason: " ".into(), ..emergency(&release(2)) }));
+    let later = EmergencyCustom {
+        schedule: Schedule::everybody_from("salt", NOW.plus_ms(1)),
+        ..emergency(&release(2))
+    };
+    for offer in [none, foreign, lapsed, unfounded, early(Some(later))] {
+        let Some(Outcome::Refused { code, .. }) = weighed(&base(), offer.clone()) else {
+            panic!("{offer:?}");
+        };
+        assert_eq!(code, "schedule-not-reached");
+    }
+}
+
+#[test]
+fn an_emergency_shuffles_nobody_and_lifts_no_other_rule() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let place = early(None).custom.schedule.place(&device);
+    for (permille, open) in [(place, false), (place + 1, true)] {
+        // Another salt would give the device another place; the image's own counts.
+        let steps = alloc::vec![ScheduleStep { permille, not_before: NOW }];
+        let schedule = Schedule { salt: "another".into(), steps };
+        let emergency = EmergencyCustom { schedule, ..emergency(&release(2)) };
+        let offer = early(Some(emergency));
+        assert_eq!(crate::offer::judge(&base(), &install(), &offer, &at).is_ok(), open);
+    }
+    let old = Offer { emergency: Some(emergency(&release(1))), ..offer(0) };
+    let refused = crate::offer::judge(&base(), &install(), &old, &at);
+    assert_eq!(refused.map_err(|(code, _)| code), Err("below-floor"));
+}
+
+#[test]
+fn by_hand_the_schedule_and_a_failed_trial_may_be_overruled_and_nothing_else() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let judged = |journal: &Journal, offer: &Offer, overrules: &[Overrule]| {
+        let by_hand = Some(ByHand { overrules: overrules.to_vec() });
+        let install = Install { by_hand, ..install() };
+        crate::offer::judge(journal, &install, offer, &at).map_err(|(code, _)| code)
+    };
+    assert_eq!(judged(&base(), &early(None), &[]), Err("schedule-not-reached"));
+    assert_eq!(judged(&base(), &early(None), &[Overrule::Schedule]), Ok(Pace::Ordinary));
+    let mut failed = base();
+    failed.failed.push(FailedRelease { counter: 2, sha256: release(2).sha256 });
+    assert_eq!(judged(&failed, &offer(2), &[Overrule::Schedule]), Err("failed-before"));
+    assert_eq!(judged(&failed, &offer(2), &[Overrule::FailedBefore]), Ok(Pace::Ordinary));
+    let all = Overrule::ALL;
+    assert_eq!(judged(&base(), &offer(0), &all), Err("below-floor"));
+    assert_eq!(judged(&base(), &offer(1), &all), Err("not-newer"));
+    let mut foreign = offer(2);
+    foreign.custom.model = "gw3".parse().unwrap();
+    assert_eq!(judged(&base(), &foreign, &all), Err("wrong-model"));
+    assert_eq!(judged(&base(), &Offer { free_bytes: 999, ..offer(2) }, &all), Err("no-space"));
+}
+
+#[test]
+fn of_installs_by_hand_the_last_is_reported_and_there_is_always_room_for_it() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let mut journal = base();
+    for version in ["v2", "v3", "v4", "v5", "v6", "v7"] {
+        let (accepted, actions) = step(&journal, &by_hand(version, Vec::new()), &at);
+        assert_eq!(accepted.update.install().map(|install| install.order), Some(BY_HAND));
+        assert!(actions.contains(&Action::WriteJournal));
+        let unknown = Event::Unresolved { code: version.into(), reason: Reason::new("none") };
+        journal = step(&accepted, &unknown, &at).0;
+    }
+    let [report] = journal.reports.as_slice() else { panic!("{:?}", journal.reports) };
+    let Outcome::Refused { code, .. } = &report.outcome else { panic!("{report:?}") };
+    assert_eq!((report.order, code.as_str()), (BY_HAND, "v7"));
+}
+
+#[test]
+fn the_time_floor_falls_only_with_a_root_that_rotates_the_online_keys() {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::A, NOW);
+    let keys = |seed: &[u8]| Some(Sha256Digest::of(seed));
+    let floors = |root, online_keys| Floors { root, online_keys, ..Floors::default() };
+    let tell = |journal: &Journal, floors, expires| {
+        step(journal, &Event::TufAdvanced { floors, expires }, &at)
+    };
+    let (known, _) = tell(&base(), floors(1, keys(b"old")), Some(LATER));
+    assert_eq!(known.time_horizon, LATER);
+    let known = Journal { time_floor: NOW, ..known };
+    for still in [floors(2, keys(b"old")), floors(1, keys(b"new"))] {
+        let (after, _) = tell(&known, still, None);
+        assert_eq!((after.time_floor, after.time_horizon), (NOW, LATER));
+    }
+    let (after, actions) = tell(&known, floors(2, keys(b"new")), None);
+    assert_eq!((after.time_floor, after.time_horizon), Default::default());
+    let fell = LogEvent::TimeFloorFell { root: 2, from: NOW.as_ms() };
+    assert_eq!(actions, [Action::Log(fell), Action::WriteJournal]);
 }

@@ -176,6 +176,7 @@ impl World {
                     roles: [("targets".into(), counter)].into(),
                     ..Floors::default()
                 },
+                expires: Some(Timestamp::from_ms(counter * 300_000)),
             },
             20 => Event::DeltaDoubted { reason: why, fetched: counter },
             19 => Event::TimeTold { time: Timestamp::from_ms(counter * 100_000) },
