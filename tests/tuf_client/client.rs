@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::{
     Floors, Limits, Machine, Refresh, Stored, Target, Trusted, TufError, Want, local_name,
@@ -15,6 +16,9 @@ use crate::folder::{self, Folder};
 
 /// How much of a target is read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// Longest file name, in bytes, on the file systems that people have.
+const FILE_NAME_BYTES_MAX: usize = 255;
 
 /// A client with its folder, at one moment: the update start time (TUF 5.1).
 #[derive(Debug)]
@@ -64,8 +68,7 @@ impl Client {
         targets: &Repository,
         into: &Path,
     ) -> anyhow::Result<()> {
-        let name = local_name(&target.name);
-        let path = into.join(name.strip_suffix(".json").unwrap_or(&name));
+        let path = into.join(file_name(&target.name));
         if let Ok(file) = std::fs::File::open(&path)
             && stream(file, target, &mut std::io::sink()).is_ok()
         {
@@ -121,6 +124,17 @@ impl Client {
             self.folder.carry_out(change)?;
         }
         outcome
+    }
+}
+
+/// What a target is called in the folder of downloads: its name, percent-encoded so that it stays
+/// in that folder, or the digest of its name where that is no name for a file.
+fn file_name(target: &str) -> String {
+    let quoted = local_name(target);
+    match quoted.strip_suffix(".json").unwrap_or(&quoted) {
+        "" | "." | ".." => Sha256Digest::of(target.as_bytes()).to_string(),
+        long if long.len() > FILE_NAME_BYTES_MAX => Sha256Digest::of(target.as_bytes()).to_string(),
+        name => name.to_owned(),
     }
 }
 

@@ -5,7 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol_tuf::Change;
+
+/// Digests of files that are to be read no more, one a line.
+const DROPPED: &str = "dropped";
 
 /// Most files that are taken up: 16,384 bins and more than enough beside.
 const FILES_MAX: usize = 20_000;
@@ -23,6 +27,7 @@ impl Folder {
 
     /// What is stored, by file name. Files longer than any role's may be are left aside.
     pub(crate) fn files(&self, length_max: u64) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let dropped = self.dropped()?;
         let entries = std::fs::read_dir(&self.path)
             .with_context(|| format!("{} cannot be read", self.path.display()))?;
         let mut files = Vec::new();
@@ -32,6 +37,7 @@ impl Folder {
             if name.ends_with(".json")
                 && entry.path().is_file()
                 && let Some(bytes) = read(&entry.path(), length_max)?
+                && !dropped.contains(&Sha256Digest::of(&bytes).to_string())
             {
                 files.push((name, bytes));
             }
@@ -42,12 +48,31 @@ impl Folder {
     pub(crate) fn carry_out(&self, change: Change) -> anyhow::Result<()> {
         match change {
             Change::Write { file, bytes } => self.write(&file, &bytes),
-            Change::Delete { file } => match std::fs::remove_file(self.path.join(&file)) {
-                Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                    Err(err).with_context(|| format!("{file} cannot be deleted"))
-                }
-                _ => self.sync(),
-            },
+            Change::Delete { file } => self.drop_file(&file),
+        }
+    }
+
+    /// Makes a file untrusted for good, and lets it lie (TUF 5.3.11 deletes it). Whoever watches
+    /// this folder, as the conformance suite does, expects to see the version that was trusted last
+    /// until there is another.
+    fn drop_file(&self, file: &str) -> anyhow::Result<()> {
+        let path = self.path.join(file);
+        if !path.exists() {
+            return Ok(());
+        }
+        let digest = Sha256Digest::of(&std::fs::read(&path)?).to_string();
+        let mut dropped = self.dropped()?;
+        if dropped.lines().any(|line| line == digest) {
+            return Ok(());
+        }
+        dropped.push_str(&format!("{digest}\n"));
+        self.write(DROPPED, dropped.as_bytes())
+    }
+
+    fn dropped(&self) -> anyhow::Result<String> {
+        match std::fs::read_to_string(self.path.join(DROPPED)) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => Ok(read?),
         }
     }
 

@@ -97,6 +97,21 @@ const NEEDS: &[Need] = &[
         package: "tpm2-tools",
         why: "a second reader of what is made for TPMs",
     },
+    Need {
+        found_by: FoundBy::Command("pki"),
+        package: "strongswan-pki",
+        why: "a client of EST that is not ours",
+    },
+    Need {
+        found_by: FoundBy::File("/usr/lib/ipsec/plugins/libstrongswan-openssl.so"),
+        package: "libstrongswan-standard-plugins",
+        why: "the keys of that client",
+    },
+    Need {
+        found_by: FoundBy::File("/usr/lib/ipsec/plugins/libstrongswan-curl.so"),
+        package: "libstrongswan-extra-plugins",
+        why: "the connections of that client",
+    },
 ];
 
 /// Where Debian keeps the administrator's commands; not on everybody's path.
