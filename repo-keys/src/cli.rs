@@ -36,6 +36,10 @@ pub struct Cli {
     /// A file whose only line is the passphrase, instead of asking at the terminal.
     #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// A file descriptor that a token's PIN is read from, instead of asking at the terminal:
+    /// `--pin-fd 3 3< pin`.
+    #[arg(long, global = true, value_name = "N")]
+    pub pin_fd: Option<u32>,
     /// The moment that counts as the present, such as 2026-11-22T12:00:00Z, instead of the clock's:
     /// the same inputs then give the same payload on every machine.
     #[arg(long, global = true, value_name = "RFC3339", value_parser = moment)]
@@ -115,6 +119,7 @@ impl Cli {
             now: self.now.unwrap_or(clock),
             transcript: self.transcript.clone(),
             passphrase_file: self.passphrase_file.clone(),
+            pin_fd: self.pin_fd,
         }
     }
 

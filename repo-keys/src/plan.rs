@@ -13,7 +13,7 @@ use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::target::{ANCHORS_TARGET, parse_emergency_target, parse_image_target};
 use lazaret_protocol::time::Timestamp;
 use lazaret_repo_keys_signing::OfflineRole;
-use lazaret_repo_keys_signing::metadata::{Document, Keyring, MetadataError};
+use lazaret_repo_keys_signing::metadata::{self, Document, Keyring, MetadataError};
 use serde_json::Value;
 use tough::schema::{Root, Targets};
 
@@ -188,7 +188,7 @@ enum Peeked {
 /// targets lists the anchors, a release role lists images of one model, and who has nothing to say
 /// is the emergency role.
 fn peek(payload: &[u8]) -> Option<Peeked> {
-    let value: Value = serde_json::from_slice(payload).ok()?;
+    let value: Value = serde_json::from_slice(&metadata::as_json(payload)).ok()?;
     match value.get("_type")?.as_str()? {
         "root" => Some(Peeked::Root),
         "targets" => {

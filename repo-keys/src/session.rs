@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::limits::METADATA_BYTES_MAX;
 use lazaret_protocol::time::Timestamp;
-use lazaret_repo_keys_signing::Passphrase;
 use lazaret_repo_keys_signing::durable::{self, Access};
 use lazaret_repo_keys_signing::passphrase::PASSPHRASE_BYTES_MAX;
+use lazaret_repo_keys_signing::sources::{self, Secret, Wants};
+use lazaret_repo_keys_signing::{Passphrase, Pin};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,6 +48,8 @@ pub struct Session {
     pub transcript: Option<PathBuf>,
     /// Where the passphrase is; asked for at the terminal where none is named.
     pub passphrase_file: Option<PathBuf>,
+    /// The file descriptor that a token's PIN is read from; asked for where there is none.
+    pub pin_fd: Option<u32>,
 }
 
 /// A file and its digest.
@@ -137,6 +140,36 @@ impl Session {
         Ok(first)
     }
 
+    /// The PIN of a token, from a file descriptor or the terminal; never from an argument, which
+    /// everybody on the machine sees.
+    ///
+    /// # Errors
+    /// No terminal, an unreadable descriptor, or no PIN.
+    pub fn pin(&self, what: &str) -> Result<Pin, StepError> {
+        let Some(descriptor) = self.pin_fd else {
+            let prompt = format!("PIN for {what}: ");
+            let typed = rpassword::prompt_password(prompt).map_err(StepError::NoTerminal)?;
+            return Ok(Pin::new(typed)?);
+        };
+        let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
+        let max = u64::try_from(PASSPHRASE_BYTES_MAX).unwrap_or(u64::MAX);
+        let bytes = durable::read(&path, max.saturating_add(2))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| StepError::misuse("expected a PIN in UTF-8"))?;
+        Ok(Pin::new(text.trim_end_matches(['\r', '\n']).to_owned())?)
+    }
+
+    /// What opens the key that `reference` names: a passphrase for a file, a PIN for a token.
+    ///
+    /// # Errors
+    /// As [`Self::passphrase`] and [`Self::pin`].
+    pub fn secret(&self, reference: &str) -> Result<Secret, StepError> {
+        match sources::wants(reference)? {
+            Wants::Passphrase => Ok(Secret::Passphrase(self.passphrase(reference, Purpose::Open)?)),
+            Wants::Pin => Ok(Secret::Pin(self.pin(reference)?)),
+        }
+    }
+
     fn show(&self, entry: &Entry) {
         use std::io::Write as _;
         if self.voice == Voice::Quiet {
@@ -155,7 +188,7 @@ impl Session {
 
     /// Shows what was said so far to a person who is about to be asked for a passphrase.
     pub fn show_before_asking(&self, step: &Step) {
-        if self.passphrase_file.is_none() {
+        if self.passphrase_file.is_none() && self.pin_fd.is_none() {
             step.entry.words.iter().for_each(|words| self.warn(words));
         }
     }

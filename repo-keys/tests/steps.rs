@@ -46,6 +46,7 @@ fn session(folder: &Path) -> Session {
         now: Timestamp::parse_rfc3339("2026-11-22T12:00:00Z").unwrap(),
         transcript: Some(folder.join("transcript.txt")),
         passphrase_file: Some(folder.join("pass")),
+        pin_fd: None,
     }
 }
 
@@ -115,9 +116,7 @@ impl Ceremony {
         });
         let args = sign::Sign {
             payload: payload.to_path_buf(),
-            key: sign::KeyArgs {
-                key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
-            },
+            key: self.path(&format!("repo/holders/{holder}.key")).display().to_string().into(),
             previous: previous.map(Path::to_path_buf),
             root: Some(self.path("repo/metadata/1.root.json")),
             targets: Some(self.path("repo/metadata/1.targets.json")),
@@ -236,6 +235,8 @@ fn a_key_that_the_role_does_not_list_does_not_sign() {
     let mallory = lazaret_repo_keys::commands::key::Create {
         holder: "mallory".parse().unwrap(),
         out: held.path("repo/holders/mallory.key"),
+        pkcs11: None,
+        algorithm: None,
     };
     lazaret_repo_keys::commands::key::create(&held.session(), &mallory).unwrap();
     let refused = held.sign("mallory", &payload, Some(("1.0", "image1")), None);

@@ -1,5 +1,6 @@
-//! Private keys in PKCS#8 files: made, written, read, and used here, and nowhere shown. The public
-//! halves travel as small JSON files.
+//! Private keys in files: made, written, read, and used here, and nowhere shown. The server's are
+//! PKCS#8 in the clear, holders' are sealed (`sealed`). The public halves travel as small JSON
+//! files.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Access, FileError};
 use crate::passphrase::Passphrase;
+use crate::sealed::{self, NotOpened};
 
 /// Largest key file, in bytes. An encrypted Ed25519 key in PEM is about 350.
 pub const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -60,8 +62,8 @@ pub enum KeyError {
         /// The key file.
         path: PathBuf,
     },
-    /// Not a PKCS#8 Ed25519 key.
-    #[error("expected a PKCS#8 Ed25519 key in PEM in {}", .path.display())]
+    /// Not an Ed25519 key in a known form.
+    #[error("expected an Ed25519 key of `lazaret-keys` or in PKCS#8 PEM in {}", .path.display())]
     Malformed {
         /// The key file.
         path: PathBuf,
@@ -96,10 +98,32 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// No source of keys has this name.
-    #[error("expected a key as a file name or `file:PATH`, got {got:?}")]
+    #[error("expected a key as a file name, `file:PATH` or a `pkcs11:` URI, got {got:?}")]
     UnknownSource {
         /// What came.
         got: String,
+    },
+    /// A passphrase where a PIN is wanted, or the other way round.
+    #[error("expected a {wanted} to open the key")]
+    WrongSecret {
+        /// What opens it.
+        wanted: &'static str,
+    },
+    /// A URI that names no key of a token.
+    #[error(
+        "expected a URI such as pkcs11:token=alice;object=root?module-path=/usr/lib/p11.so: {why}"
+    )]
+    Uri {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A token, or the library that speaks to it, failed.
+    #[error("token cannot {what}: {why}")]
+    Token {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
+        why: String,
     },
     /// The system gives no random numbers.
     #[error("system gives no random numbers")]
@@ -149,11 +173,8 @@ impl PrivateKey {
         der.to_pem(PrivateKeyInfoRef::PEM_LABEL, LineEnding::LF).map_err(|_| KeyError::Encoding)
     }
 
-    pub(crate) fn to_encrypted_pem(
-        &self,
-        passphrase: &Passphrase,
-    ) -> Result<Zeroizing<String>, KeyError> {
-        encrypt_pkcs8(self.to_der()?.as_bytes(), passphrase)
+    pub(crate) fn to_sealed(&self, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
+        sealed::seal(self.to_der()?.as_bytes(), passphrase)
     }
 
     fn from_der(der: &[u8], path: &Path) -> Result<Self, KeyError> {
@@ -165,7 +186,9 @@ impl PrivateKey {
     pub(crate) fn read_clear(path: &Path) -> Result<Self, KeyError> {
         match KeyFile::read(path)? {
             KeyFile::Clear(der) => Self::from_der(der.as_bytes(), path),
-            KeyFile::Encrypted(_) => Err(KeyError::Encrypted { path: path.to_path_buf() }),
+            KeyFile::Encrypted(_) | KeyFile::Sealed(_) => {
+                Err(KeyError::Encrypted { path: path.to_path_buf() })
+            }
         }
     }
 
@@ -173,7 +196,7 @@ impl PrivateKey {
     pub(crate) fn read_encrypted(path: &Path, passphrase: &Passphrase) -> Result<Self, KeyError> {
         match KeyFile::read(path)? {
             KeyFile::Clear(_) => Err(KeyError::NotEncrypted { path: path.to_path_buf() }),
-            encrypted @ KeyFile::Encrypted(_) => {
+            encrypted @ (KeyFile::Encrypted(_) | KeyFile::Sealed(_)) => {
                 let der = encrypted.open(path, Some(passphrase))?;
                 Self::from_der(der.as_bytes(), path)
             }
@@ -181,7 +204,8 @@ impl PrivateKey {
     }
 }
 
-/// Encrypts a PKCS#8 document of any algorithm with PBES2 (scrypt, AES-256-CBC) into PEM.
+/// Encrypts a PKCS#8 document of any algorithm with PBES2 (scrypt, AES-256-CBC) into PEM: for keys
+/// of certificate authorities, which stock tools must be able to read. None of them reads Argon2id.
 ///
 /// # Errors
 /// No random numbers, or the document cannot be encoded.
@@ -208,15 +232,17 @@ pub fn encrypt_pkcs8(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<St
 pub enum KeyFile {
     /// PKCS#8 in the clear.
     Clear(SecretDocument),
-    /// PKCS#8 under a passphrase.
+    /// PKCS#8 under a passphrase: a CA's key, or a holder's from elsewhere.
     Encrypted(SecretDocument),
+    /// A holder's key as this tool makes it.
+    Sealed(Zeroizing<String>),
 }
 
 impl KeyFile {
-    /// Reads a PEM key file that only its owner can read.
+    /// Reads a key file that only its owner can read.
     ///
     /// # Errors
-    /// Readable by others, too large, or no PKCS#8 PEM.
+    /// Readable by others, too large, or no key of a known form.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let file = File::open(path).map_err(FileError::io("read", path))?;
         let metadata = file.metadata().map_err(FileError::io("read", path))?;
@@ -227,6 +253,9 @@ impl KeyFile {
         let bytes = Zeroizing::new(durable::read_open(file, path, KEY_FILE_BYTES_MAX)?);
         let malformed = || KeyError::Malformed { path: path.to_path_buf() };
         let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
+        if text.starts_with('{') {
+            return Ok(Self::Sealed(Zeroizing::new(text.to_owned())));
+        }
         let label = pem::decode_label(text.as_bytes()).map_err(|_| malformed())?;
         let encrypted = EncryptedPrivateKeyInfoRef::validate_pem_label(label).is_ok();
         if !encrypted {
@@ -246,13 +275,22 @@ impl KeyFile {
         path: &Path,
         passphrase: Option<&Passphrase>,
     ) -> Result<SecretDocument, KeyError> {
+        let path = path.to_path_buf();
+        if let Self::Clear(document) = self {
+            return Ok(document);
+        }
+        let Some(passphrase) = passphrase else {
+            return Err(KeyError::Encrypted { path });
+        };
         let document = match self {
             Self::Clear(document) => return Ok(document),
             Self::Encrypted(document) => document,
-        };
-        let path = path.to_path_buf();
-        let Some(passphrase) = passphrase else {
-            return Err(KeyError::Encrypted { path });
+            Self::Sealed(text) => {
+                return sealed::open(&text, passphrase).map_err(|why| match why {
+                    NotOpened::Malformed => KeyError::Malformed { path },
+                    NotOpened::WrongPassphrase => KeyError::WrongPassphrase { path },
+                });
+            }
         };
         let Ok(info) = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()) else {
             return Err(KeyError::Malformed { path });
@@ -282,11 +320,26 @@ pub fn create_holder_key(
         return Err(FileError::Exists { path: public_path }.into());
     }
     let key = PrivateKey::generate()?;
-    durable::write_new(out, key.to_encrypted_pem(passphrase)?.as_bytes(), Access::Private)?;
+    durable::write_new(out, key.to_sealed(passphrase)?.as_bytes(), Access::Private)?;
     let public = HolderPublic { holder: holder.clone(), key: key.public() };
     let json = serde_json::to_vec(&public).map_err(|_| KeyError::Encoding)?;
     durable::write_new(&public_path, &json, Access::Public)?;
     Ok(public)
+}
+
+/// Writes the key in `from` to the new file `to`, under another passphrase.
+///
+/// # Errors
+/// The key does not open, the new file exists, or it cannot be written.
+pub fn protect_again(
+    from: &Path,
+    old: &Passphrase,
+    to: &Path,
+    new: &Passphrase,
+) -> Result<(), KeyError> {
+    let key = PrivateKey::read_encrypted(from, old)?;
+    durable::write_new(to, key.to_sealed(new)?.as_bytes(), Access::Private)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ pub mod online;
 pub mod passphrase;
 pub mod repository;
 pub mod role;
+pub mod sealed;
 pub mod sources;
 
 pub use key::{HolderPublic, KeyError};
 pub use online::{OnlineKeys, OnlinePublic};
-pub use passphrase::Passphrase;
+pub use passphrase::{Passphrase, Pin};
 pub use role::{FileName, OfflineRole, OnlineRole, RoleName};

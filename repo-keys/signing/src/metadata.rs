@@ -80,8 +80,8 @@ pub enum MetadataError {
         /// What is wrong, in plain words.
         what: String,
     },
-    /// A key of another algorithm than Ed25519.
-    #[error("expected an Ed25519 key for {role}")]
+    /// A key of another algorithm than Ed25519 and ECDSA over P-256.
+    #[error("expected an Ed25519 or ECDSA P-256 key for {role}")]
     KeyAlgorithm {
         /// The role it stands under.
         role: String,
@@ -158,7 +158,7 @@ impl<T: Metadata> Document<T> {
         let malformed =
             |why: &str| MetadataError::Malformed { expected: T::TYPE_NAME, why: why.to_owned() };
         let value: Value =
-            serde_json::from_slice(bytes).map_err(|err| malformed(&err.to_string()))?;
+            serde_json::from_slice(&as_json(bytes)).map_err(|err| malformed(&err.to_string()))?;
         let (signed, payload): (T, _) = read_signed(value)?;
         if payload != bytes {
             return Err(malformed("the payload is not canonical JSON"));
@@ -220,9 +220,23 @@ pub fn assemble(payload: &[u8], signatures: &[Signature]) -> Vec<u8> {
         .map(|(keyid, sig)| format!(r#"{{"keyid":"{keyid}","sig":"{sig}"}}"#))
         .collect();
     let mut file = format!(r#"{{"signatures":[{}],"signed":"#, listed.join(",")).into_bytes();
-    file.extend_from_slice(payload);
+    file.extend_from_slice(&as_json(payload));
     file.push(b'}');
     file
+}
+
+/// OLPC canonical JSON writes a line feed within a string, as PEM keys have it, as it is, which no
+/// reader of JSON takes. Outside of strings it has no such bytes, so they can be escaped one by one.
+#[must_use]
+pub fn as_json(payload: &[u8]) -> Vec<u8> {
+    let mut json = Vec::with_capacity(payload.len());
+    for byte in payload {
+        match byte {
+            0..0x20 => json.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => json.push(*byte),
+        }
+    }
+    json
 }
 
 /// Who may sign a role, and how many of them must.

@@ -2,7 +2,7 @@
 //! also what refuses to hold a key of an offline role.
 
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable::{self, Access, FileError};
 use crate::key::{KeyError, PrivateKey};
 use crate::role::OnlineRole;
+use crate::sealed;
 
 /// File name of the key that signs orders (`lazaret_protocol::order`).
 pub const ORDERS_FILE: &str = "orders.pem";
@@ -45,9 +46,10 @@ pub struct OnlinePublic {
 /// it is the one whose key the offline roles list, for orders the first that the anchors list.
 #[derive(Debug)]
 pub struct OnlineKeys {
-    sets: Vec<Set>,
-    /// The place in `sets` of the key that signs orders.
-    orders: AtomicUsize,
+    present: Set,
+    next: Option<Set>,
+    /// Whether orders are signed by the key that is to come.
+    orders_by_next: AtomicBool,
 }
 
 /// One folder of keys.
@@ -104,7 +106,8 @@ impl OnlineKeys {
     /// A key is missing, encrypted, readable by others or malformed, or another private key is
     /// there.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
-        Ok(Self { sets: vec![Set::load(folder)?], orders: AtomicUsize::new(0) })
+        let orders_by_next = AtomicBool::new(false);
+        Ok(Self { present: Set::load(folder)?, next: None, orders_by_next })
     }
 
     /// Adds the keys that are to come.
@@ -112,7 +115,7 @@ impl OnlineKeys {
     /// # Errors
     /// As [`Self::load`].
     pub fn with_next(mut self, folder: &Path) -> Result<Self, KeyError> {
-        self.sets.push(Set::load(folder)?);
+        self.next = Some(Set::load(folder)?);
         Ok(self)
     }
 
@@ -123,7 +126,7 @@ impl OnlineKeys {
     /// # Errors
     /// The first key that is in `offline`.
     pub fn refuse_offline(&self, offline: &[PublicKey]) -> Result<(), KeyError> {
-        for set in &self.sets {
+        for set in self.sets() {
             let named = OnlineRole::ALL.map(|role| (file_of(role), set.private(role).public()));
             let orders = (ORDERS_FILE.to_owned(), set.orders.public());
             for (file, public) in named.into_iter().chain([orders]) {
@@ -139,53 +142,62 @@ impl OnlineKeys {
     /// where this server does not hold it.
     #[must_use]
     pub fn sign_as(&self, role: OnlineRole, listed: &PublicKey, payload: &[u8]) -> Option<Vec<u8>> {
-        let set = self.sets.iter().find(|set| set.private(role).public() == *listed)?;
+        let set = self.sets().find(|set| set.private(role).public() == *listed)?;
         Some(set.private(role).sign(payload))
     }
 
-    /// Signs the canonical bytes of `role`'s metadata with the first key for it.
+    /// Signs the canonical bytes of `role`'s metadata with its present key.
     #[must_use]
     pub fn sign(&self, role: OnlineRole, payload: &[u8]) -> Vec<u8> {
-        self.first().map_or_else(Vec::new, |set| set.private(role).sign(payload))
+        self.present.private(role).sign(payload)
     }
 
     /// Has orders signed by the first of `listed` that this server holds, as the anchors list them.
     /// Says whether there is one; where there is none, the key stays as it was.
     pub fn choose_orders(&self, listed: &[PublicKey]) -> bool {
-        let held = |key: &PublicKey| self.sets.iter().position(|set| set.orders.public() == *key);
-        let Some(place) = listed.iter().find_map(held) else { return false };
-        self.orders.store(place, Ordering::Release);
-        true
+        let is_of = |set: &Set, key: &PublicKey| set.orders.public() == *key;
+        for key in listed {
+            let by_next = self.next.as_ref().is_some_and(|next| is_of(next, key));
+            if by_next || is_of(&self.present, key) {
+                self.orders_by_next.store(by_next, Ordering::Release);
+                return true;
+            }
+        }
+        false
     }
 
     /// Signs the pre-authentication encoding of an order's envelope
     /// (`lazaret_protocol::signed::Envelope::seal`).
     #[must_use]
     pub fn sign_order(&self, pre_authentication_encoding: &[u8]) -> Vec<u8> {
-        self.ordering().map_or_else(Vec::new, |set| set.orders.sign(pre_authentication_encoding))
+        self.ordering().orders.sign(pre_authentication_encoding)
     }
 
     /// The public half that orders are checked against.
     #[must_use]
     pub fn orders_public(&self) -> PublicKey {
-        let none = PublicKey::Ed25519(Vec::new());
-        self.ordering().map_or(none, |set| set.orders.public())
+        self.ordering().orders.public()
     }
 
-    /// The public half of a role's first key.
+    /// The public half of a role's present key.
     #[must_use]
     pub fn role_public(&self, role: OnlineRole) -> PublicKey {
-        let none = PublicKey::Ed25519(Vec::new());
-        self.first().map_or(none, |set| set.private(role).public())
+        self.present.private(role).public()
     }
 
-    // There is always a first set: every constructor makes one.
-    fn first(&self) -> Option<&Set> {
-        self.sets.first()
+    /// The present public halves.
+    #[must_use]
+    pub fn public(&self) -> OnlinePublic {
+        self.present.public()
     }
 
-    fn ordering(&self) -> Option<&Set> {
-        self.sets.get(self.orders.load(Ordering::Acquire)).or_else(|| self.first())
+    fn sets(&self) -> impl Iterator<Item = &Set> {
+        core::iter::once(&self.present).chain(&self.next)
+    }
+
+    fn ordering(&self) -> &Set {
+        let next = self.next.as_ref().filter(|_| self.orders_by_next.load(Ordering::Acquire));
+        next.unwrap_or(&self.present)
     }
 }
 
@@ -254,10 +266,11 @@ fn holds_private_key(path: &Path) -> Result<bool, FileError> {
     let file = File::open(path).map_err(FileError::io("read", path))?;
     let mut start = pkcs8::der::zeroize::Zeroizing::new(Vec::new());
     file.take(SEARCHED_BYTES_MAX).read_to_end(&mut start).map_err(FileError::io("read", path))?;
-    // Covers PKCS#8 in both forms, and the older PEM labels (`EC PRIVATE KEY`,
-    // `OPENSSH PRIVATE KEY`).
-    let needle = b"PRIVATE KEY-----";
-    Ok(start.windows(needle.len()).any(|window| window == needle))
+    // Covers PKCS#8 in both forms, the older PEM labels (`EC PRIVATE KEY`, `OPENSSH PRIVATE KEY`),
+    // and sealed keys.
+    let needles = [&b"PRIVATE KEY-----"[..], sealed::KIND.as_bytes()];
+    let holds = |needle: &[u8]| start.windows(needle.len()).any(|window| window == needle);
+    Ok(needles.into_iter().any(holds))
 }
 
 #[cfg(test)]

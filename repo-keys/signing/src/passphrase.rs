@@ -1,10 +1,10 @@
-//! Passphrases: checked once when made, wiped when dropped, never printed.
+//! Passphrases and PINs: checked once when made, wiped when dropped, never printed.
 
 use core::fmt;
 
 use pkcs8::der::zeroize::Zeroizing;
 
-/// Shortest passphrase, in characters. Twelve random characters outlast scrypt at our cost.
+/// Shortest passphrase, in characters. Twelve random characters outlast Argon2id at our cost.
 pub const PASSPHRASE_CHARS_MIN: usize = 12;
 
 /// Longest passphrase, in bytes: more is a wrong file.
@@ -23,6 +23,9 @@ pub enum PassphraseError {
         /// Characters that came.
         got: usize,
     },
+    /// No PIN at all.
+    #[error("expected a PIN, got an empty line")]
+    NoPin,
     /// More than [`PASSPHRASE_BYTES_MAX`].
     #[error("expected a passphrase of at most {PASSPHRASE_BYTES_MAX} bytes, got {got}")]
     TooLong {
@@ -51,6 +54,36 @@ impl Passphrase {
     /// The bytes for key derivation.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+}
+
+/// The PIN of a token. How long it must be is the token's business, which also counts the tries.
+pub struct Pin(Zeroizing<String>);
+
+impl Pin {
+    /// Takes `text` as it is; the caller strips a line's end.
+    ///
+    /// # Errors
+    /// Empty or too long.
+    pub fn new(text: String) -> Result<Self, PassphraseError> {
+        let text = Zeroizing::new(text);
+        match text.len() {
+            0 => Err(PassphraseError::NoPin),
+            got if got > PASSPHRASE_BYTES_MAX => Err(PassphraseError::TooLong { got }),
+            _ => Ok(Self(text)),
+        }
+    }
+
+    /// The PIN itself, for the token.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pin(..)")
     }
 }
 

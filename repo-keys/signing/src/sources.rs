@@ -1,11 +1,13 @@
 //! Where holders' private keys are. One source is one file below and one line in [`SOURCES`].
 
 mod file;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 
 use lazaret_protocol::key::PublicKey;
 
 use crate::key::KeyError;
-use crate::passphrase::Passphrase;
+use crate::passphrase::{Passphrase, Pin};
 use crate::role::OfflineRole;
 
 /// A holder's key that is ready to sign for offline roles, and for nothing else.
@@ -20,8 +22,23 @@ pub trait HolderSigner {
     fn sign(&self, role: &OfflineRole, payload: &[u8]) -> Result<Vec<u8>, KeyError>;
 }
 
-/// Asks the holder for what opens the key: a passphrase, a PIN.
-pub type Ask<'a> = &'a mut dyn FnMut() -> Result<Passphrase, KeyError>;
+/// What opens a key.
+#[derive(Debug)]
+pub enum Secret {
+    /// Of a file.
+    Passphrase(Passphrase),
+    /// Of a token.
+    Pin(Pin),
+}
+
+/// Which [`Secret`] a source wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// A passphrase.
+    Passphrase,
+    /// A PIN.
+    Pin,
+}
 
 /// A key that is ready, or why it is not.
 pub type Opened = Result<Box<dyn HolderSigner>, KeyError>;
@@ -30,29 +47,48 @@ pub type Opened = Result<Box<dyn HolderSigner>, KeyError>;
 pub struct Source {
     /// What stands before the colon in `file:alice.key`.
     pub scheme: &'static str,
+    /// What opens its keys.
+    pub wants: Wants,
     /// Opens the key at the place that stands behind the colon.
-    pub open: fn(&str, Ask<'_>) -> Opened,
+    pub open: fn(&str, Secret) -> Opened,
 }
 
 /// Every source there is. The first is meant where no scheme is written.
-pub static SOURCES: &[Source] = &[file::SOURCE];
+pub static SOURCES: &[Source] = &[
+    file::SOURCE,
+    #[cfg(feature = "pkcs11")]
+    pkcs11::SOURCE,
+];
 
-/// Opens the key that `reference` names: `alice.key` or `file:alice.key`.
+/// What opens the key that `reference` names.
+///
+/// # Errors
+/// No such source.
+pub fn wants(reference: &str) -> Result<Wants, KeyError> {
+    Ok(find(reference)?.0.wants)
+}
+
+/// Opens the key that `reference` names: `alice.key`, `file:alice.key` or
+/// `pkcs11:token=alice;object=root?module-path=...`.
 ///
 /// # Errors
 /// No such source, or the source's own.
-pub fn open(reference: &str, ask: Ask<'_>) -> Opened {
+pub fn open(reference: &str, secret: Secret) -> Opened {
+    let (source, place) = find(reference)?;
+    (source.open)(place, secret)
+}
+
+fn find(reference: &str) -> Result<(&'static Source, &str), KeyError> {
     for source in SOURCES {
         let behind = reference.strip_prefix(source.scheme);
         if let Some(place) = behind.and_then(|rest| rest.strip_prefix(':')) {
-            return (source.open)(place, ask);
+            return Ok((source, place));
         }
     }
-    let first = SOURCES.first();
     // A file whose name has a colon is written with its scheme, so that a mistyped scheme is not
     // taken for a file.
-    let Some(first) = first.filter(|_| !reference.contains(':')) else {
-        return Err(KeyError::UnknownSource { got: reference.chars().take(120).collect() });
-    };
-    (first.open)(reference, ask)
+    match SOURCES.first().filter(|_| !reference.contains(':')) {
+        Some(first) => Ok((first, reference)),
+        None => Err(KeyError::UnknownSource { got: reference.chars().take(120).collect() }),
+    }
 }

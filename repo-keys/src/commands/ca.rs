@@ -190,7 +190,7 @@ fn open(
     let file = KeyFile::read(&path)?;
     let passphrase = match &file {
         KeyFile::Clear(_) => None,
-        KeyFile::Encrypted(_) => {
+        KeyFile::Encrypted(_) | KeyFile::Sealed(_) => {
             Some(session.passphrase(&path.display().to_string(), Purpose::Open)?)
         }
     };

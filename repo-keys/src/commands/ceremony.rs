@@ -55,7 +55,10 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
     );
     for holder in &args.holders {
         let out = here("holders").join(format!("{holder}.key"));
-        key::create(&session, &key::Create { holder: holder.clone(), out })?;
+        key::create(
+            &session,
+            &key::Create { holder: holder.clone(), out, pkcs11: None, algorithm: None },
+        )?;
     }
     online::create(&session, &online::Create { out: here("online") })?;
     ca::create(&session, &ca::Create { name: args.name.clone(), out: here("ca") })?;
@@ -156,7 +159,7 @@ fn signed(
             session,
             &sign::Sign {
                 payload: payload.to_path_buf(),
-                key: sign::KeyArgs { key: format!("file:{}", key.display()) },
+                key: format!("file:{}", key.display()).into(),
                 previous: None,
                 root: root.map(Path::to_path_buf),
                 targets: None,

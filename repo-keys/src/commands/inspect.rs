@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lazaret_protocol::anchors::Anchors;
-use lazaret_repo_keys_signing::metadata::{Document, Keyring};
+use lazaret_repo_keys_signing::metadata::{Document, Keyring, as_json};
 use lazaret_repo_keys_signing::{HolderPublic, OnlinePublic};
 use serde_json::Value;
 use tough::schema::{self, RoleType, Root, Snapshot, Targets};
@@ -32,7 +32,8 @@ pub fn run(session: &Session, args: &Inspect) -> Result<(), StepError> {
     let bytes = step.read(&args.file)?;
     let folder = args.file.parent().unwrap_or(std::path::Path::new("."));
     let names = Names::in_folder(folder);
-    let known = match serde_json::from_slice::<Value>(&bytes) {
+    let value = serde_json::from_slice::<Value>(&bytes);
+    let known = match value.or_else(|_| serde_json::from_slice(&as_json(&bytes))) {
         Ok(value) => json(session, &mut step, (&value, &bytes), &names)?,
         Err(_) => pem(&mut step, &bytes),
     };

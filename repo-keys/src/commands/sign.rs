@@ -11,7 +11,7 @@ use lazaret_protocol::id::{HolderName, ModelName, VersionName};
 use lazaret_protocol::key::PublicKey;
 use lazaret_repo_keys_signing::metadata::rules::{self, EmergencyEntry, ImageEntry};
 use lazaret_repo_keys_signing::metadata::{Document, Keyring, TufKeyId, make};
-use lazaret_repo_keys_signing::{HolderPublic, KeyError, OfflineRole, RoleName, sources};
+use lazaret_repo_keys_signing::{HolderPublic, OfflineRole, RoleName, sources};
 use serde::{Deserialize, Serialize};
 use tough::schema::{RoleType, Targets};
 
@@ -19,7 +19,7 @@ use crate::difference::{self, Names};
 use crate::error::{Rule, StepError};
 use crate::hashing::Measured;
 use crate::plan::{self, Plan, ReleasePlan};
-use crate::session::{Purpose, Session, Step};
+use crate::session::{Session, Step};
 
 /// See [`crate::cli::Command::Sign`].
 #[derive(Debug, Args)]
@@ -55,9 +55,18 @@ pub struct Sign {
 /// Which key signs.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
-    /// Your key: a file, or `file:PATH`.
-    #[arg(long, value_name = "KEY")]
+    /// Your key: a file, `file:PATH`, or a `pkcs11:` URI.
+    #[arg(long, visible_alias = "pkcs11", value_name = "KEY")]
     pub key: String,
+    /// Who you are, where the key's public half is not known by name here: a key in a token.
+    #[arg(long, value_name = "NAME")]
+    pub holder: Option<HolderName>,
+}
+
+impl From<String> for KeyArgs {
+    fn from(key: String) -> Self {
+        Self { key, holder: None }
+    }
 }
 
 impl KeyArgs {
@@ -66,11 +75,10 @@ impl KeyArgs {
     /// # Errors
     /// It cannot be opened, or nothing says who holds it.
     pub(crate) fn open(&self, session: &Session, names: &Names) -> Result<Opened, StepError> {
-        let passphrase = session.passphrase(&self.key, Purpose::Open)?;
-        let mut once = Some(passphrase);
-        let signer = sources::open(&self.key, &mut || once.take().ok_or(KeyError::Encoding))?;
+        let signer = sources::open(&self.key, session.secret(&self.key)?)?;
         let public = signer.public();
-        let holder = match names.holder_of(&public) {
+        let known = self.holder.as_ref().or_else(|| names.holder_of(&public));
+        let holder = match known {
             Some(holder) => holder.clone(),
             None => holder_of(&self.key, &public)?,
         };
@@ -149,7 +157,8 @@ pub fn run(session: &Session, args: &Sign) -> Result<(), StepError> {
         Plan::Root(_) | Plan::Targets(_) => {}
     }
     let reference = &args.key.key;
-    let mut names = Names::in_folder(Path::new(reference).parent().unwrap_or(Path::new(".")));
+    let mut names = Names::in_folder(folder_of(Path::new(reference)));
+    names.add_folder(folder_of(&args.payload));
     if let Some(own) = own_public(reference) {
         names.add(&own);
     }
@@ -382,6 +391,12 @@ fn check_listed(
     Err(StepError::refused(Rule::NotListed, what))
 }
 
+/// The folder of a file; the present one where its path names none.
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 fn own_public(key: &str) -> Option<HolderPublic> {
     let path = Path::new(key.strip_prefix("file:").unwrap_or(key)).with_extension("pub");
     let bytes = lazaret_repo_keys_signing::durable::read(&path, 16 * 1024).ok()?;
@@ -391,6 +406,9 @@ fn own_public(key: &str) -> Option<HolderPublic> {
 fn holder_of(key: &str, public: &PublicKey) -> Result<HolderName, StepError> {
     if let Some(own) = own_public(key).filter(|own| own.key == *public) {
         return Ok(own.holder);
+    }
+    if key.starts_with("pkcs11:") {
+        return Err(StepError::misuse("expected --holder NAME with a key in a token"));
     }
     let stem = Path::new(key).file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
     stem.and_then(|stem| stem.parse().ok()).ok_or_else(|| {

@@ -11,7 +11,7 @@ fn passphrase(text: &str) -> Passphrase {
 
 fn open(path: &Path, text: &str) -> Result<Box<dyn sources::HolderSigner>, KeyError> {
     let reference = path.to_string_lossy().into_owned();
-    sources::open(&reference, &mut || Ok(passphrase(text)))
+    sources::open(&reference, sources::Secret::Passphrase(passphrase(text)))
 }
 
 #[test]
@@ -34,19 +34,52 @@ fn a_holder_key_signs_after_its_passphrase_and_not_without() {
 }
 
 #[test]
-fn openssl_reads_a_holder_key_and_agrees_on_the_public_half() {
+fn a_holder_key_is_sealed_with_argon2id_and_its_parameters_cannot_be_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alice.key");
     let alice = "alice".parse().unwrap();
-    let public = create_holder_key(&alice, &path, &passphrase("correct horse")).unwrap();
-    let out = Command::new("openssl")
-        .args(["pkey", "-passin", "pass:correct horse", "-pubout", "-outform", "DER", "-in"])
+    create_holder_key(&alice, &path, &passphrase("correct horse")).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["kdf"], "argon2id");
+    assert!(json["memory_kib"].as_u64().unwrap() >= 19 * 1024);
+
+    let changed = |from: &str, to: &str| {
+        let other = text.replace(from, to);
+        assert_ne!(other, text);
+        let path = folder.path().join("changed.key");
+        durable::replace_with::<_, FileError>(&path, Access::Private, |file| {
+            use std::io::Write as _;
+            file.write_all(other.as_bytes()).map_err(FileError::io("write", &path))
+        })
+        .unwrap();
+        open(&path, "correct horse").err().unwrap()
+    };
+    let weaker = changed(r#""memory_kib":65536"#, r#""memory_kib":32768"#);
+    assert!(matches!(weaker, KeyError::WrongPassphrase { .. }), "{weaker:?}");
+    for (from, to) in [
+        (r#""memory_kib":65536"#, r#""memory_kib":8"#),
+        (r#""memory_kib":65536"#, r#""memory_kib":4294967295"#),
+        (r#""passes":3"#, r#""passes":4294967295"#),
+        (r#""kdf":"argon2id""#, r#""kdf":"argon2i""#),
+    ] {
+        let refused = changed(from, to);
+        assert!(matches!(refused, KeyError::Malformed { .. }), "{to}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_holder_key_that_another_tool_encrypted_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alice.key");
+    let done = Command::new("sh")
+        .arg("-c")
+        .arg("umask 077; openssl genpkey -algorithm ed25519 -aes256 -pass 'pass:correct horse' -out $0")
         .arg(&path)
         .output()
         .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let PublicKey::Ed25519(bytes) = public.key else { panic!("not Ed25519") };
-    assert!(out.stdout.ends_with(&bytes));
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    open(&path, "correct horse").unwrap();
 }
 
 #[test]
@@ -68,6 +101,7 @@ fn short_passphrases_are_refused() {
 
 #[test]
 fn a_mistyped_source_is_not_taken_for_a_file() {
-    let refused = sources::open("pkcs11:token=x", &mut || Ok(passphrase("correct horse")));
+    let secret = sources::Secret::Passphrase(passphrase("correct horse"));
+    let refused = sources::open("pcks11:token=x", secret);
     assert!(matches!(refused.err(), Some(KeyError::UnknownSource { .. })));
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tough::TargetName;
 use tough::schema::decoded::{Decoded, Hex};
-use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
+use tough::schema::key::{EcdsaKey, EcdsaScheme, Ed25519Key, Ed25519Scheme, Key};
 use tough::schema::{Hashes, Metafile, RoleKeys, Target};
 
 use super::{MetadataError, TufKeyId};
@@ -41,23 +41,30 @@ pub fn number(role: &str, value: u64) -> Result<NonZeroU64, MetadataError> {
 /// The TUF key object of a public key.
 ///
 /// # Errors
-/// Not Ed25519.
+/// Neither Ed25519 nor ECDSA over P-256.
 pub fn key(role: &str, public: &PublicKey) -> Result<Key, MetadataError> {
-    let PublicKey::Ed25519(bytes) = public else {
-        return Err(MetadataError::KeyAlgorithm { role: role.to_owned() });
-    };
-    Ok(Key::Ed25519 {
-        keyval: Ed25519Key { public: bytes.clone().into(), _extra: HashMap::new() },
-        scheme: Ed25519Scheme::Ed25519,
-        _extra: HashMap::new(),
-    })
+    let _extra = HashMap::new();
+    match public {
+        PublicKey::Ed25519(bytes) => Ok(Key::Ed25519 {
+            keyval: Ed25519Key { public: bytes.clone().into(), _extra: HashMap::new() },
+            scheme: Ed25519Scheme::Ed25519,
+            _extra,
+        }),
+        PublicKey::EcdsaP256(point) => Ok(Key::Ecdsa {
+            keyval: EcdsaKey { public: point.clone().into(), _extra: HashMap::new() },
+            scheme: EcdsaScheme::EcdsaSha2Nistp256,
+            _extra,
+        }),
+        _ => Err(MetadataError::KeyAlgorithm { role: role.to_owned() }),
+    }
 }
 
-/// The public key in a TUF key object, where it is Ed25519.
+/// The public key in a TUF key object, where it is Ed25519 or ECDSA over P-256.
 #[must_use]
 pub fn public_key(key: &Key) -> Option<PublicKey> {
     match key {
         Key::Ed25519 { keyval, .. } => Some(PublicKey::Ed25519(keyval.public.to_vec())),
+        Key::Ecdsa { keyval, .. } => Some(PublicKey::EcdsaP256(keyval.public.to_vec())),
         _ => None,
     }
 }
@@ -65,7 +72,7 @@ pub fn public_key(key: &Key) -> Option<PublicKey> {
 /// The id of a public key in TUF metadata.
 ///
 /// # Errors
-/// Not Ed25519.
+/// Neither Ed25519 nor ECDSA over P-256.
 pub fn key_id(role: &str, public: &PublicKey) -> Result<TufKeyId, MetadataError> {
     let id = key(role, public)?.key_id();
     let id = id.map_err(|_| MetadataError::KeyAlgorithm { role: role.to_owned() })?;
@@ -75,7 +82,7 @@ pub fn key_id(role: &str, public: &PublicKey) -> Result<TufKeyId, MetadataError>
 /// Adds `publics` to `keys` and names them with their threshold.
 ///
 /// # Errors
-/// A key that is not Ed25519, or a threshold that is zero or larger than the number of keys.
+/// A key of another algorithm, or a threshold that is zero or larger than the number of keys.
 pub fn role_keys(
     role: &str,
     publics: &[PublicKey],

@@ -70,7 +70,7 @@ pub struct DeltaEntry {
     pub custom: DeltaCustom,
 }
 
-/// Checks a root: four roles with Ed25519 keys, consistent snapshots, reachable thresholds, and no
+/// Checks a root: four roles with keys that we can check, consistent snapshots, reachable thresholds, and no
 /// online key that is also an offline one.
 ///
 /// # Errors

@@ -62,3 +62,27 @@ fn an_online_key_that_the_group_can_read_stops_the_server() {
     let refused = OnlineKeys::load(&folder).unwrap_err();
     assert!(matches!(refused, KeyError::Readable { .. }), "{refused:?}");
 }
+
+#[test]
+fn the_listed_key_signs_and_the_first_order_key_that_the_anchors_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    let (was, will) = (OnlineKeys::create(&old).unwrap(), OnlineKeys::create(&new).unwrap());
+    let keys = OnlineKeys::load(&old).unwrap().with_next(&new).unwrap();
+    for listed in [&was.snapshot, &will.snapshot] {
+        let signature = keys.sign_as(OnlineRole::Snapshot, listed, b"payload").unwrap();
+        assert_eq!(listed.verify(b"payload", &signature), Ok(()));
+    }
+    assert_eq!(keys.sign_as(OnlineRole::Snapshot, &was.timestamp, b"payload"), None);
+
+    assert_eq!(keys.orders_public(), was.orders);
+    assert!(keys.choose_orders(&[was.orders.clone(), will.orders.clone()]));
+    assert_eq!(keys.orders_public(), was.orders);
+    assert!(keys.choose_orders(&[will.orders.clone()]));
+    assert_eq!(keys.orders_public(), will.orders);
+    assert_eq!(will.orders.verify(b"order", &keys.sign_order(b"order")), Ok(()));
+    assert!(!keys.choose_orders(&[was.snapshot.clone()]));
+    assert_eq!(keys.orders_public(), will.orders);
+    // A holder's key is refused wherever it lies.
+    assert!(keys.refuse_offline(&[will.deltas.clone()]).is_err());
+}

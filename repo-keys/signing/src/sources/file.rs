@@ -1,14 +1,14 @@
-//! Keys in PKCS#8 files under a passphrase.
+//! Keys in files under a passphrase.
 
 use std::path::Path;
 
 use lazaret_protocol::key::PublicKey;
 
-use super::{Ask, HolderSigner, Opened, Source};
+use super::{HolderSigner, Opened, Secret, Source, Wants};
 use crate::key::{KeyError, PrivateKey};
 use crate::role::OfflineRole;
 
-pub(super) const SOURCE: Source = Source { scheme: "file", open };
+pub(super) const SOURCE: Source = Source { scheme: "file", wants: Wants::Passphrase, open };
 
 struct FileSigner(PrivateKey);
 
@@ -22,8 +22,10 @@ impl HolderSigner for FileSigner {
     }
 }
 
-fn open(place: &str, ask: Ask<'_>) -> Opened {
-    let passphrase = ask()?;
+fn open(place: &str, secret: Secret) -> Opened {
+    let Secret::Passphrase(passphrase) = secret else {
+        return Err(KeyError::WrongSecret { wanted: "passphrase" });
+    };
     let key = PrivateKey::read_encrypted(Path::new(place), &passphrase)?;
     Ok(Box::new(FileSigner(key)))
 }

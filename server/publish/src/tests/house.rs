@@ -71,6 +71,7 @@ impl House {
             now,
             transcript: Some(self.path("transcript.txt")),
             passphrase_file: Some(self.path("pass")),
+            pin_fd: None,
         }
     }
 
@@ -134,9 +135,7 @@ impl House {
         for holder in holders {
             let args = sign::Sign {
                 payload: payload.to_path_buf(),
-                key: sign::KeyArgs {
-                    key: self.path(&format!("repo/holders/{holder}.key")).display().to_string(),
-                },
+                key: self.path(&format!("repo/holders/{holder}.key")).display().to_string().into(),
                 previous: previous.clone(),
                 root: root.clone(),
                 targets: targets.clone(),

@@ -135,7 +135,12 @@ fn a_root_that_drops_targets_holders_needs_targets_signed_again_with_it() {
     let house = house();
     let key_path = house.path("repo/holders/dora.key");
     if !key_path.exists() {
-        let args = key::Create { holder: "dora".parse().unwrap(), out: key_path };
+        let args = key::Create {
+            holder: "dora".parse().unwrap(),
+            out: key_path,
+            pkcs11: None,
+            algorithm: None,
+        };
         key::create(&house.session(now()), &args).unwrap();
     }
     // alice and bob signed targets version 1; with bob and alice gone from it, its threshold is not
@@ -171,7 +176,11 @@ fn a_root_that_only_its_own_new_holders_signed_is_refused() {
     session.transcript = Some(rotation.path("transcript.txt"));
     for name in ["dora", "eve"] {
         let out = rotation.path(&format!("{name}.key"));
-        key::create(&session, &key::Create { holder: name.parse().unwrap(), out }).unwrap();
+        key::create(
+            &session,
+            &key::Create { holder: name.parse().unwrap(), out, pkcs11: None, algorithm: None },
+        )
+        .unwrap();
     }
     let previous = house.path("repo/metadata/1.root.json");
     let args = payload::Root {
@@ -189,7 +198,7 @@ fn a_root_that_only_its_own_new_holders_signed_is_refused() {
         let out = rotation.path(&format!("{name}.sig"));
         let args = sign::Sign {
             payload: args.out.clone(),
-            key: sign::KeyArgs { key: rotation.path(&format!("{name}.key")).display().to_string() },
+            key: rotation.path(&format!("{name}.key")).display().to_string().into(),
             previous: Some(previous.clone()),
             root: None,
             targets: None,
