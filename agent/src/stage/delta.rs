@@ -7,9 +7,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 
 use lazaret_protocol::target::DeltaCustom;
-use lazaret_protocol_delta::{
-    BaseReader, DecodeLimits, Frame, HEADER_BYTES_MAX, Header, decode_frame,
-};
+use lazaret_protocol_delta::{BaseReader, DecodeLimits, Decoder, Frame, HEADER_BYTES_MAX, Header};
 use lazaret_protocol_tuf::Target;
 
 use super::{StageError, length_of};
@@ -37,7 +35,7 @@ pub(super) struct DeltaRun {
     target: Target,
     custom: DeltaCustom,
     base: Base,
-    header: Option<Header>,
+    decoder: Option<Decoder>,
     connection: Option<Connection>,
     fetched: u64,
     /// Kept from frame to frame, so that each is allocated once.
@@ -69,7 +67,7 @@ impl DeltaRun {
             target,
             custom,
             base: Base(base),
-            header: None,
+            decoder: None,
             connection: None,
             fetched: 0,
             payload: Vec::new(),
@@ -98,27 +96,39 @@ impl DeltaRun {
         offset: u64,
         limits: (u64, &Target),
     ) -> Result<Step, StageError> {
-        if self.header.is_none() {
+        if self.decoder.is_none() {
             return self.begin(source, slot, offset, limits);
         }
-        let Some(header) = &self.header else { return Ok(Step::End) };
-        let frames = header.frames();
+        let outcome = self.frame(source, offset);
+        match outcome {
+            Ok(step) => Ok(step),
+            Err(Fetch::Doubt(why)) => Ok(Step::Doubt(why)),
+            Err(Fetch::Later(err)) => Err(err),
+        }
+    }
+
+    /// Fetches and decodes the frame that begins at `offset`, after the control block that it needs.
+    fn frame(&mut self, source: &Source, offset: u64) -> Result<Step, Fetch> {
+        let Some(decoder) = &self.decoder else { return Ok(Step::End) };
+        let frames = decoder.header().frames();
         let Some(number) = frames.iter().position(|frame| frame.result_offset >= offset) else {
             return Ok(self.end());
         };
-        let Some(frame) = frames.get(number) else { return Ok(Step::End) };
+        let Some(frame) = frames.get(number).copied() else { return Ok(Step::End) };
         if frame.result_offset != offset {
             return Ok(Step::KeepOnly(0));
         }
-        let (from, length) = (frame.payload_offset, frame.payload_length);
-        match self.payload(source, from, u64::from(length)) {
-            Ok(()) => {}
-            Err(Fetch::Doubt(why)) => return Ok(Step::Doubt(why)),
-            Err(Fetch::Later(err)) => return Err(err),
+        let wanted = decoder.control_wanted(number);
+        if let Some((section, at)) = wanted.map(|(section, at)| (section, *at)) {
+            self.payload(source, at.control_offset, u64::from(at.control_length))?;
+            let Some(decoder) = &mut self.decoder else { return Ok(Step::End) };
+            let loaded = decoder.load_control(section, &self.payload);
+            loaded.map_err(|err| Fetch::Doubt(err.to_string()))?;
         }
-        let Some(header) = &self.header else { return Ok(Step::End) };
+        self.payload(source, frame.payload_offset, u64::from(frame.payload_length))?;
+        let Some(decoder) = &mut self.decoder else { return Ok(Step::End) };
         let mut result = std::mem::take(&mut self.result);
-        match decode_frame(header, number, &self.payload, &mut self.base, &mut result) {
+        match decoder.frame(number, &self.payload, &mut self.base, &mut result) {
             Ok(()) => Ok(Step::Append(result)),
             Err(err) => Ok(Step::Doubt(format!("frame {number}: {err}"))),
         }
@@ -126,11 +136,7 @@ impl DeltaRun {
 
     /// A delta that is longer than its frames is not what its encoder made.
     fn end(&self) -> Step {
-        let end = self
-            .header
-            .as_ref()
-            .and_then(|header| header.frames().last())
-            .map(|frame| frame.payload_offset.saturating_add(u64::from(frame.payload_length)));
+        let end = self.decoder.as_ref().and_then(|decoder| decoder.header().delta_length());
         match end {
             Some(end) if end != self.target.length => Step::Doubt(format!(
                 "expected a delta of {} bytes, its frames end at {end}",
@@ -165,11 +171,14 @@ impl DeltaRun {
         if header.result().length != limits.1.length {
             return Ok(Step::Doubt("its header says another length than the image's".into()));
         }
+        if !header.tables().base_layout.is_plain() || !header.tables().result_layout.is_plain() {
+            return Ok(Step::Doubt("it needs parts of an image to be packed again".into()));
+        }
         if let Err(err) = header.check_base(&mut self.base) {
             return Ok(Step::Doubt(format!("the image that runs: {err}")));
         }
         let keep = fitting(&header, slot, offset)?;
-        self.header = Some(header);
+        self.decoder = Some(Decoder::new(header));
         Ok(Step::KeepOnly(keep))
     }
 

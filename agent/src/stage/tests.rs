@@ -7,7 +7,10 @@ use lazaret_agent_core::slot::{Release, Slot};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::target::{DeltaCustom, ImageCustom, Schedule};
 use lazaret_protocol::time::Timestamp;
-use lazaret_protocol_delta::{Codec, Frame, Header, ImageId};
+use lazaret_protocol_delta::{
+    Codec, Frame, Header, ImageId, Images, Op, Section, StreamMethod, Tables, control_columns,
+    push_stream,
+};
 use lazaret_protocol_tuf::Hashes;
 
 use super::*;
@@ -54,25 +57,42 @@ fn image_id(bytes: &[u8]) -> ImageId {
     ImageId { length: length_of(bytes.len()), sha256: *Sha256Digest::of(bytes).as_bytes() }
 }
 
-/// A delta of three frames: a copy, what is new, and a copy.
+/// A delta in frames of 50,000 bytes: two copies, what is new, and copies again.
 fn delta(base: &[u8], image: &[u8]) -> Vec<u8> {
-    let frame = |codec, window: (u64, u64), result: &[u8], payload_length| Frame {
+    delta_from(image_id(base), image)
+}
+
+fn delta_from(base: ImageId, image: &[u8]) -> Vec<u8> {
+    let frame = |(number, result): (usize, &[u8])| Frame {
         payload_offset: 0,
-        payload_length,
         result_offset: 0,
-        result_length: u32::try_from(result.len()).unwrap(),
-        window_offset: window.0,
-        window_length: window.1,
-        codec,
+        payload_length: if number == 2 { 50_000 } else { 0 },
+        result_length: 0,
+        section: 0,
+        codec: if number == 2 { Codec::Stored } else { Codec::Copy },
         digest: Frame::digest_of(result),
     };
-    let frames = vec![
-        frame(Codec::Copy, (0, 100_000), &image[..100_000], 0),
-        frame(Codec::Stored, (0, 0), &image[100_000..150_000], 50_000),
-        frame(Codec::Copy, (120_000, 180_000), &image[150_000..], 0),
-    ];
-    let header = Header::new(image_id(base), image_id(image), frames).unwrap();
-    let mut delta = header.to_bytes().unwrap();
+    let frames: Vec<Frame> = image.chunks(50_000).enumerate().map(frame).collect();
+    let ops =
+        [Op { old: 0, add: 100_000, insert: 50_000 }, Op { old: 120_000, add: 180_000, insert: 0 }];
+    let mut control = Vec::new();
+    let columns = control_columns(&ops, 0);
+    for column in &columns {
+        push_stream(&mut control, StreamMethod::Stored, column.len(), column);
+    }
+    let section = Section {
+        control_offset: 0,
+        control_length: u32::try_from(control.len()).unwrap(),
+        columns_length: columns.iter().map(|column| u32::try_from(column.len()).unwrap()).sum(),
+        ops: 2,
+        frames: 7,
+        result_offset: 0,
+        result_length: 0,
+    };
+    let images = Images { base, result: image_id(image) };
+    let tables = Tables { sections: vec![section], ..Tables::default() };
+    let (_, mut delta) = Header::build(images, 50_000, &frames, &tables, |_| None).unwrap();
+    delta.extend_from_slice(&control);
     delta.extend_from_slice(&image[100_000..150_000]);
     delta
 }
@@ -313,7 +333,7 @@ fn a_tampered_delta_falls_back_to_the_image() {
     tampered[last] ^= 1;
     let found = found(Some((target(DELTA_PATH, &good), custom(1 << 20))));
     let why = doubt(&repository(&image(), &tampered), &found);
-    assert!(why.contains("frame 1"), "{why}");
+    assert!(why.contains("frame 2"), "{why}");
     let mut tampered = good;
     tampered[130] ^= 1;
     let why = doubt(&repository(&image(), &tampered), &found);
@@ -326,25 +346,7 @@ fn a_delta_against_another_base_falls_back_to_the_image() {
     let mut other = delta(&base(), &image());
     let found = found(Some((target(DELTA_PATH, &other), custom(1 << 20))));
     // Its header names a base that is not the one of its target.
-    let header = Header::new(
-        image_id(&other_base),
-        image_id(&image()),
-        Header::parse(
-            &other,
-            &lazaret_protocol_delta::DecodeLimits {
-                ram_bytes_max: u64::MAX,
-                result_bytes_max: u64::MAX,
-            },
-        )
-        .unwrap()
-        .0
-        .frames()
-        .to_vec(),
-    )
-    .unwrap()
-    .to_bytes()
-    .unwrap();
-    other[..header.len()].copy_from_slice(&header);
+    other.copy_from_slice(&delta_from(image_id(&other_base), &image()));
     let why = doubt(&repository(&image(), &other), &found);
     assert_eq!(why, "its header names another base than its target");
     // The disk has changed under the running image.

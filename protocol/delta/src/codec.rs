@@ -7,11 +7,11 @@ pub enum Codec {
     Stored,
     /// The payload is the result, compressed by itself.
     Zstd,
-    /// The result is the window of the base.
+    /// The result is what the instructions read.
     Copy,
     /// The stream of the crate `bsdiff`, compressed.
     Bsdiff,
-    /// The instructions of bsdiff in three separately compressed streams.
+    /// Differences and literals in separately compressed streams.
     Split,
 }
 

@@ -1,129 +1,343 @@
-//! The control stream of the codec `split`: instructions as columns of numbers, and their bytes.
-//! The streams that they govern are in `decode`.
+//! The control block of a section: which bytes of the base make which bytes of the result. What is
+//! added to them and what is inserted between them is in the frames.
 
 #[cfg(test)]
 mod tests;
 
 use crate::error::ControlFault;
 use crate::number::{Numbers, push_number, push_signed};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
-/// One step of making a frame: move the position in the window by `shift`, make `add` bytes from
-/// the window and the difference stream, then `insert` bytes from the literals. The position moves
-/// on by both.
+/// No section has more instructions.
+pub const OPS_MAX: usize = 1 << 16;
+
+/// No control block is longer before it is compressed.
+pub const CONTROL_BYTES_MAX: usize = 1 << 21;
+
+/// How many of the last displacements an instruction can name by their age.
+const RECENT: usize = 15;
+
+/// One step of making a section: `add` bytes from the base at `old` and the differences, then
+/// `insert` literal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Instruction {
-    /// Bytes made from the window.
+pub struct Op {
+    /// Where in the base the bytes begin that are added to.
+    pub old: u64,
+    /// How many.
     pub add: u32,
-    /// Bytes made from literals.
+    /// How many literal bytes follow.
     pub insert: u32,
-    /// By how much the position moves beforehand.
-    pub shift: i64,
 }
 
-/// How a stream of the codec `split` is stored in the payload.
+/// The columns of a control block: how many bytes are added, how many inserted, which displacement,
+/// and displacements that are new.
+pub const COLUMNS: usize = 4;
+
+/// The columns for these instructions, of which the first makes the byte `first` of the result.
+pub fn control_columns(ops: &[Op], first: u64) -> [Vec<u8>; COLUMNS] {
+    let [mut adds, mut inserts, mut ages, mut news] = [const { Vec::new() }; COLUMNS];
+    let mut recent = [0i64; RECENT];
+    let mut new = first;
+    for op in ops {
+        push_number(&mut adds, op.add.into());
+        push_number(&mut inserts, op.insert.into());
+        if op.add > 0 {
+            let displacement = op.old.wrapping_sub(new).cast_signed();
+            let age = recent.iter().position(|known| *known == displacement);
+            ages.push(age.and_then(|age| u8::try_from(age).ok()).unwrap_or(RECENT_MISS));
+            if age.is_none() {
+                push_signed(&mut news, displacement.wrapping_sub(recent[0]));
+            }
+            remember(&mut recent, displacement, age);
+        }
+        new = new.wrapping_add(op.add.into()).wrapping_add(op.insert.into());
+    }
+    [adds, inserts, ages, news]
+}
+
+/// The age that stands for a displacement that is not among the recent ones.
+const RECENT_MISS: u8 = 15;
+
+/// Brings a displacement to the front.
+fn remember(recent: &mut [i64; RECENT], displacement: i64, age: Option<usize>) {
+    let end = age.map_or(RECENT, |age| age.saturating_add(1));
+    if let Some(moved) = recent.get_mut(..end) {
+        moved.rotate_right(1);
+    }
+    recent[0] = displacement;
+}
+
+/// Bytes of the result that are made from bytes of the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamMethod {
-    /// As it is.
-    Stored,
-    /// As one zstd frame.
-    Zstd,
-    /// As LZMA: a byte of properties and a raw stream.
-    Lzma,
+pub(crate) struct Piece {
+    /// Where they begin in the base.
+    pub(crate) old: u64,
+    /// Where they begin in the section.
+    pub(crate) new: u32,
+    /// How many there are; literals follow up to the next piece.
+    pub(crate) add: u32,
 }
 
-impl StreamMethod {
-    /// The number that stands for the method in a stream's head.
-    pub fn number(self) -> u8 {
-        match self {
-            StreamMethod::Stored => 0,
-            StreamMethod::Zstd => 1,
-            StreamMethod::Lzma => 2,
+/// Bytes that an instruction, or a part of one, makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Where it reads the base.
+    pub old: u64,
+    /// Where it begins in the result.
+    pub new: u64,
+    /// How many bytes it makes from the base.
+    pub add: usize,
+    /// How many it makes from literals after these.
+    pub insert: usize,
+}
+
+/// From `old` on, the bytes of the base stand in the result where the piece of that number has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    old: u64,
+    number: u32,
+}
+
+/// The instructions of one section, checked: they make the section exactly, and nothing outside the
+/// base is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    first: u64,
+    length: u32,
+    pieces: Vec<Piece>,
+    origins: Vec<Origin>,
+}
+
+/// What a parsed instruction takes.
+/// Every piece may cover another one's middle, and so begin two stretches of the map.
+pub(crate) const OP_BYTES: usize = size_of::<Piece>() + 2 * size_of::<Origin>();
+
+/// What making the map takes besides, per instruction: the pieces in order, and those that are open.
+pub(crate) const OP_WORK_BYTES: usize = 4 + size_of::<(u32, u32)>() * 2;
+
+impl Control {
+    /// Takes instructions for the section that begins at `first` in the result and has `length`
+    /// bytes.
+    ///
+    /// # Errors
+    /// When they make another length, leave the base, or are too many.
+    pub fn new(
+        ops: impl IntoIterator<Item = Op>,
+        first: u64,
+        length: u32,
+        base_length: u64,
+    ) -> Result<Control, ControlFault> {
+        let mut made = Control { first, length, pieces: Vec::new(), origins: Vec::new() };
+        let mut at = 0u32;
+        for op in ops {
+            made.push(op, at, base_length)?;
+            at = at
+                .checked_add(op.add)
+                .and_then(|at| at.checked_add(op.insert))
+                .filter(|at| *at <= length)
+                .ok_or(ControlFault::Lengths)?;
         }
-    }
-
-    /// The method that a number stands for, if any.
-    pub fn from_number(number: u8) -> Option<StreamMethod> {
-        [StreamMethod::Stored, StreamMethod::Zstd, StreamMethod::Lzma]
-            .into_iter()
-            .find(|method| method.number() == number)
-    }
-}
-
-/// The control stream of these instructions.
-pub fn control_bytes(instructions: &[Instruction]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    push_number(&mut bytes, u64::try_from(instructions.len()).unwrap_or(u64::MAX));
-    for instruction in instructions {
-        push_number(&mut bytes, u64::from(instruction.add));
-    }
-    for instruction in instructions {
-        push_number(&mut bytes, u64::from(instruction.insert));
-    }
-    for instruction in instructions {
-        push_signed(&mut bytes, instruction.shift);
-    }
-    bytes
-}
-
-/// Reads instructions back, without memory of its own: it keeps a place in each column.
-#[derive(Debug, Clone)]
-pub(crate) struct Columns<'a> {
-    left: u64,
-    add: &'a [u8],
-    insert: &'a [u8],
-    shift: &'a [u8],
-}
-
-impl<'a> Columns<'a> {
-    /// Finds the columns. Their numbers are checked while they are read.
-    pub(crate) fn new(mut control: &'a [u8]) -> Result<Columns<'a>, ControlFault> {
-        let left = number(&mut control)?;
-        let add = control;
-        skip(&mut control, left)?;
-        let insert = control;
-        skip(&mut control, left)?;
-        let shift = control;
-        skip(&mut control, left)?;
-        if !control.is_empty() {
-            return Err(ControlFault::Encoding);
+        if at != length {
+            return Err(ControlFault::Lengths);
         }
-        Ok(Columns { left, add, insert, shift })
+        made.order();
+        Ok(made)
     }
 
-    fn read(&mut self) -> Result<Instruction, ControlFault> {
-        let length =
-            |column: &mut &[u8]| u32::try_from(number(column)?).map_err(|_| ControlFault::Lengths);
-        let add = length(&mut self.add)?;
-        let insert = length(&mut self.insert)?;
-        let mut shifts = Numbers(self.shift);
-        let shift = shifts.next_signed().ok_or(ControlFault::Encoding)?;
-        self.shift = shifts.0;
-        Ok(Instruction { add, insert, shift })
+    /// Reads `count` instructions back from the columns.
+    pub(crate) fn parse(
+        columns: [&[u8]; COLUMNS],
+        count: usize,
+        place: (u64, u32),
+        base_length: u64,
+    ) -> Result<Control, ControlFault> {
+        let (first, length) = place;
+        let mut made = Control {
+            first,
+            length,
+            pieces: Vec::with_capacity(count.min(OPS_MAX)),
+            origins: Vec::new(),
+        };
+        let mut reader = OpReader::new(columns, first);
+        let mut at = 0u32;
+        for _ in 0..count {
+            let op = reader.read()?;
+            made.push(op, at, base_length)?;
+            at = at
+                .checked_add(op.add)
+                .and_then(|at| at.checked_add(op.insert))
+                .filter(|at| *at <= length)
+                .ok_or(ControlFault::Lengths)?;
+        }
+        if at != length {
+            return Err(ControlFault::Lengths);
+        }
+        reader.finish()?;
+        made.order();
+        Ok(made)
+    }
+
+    fn push(&mut self, op: Op, at: u32, base_length: u64) -> Result<(), ControlFault> {
+        if self.pieces.len() >= OPS_MAX || (op.add == 0 && op.insert == 0) {
+            return Err(ControlFault::Count);
+        }
+        if op.old.checked_add(op.add.into()).is_none_or(|end| end > base_length) {
+            return Err(ControlFault::Position);
+        }
+        self.pieces.push(Piece { old: op.old, new: at, add: op.add });
+        Ok(())
+    }
+
+    /// Makes the map: of the pieces that read a byte of the base, the longest says where it went.
+    fn order(&mut self) {
+        let numbered = || self.pieces.iter().zip(0u32..).filter(|(piece, _)| piece.add > 0);
+        let mut order: Vec<u32> = Vec::with_capacity(numbered().count());
+        order.extend(numbered().map(|(_, number)| number));
+        let piece = |number: u32| usize::try_from(number).ok().and_then(|at| self.pieces.get(at));
+        order.sort_unstable_by_key(|number| (piece(*number).map(|piece| piece.old), *number));
+        let mut origins: Vec<Origin> = Vec::new();
+        origins.reserve_exact(order.len().saturating_mul(2));
+        let mut open: BinaryHeap<(u32, u32)> = BinaryHeap::with_capacity(order.len());
+        let mut starts =
+            order.iter().filter_map(|number| Some((*number, piece(*number)?))).peekable();
+        let end_of =
+            |number: u32| piece(number).map_or(0, |it| it.old.saturating_add(it.add.into()));
+        let mut note = |old: u64, number: u32| {
+            if origins.last().is_none_or(|last| last.number != number) {
+                origins.push(Origin { old, number });
+            }
+        };
+        loop {
+            // The longest of those open holds until it ends, or until a longer one begins.
+            let Some((_, longest)) = open.peek().copied() else {
+                let Some((number, next)) = starts.next() else { break };
+                open.push((next.add, number));
+                note(next.old, number);
+                continue;
+            };
+            let end = end_of(longest);
+            match starts.next_if(|(_, next)| next.old < end) {
+                Some((number, next)) => {
+                    open.push((next.add, number));
+                    if let Some((_, longest)) = open.peek() {
+                        note(next.old, *longest);
+                    }
+                }
+                None => {
+                    open.pop();
+                    while open.peek().is_some_and(|(_, number)| end_of(*number) <= end) {
+                        open.pop();
+                    }
+                    if let Some((_, longest)) = open.peek() {
+                        note(end, *longest);
+                    }
+                }
+            }
+        }
+        self.origins = origins;
+    }
+
+    /// Where the section begins in the result.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The pieces that make the bytes from `start` to `end` of the section, cut to that range, each
+    /// with where its literals end.
+    pub(crate) fn pieces(&self, start: u32, end: u32) -> impl Iterator<Item = (Piece, u32)> {
+        let from = self.pieces.partition_point(|piece| piece.new <= start).saturating_sub(1);
+        let ends = self.pieces.iter().skip(1).map(|next| next.new).chain([self.length]);
+        let numbered = self.pieces.iter().zip(ends).skip(from);
+        numbered.take_while(move |(piece, _)| piece.new < end).map(move |(piece, stop)| {
+            let cut = start.saturating_sub(piece.new);
+            let new = piece.new.max(start);
+            let add = piece.add.saturating_sub(cut).min(end.saturating_sub(new));
+            let old = piece.old.saturating_add(cut.min(piece.add).into());
+            (Piece { old, new, add }, stop.min(end))
+        })
+    }
+
+    /// What makes the `length` bytes from `offset` of the result on, in order; for encoders.
+    pub fn pieces_between(&self, offset: u64, length: u64) -> impl Iterator<Item = Made> {
+        let start = offset.saturating_sub(self.first);
+        let start = u32::try_from(start).unwrap_or(self.length);
+        let end = start.saturating_add(u32::try_from(length).unwrap_or(u32::MAX)).min(self.length);
+        self.pieces(start, end).map(|(piece, stop)| Made {
+            old: piece.old,
+            new: self.first.saturating_add(piece.new.into()),
+            add: usize::try_from(piece.add).unwrap_or(usize::MAX),
+            insert: usize::try_from(stop.saturating_sub(piece.new).saturating_sub(piece.add))
+                .unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Where the byte of the base at `old` most likely stands in the result: by the longest piece
+    /// that reads it, or the last one before it. `hint` is the answer's place, for the next question.
+    pub fn map(&self, old: u64, hint: &mut usize) -> Option<u64> {
+        let is_at = |at: usize| {
+            self.origins.get(at).is_some_and(|origin| origin.old <= old)
+                && self.origins.get(at.wrapping_add(1)).is_none_or(|next| next.old > old)
+        };
+        if !is_at(*hint) {
+            *hint = self.origins.partition_point(|origin| origin.old <= old).saturating_sub(1);
+        }
+        let piece = self.piece_at(*hint)?;
+        let new = self.first.wrapping_add(piece.new.into());
+        Some(new.wrapping_add(old).wrapping_sub(piece.old))
+    }
+
+    fn piece_at(&self, at: usize) -> Option<&Piece> {
+        let origin = self.origins.get(at)?;
+        self.pieces.get(usize::try_from(origin.number).ok()?)
     }
 }
 
-impl Iterator for Columns<'_> {
-    type Item = Result<Instruction, ControlFault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        Some(self.read())
-    }
+/// Reads instructions from the columns.
+struct OpReader<'a> {
+    adds: Numbers<'a>,
+    inserts: Numbers<'a>,
+    ages: &'a [u8],
+    news: Numbers<'a>,
+    recent: [i64; RECENT],
+    new: u64,
 }
 
-/// Passes over `count` numbers; every number takes at least a byte, so it ends with the stream.
-fn skip(column: &mut &[u8], count: u64) -> Result<(), ControlFault> {
-    for _ in 0..count {
-        number(column)?;
+impl<'a> OpReader<'a> {
+    fn new([adds, inserts, ages, news]: [&'a [u8]; COLUMNS], new: u64) -> OpReader<'a> {
+        let (adds, inserts, news) = (Numbers(adds), Numbers(inserts), Numbers(news));
+        OpReader { adds, inserts, ages, news, recent: [0; RECENT], new }
     }
-    Ok(())
-}
 
-/// Reads one number off the front.
-fn number(column: &mut &[u8]) -> Result<u64, ControlFault> {
-    let mut numbers = Numbers(column);
-    let value = numbers.next().ok_or(ControlFault::Encoding)?;
-    *column = numbers.0;
-    Ok(value)
+    fn read(&mut self) -> Result<Op, ControlFault> {
+        let add = self.adds.next().ok_or(ControlFault::Encoding)?;
+        let insert = self.inserts.next().ok_or(ControlFault::Encoding)?;
+        let add = u32::try_from(add).map_err(|_| ControlFault::Lengths)?;
+        let insert = u32::try_from(insert).map_err(|_| ControlFault::Lengths)?;
+        let mut old = 0;
+        if add > 0 {
+            let (age, rest) = self.ages.split_first().ok_or(ControlFault::Encoding)?;
+            self.ages = rest;
+            let age = usize::from(*age);
+            let displacement = match self.recent.get(age) {
+                Some(known) => *known,
+                None => {
+                    let by = self.news.next_signed().ok_or(ControlFault::Encoding)?;
+                    self.recent[0].checked_add(by).ok_or(ControlFault::Position)?
+                }
+            };
+            remember(&mut self.recent, displacement, Some(age).filter(|age| *age < RECENT));
+            old = self.new.checked_add_signed(displacement).ok_or(ControlFault::Position)?;
+        }
+        self.new = self.new.saturating_add(add.into()).saturating_add(insert.into());
+        Ok(Op { old, add, insert })
+    }
+
+    fn finish(&self) -> Result<(), ControlFault> {
+        let is_done = self.adds.0.is_empty()
+            && self.inserts.0.is_empty()
+            && self.ages.is_empty()
+            && self.news.0.is_empty();
+        if is_done { Ok(()) } else { Err(ControlFault::Encoding) }
+    }
 }

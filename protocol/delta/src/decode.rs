@@ -9,67 +9,173 @@ mod tests;
 
 use crate::base::BaseReader;
 use crate::codec::Codec;
+use crate::control::{COLUMNS, Control};
 use crate::error::{ControlFault, DeltaError};
-use crate::header::{Frame, Header};
-use crate::ram::BASE_CHUNK_BYTES;
+use crate::header::{Frame, Header, Section};
+use crate::stream::Stream;
 use crate::unzstd::{Malformed, ZstdStream};
-use alloc::vec;
 use alloc::vec::Vec;
 
-/// Decodes frame `frame_index` from its `payload` into `out`, which afterwards holds the frame's
-/// bytes and nothing else. The caller keeps `out` from frame to frame, so that it is allocated
-/// once, and appends its bytes to the slot at [`Frame::result_offset`].
-///
-/// # Errors
-/// When there is no such frame, the payload is malformed, the base cannot be read, or the result
-/// does not have the frame's digest. `out` is then empty.
-pub fn decode_frame<B: BaseReader>(
-    header: &Header,
-    frame_index: usize,
-    payload: &[u8],
-    base: &mut B,
-    out: &mut Vec<u8>,
-) -> Result<(), DeltaError<B::Error>> {
-    out.clear();
-    let frames = header.frames();
-    let frame = frames
-        .get(frame_index)
-        .ok_or(DeltaError::NoSuchFrame { frame: frame_index, frames: frames.len() })?;
-    let (expected, available) = (frame.payload_length, payload.len());
-    if usize::try_from(expected) != Ok(available) {
-        return Err(DeltaError::PayloadLength { frame: frame_index, expected, available });
-    }
-    let length = usize::try_from(frame.result_length).unwrap_or(usize::MAX);
-    out.reserve_exact(length);
-    out.resize(length, 0);
-    let outcome = fill(frame, payload, base, out).and_then(|()| {
-        if Frame::digest_of(out) == frame.digest { Ok(()) } else { Err(Fault::Digest) }
-    });
-    outcome.map_err(|fault| {
-        out.clear();
-        fault.of_frame(frame_index)
-    })
+/// A delta while it is decoded: its header, and the control block that is in use.
+#[derive(Debug)]
+pub struct Decoder {
+    header: Header,
+    /// The section whose control block is there.
+    control: Option<(usize, Control)>,
+    /// Work space, kept from frame to frame so that it is allocated once.
+    scratch: Vec<u8>,
 }
 
-/// Makes the frame's bytes; `out` has the frame's length.
-fn fill<B: BaseReader>(
-    frame: &Frame,
-    payload: &[u8],
-    base: &mut B,
-    out: &mut [u8],
-) -> Result<(), Fault<B::Error>> {
-    match frame.codec {
-        Codec::Stored => out.copy_from_slice(payload),
-        Codec::Zstd => {
-            let mut stream = ZstdStream::new(payload)?;
-            stream.read_exact(out)?;
-            stream.finish()?;
-        }
-        Codec::Copy => base.read_at(frame.window_offset, out).map_err(Fault::Base)?,
-        Codec::Bsdiff => bsdiff::fill(payload, Window::new(frame, base), out)?,
-        Codec::Split => split::fill(payload, Window::new(frame, base), out)?,
+impl Decoder {
+    /// Begins with the header alone.
+    pub fn new(header: Header) -> Decoder {
+        Decoder { header, control: None, scratch: Vec::new() }
     }
-    Ok(())
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The section whose control block has to be handed in before this frame can be decoded; `None`
+    /// if it is there, or there is no such frame.
+    pub fn control_wanted(&self, frame: usize) -> Option<(usize, &Section)> {
+        let section = usize::try_from(self.header.frames().get(frame)?.section).ok()?;
+        if self.control.as_ref().is_some_and(|(loaded, _)| *loaded == section) {
+            return None;
+        }
+        Some((section, self.header.sections().get(section)?))
+    }
+
+    /// Takes the control block of a section, in place of the one before.
+    ///
+    /// # Errors
+    /// When there is no such section, or its block is malformed.
+    pub fn load_control(&mut self, section: usize, block: &[u8]) -> Result<(), DeltaError> {
+        let sections = self.header.sections().len();
+        let at = *self
+            .header
+            .sections()
+            .get(section)
+            .ok_or(DeltaError::NoSuchSection { section, sections })?;
+        self.control = None;
+        // The columns are read beside the control: the scratch space is given back first.
+        self.scratch = Vec::new();
+        let control = read_control(&at, block, self.header.base_expanded_length())
+            .map_err(|fault| DeltaError::ControlBlock { section, fault })?;
+        self.control = Some((section, control));
+        Ok(())
+    }
+
+    /// Decodes frame `number` from its `payload` into `out`, which afterwards holds the frame's bytes
+    /// and nothing else. The caller keeps `out` from frame to frame, so that it is allocated once,
+    /// and appends its bytes to the slot at [`Frame::result_offset`].
+    ///
+    /// # Errors
+    /// When there is no such frame, its control block is not there, the payload is malformed, the
+    /// base cannot be read, or the result does not have the frame's digest. `out` is then empty.
+    pub fn frame<B: BaseReader>(
+        &mut self,
+        number: usize,
+        payload: &[u8],
+        base: &mut B,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DeltaError<B::Error>> {
+        out.clear();
+        let frames = self.header.frames();
+        let frame = *frames
+            .get(number)
+            .ok_or(DeltaError::NoSuchFrame { frame: number, frames: frames.len() })?;
+        let (expected, available) = (frame.payload_length, payload.len());
+        if usize::try_from(expected) != Ok(available) {
+            return Err(DeltaError::PayloadLength { frame: number, expected, available });
+        }
+        let length = usize::try_from(frame.result_length).unwrap_or(usize::MAX);
+        out.reserve_exact(length);
+        out.resize(length, 0);
+        let outcome = self.fill(&frame, payload, base, out).and_then(|()| {
+            if Frame::digest_of(out) == frame.digest { Ok(()) } else { Err(Fault::Digest) }
+        });
+        outcome.map_err(|fault| {
+            out.clear();
+            fault.of_frame(number)
+        })
+    }
+
+    /// Makes the frame's bytes; `out` has the frame's length.
+    fn fill<B: BaseReader>(
+        &mut self,
+        frame: &Frame,
+        payload: &[u8],
+        base: &mut B,
+        out: &mut [u8],
+    ) -> Result<(), Fault<B::Error>> {
+        let control = || {
+            let loaded = self
+                .control
+                .as_ref()
+                .filter(|(section, _)| usize::try_from(frame.section) == Ok(*section));
+            loaded.map(|(_, control)| control).ok_or(ControlFault::Missing)
+        };
+        match frame.codec {
+            Codec::Stored => out.copy_from_slice(payload),
+            Codec::Zstd => {
+                let mut stream = ZstdStream::new(payload)?;
+                stream.read_exact(out)?;
+                stream.finish()?;
+            }
+            Codec::Copy => split::copy(frame, control()?, base, out)?,
+            Codec::Bsdiff => {
+                let length = self.header.base_expanded_length();
+                bsdiff::fill(payload, length, base, out)?;
+            }
+            Codec::Split => {
+                let control = control()?;
+                split::fill(
+                    frame,
+                    payload,
+                    (&self.header, control),
+                    (base, out),
+                    &mut self.scratch,
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a control block: its columns, then the instructions in them.
+fn read_control(
+    section: &Section,
+    mut block: &[u8],
+    base_length: u64,
+) -> Result<Control, ControlFault> {
+    if usize::try_from(section.control_length) != Ok(block.len()) {
+        return Err(ControlFault::Lengths);
+    }
+    let mut streams = [None; COLUMNS];
+    let mut total = 0usize;
+    for stream in &mut streams {
+        let cut = Stream::cut(&mut block)?;
+        total = total.saturating_add(cut.length());
+        *stream = Some(cut);
+    }
+    if !block.is_empty() || usize::try_from(section.columns_length) != Ok(total) {
+        return Err(ControlFault::Lengths);
+    }
+    let mut columns = Vec::new();
+    columns.reserve_exact(total);
+    let mut ends = [0; COLUMNS];
+    for (stream, end) in streams.into_iter().flatten().zip(&mut ends) {
+        stream.read_to(&mut columns).map_err(|_| ControlFault::Compression)?;
+        *end = columns.len();
+    }
+    let [a, b, c, d] = ends;
+    let part = |from: usize, to: usize| columns.get(from..to).unwrap_or_default();
+    let columns = [part(0, a), part(a, b), part(b, c), part(c, d)];
+    let ops = usize::try_from(section.ops).map_err(|_| ControlFault::Count)?;
+    let place = (section.result_offset, section.result_length);
+    Control::parse(columns, ops, place, base_length)
 }
 
 /// What goes wrong inside a frame, before its number is added.
@@ -101,66 +207,4 @@ impl<E> From<ControlFault> for Fault<E> {
     fn from(fault: ControlFault) -> Fault<E> {
         Fault::Control(fault)
     }
-}
-
-/// The part of the base that a frame may read, with a position in it.
-struct Window<'a, B> {
-    base: &'a mut B,
-    offset: u64,
-    length: u64,
-    position: u64,
-    chunk: Vec<u8>,
-}
-
-impl<'a, B: BaseReader> Window<'a, B> {
-    fn new(frame: &Frame, base: &'a mut B) -> Window<'a, B> {
-        Window {
-            base,
-            offset: frame.window_offset,
-            length: frame.window_length,
-            position: 0,
-            chunk: vec![0; BASE_CHUNK_BYTES],
-        }
-    }
-
-    /// Moves the position. It may go past the window's end, as long as nothing is read there.
-    fn shift(&mut self, by: i64) -> Result<(), ControlFault> {
-        self.position = self.position.checked_add_signed(by).ok_or(ControlFault::Position)?;
-        Ok(())
-    }
-
-    /// Adds the window's bytes at the position to `target`, and moves on by as many.
-    fn add_to(&mut self, target: &mut [u8]) -> Result<(), Fault<B::Error>> {
-        if target.is_empty() {
-            return Ok(());
-        }
-        let length = u64::try_from(target.len()).unwrap_or(u64::MAX);
-        let end = self.position.checked_add(length).ok_or(ControlFault::Position)?;
-        if end > self.length {
-            return Err(ControlFault::Position.into());
-        }
-        // The window lies inside the base, so this sum cannot overflow.
-        let mut offset = self.offset.saturating_add(self.position);
-        for part in target.chunks_mut(BASE_CHUNK_BYTES) {
-            let chunk = self.chunk.get_mut(..part.len()).unwrap_or_default();
-            self.base.read_at(offset, chunk).map_err(Fault::Base)?;
-            for (to, from) in part.iter_mut().zip(&*chunk) {
-                *to = to.wrapping_add(*from);
-            }
-            offset = offset.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        }
-        self.position = end;
-        Ok(())
-    }
-}
-
-/// Cuts the next `length` bytes off what is left of the result.
-fn take<'a>(left: &mut &'a mut [u8], length: u64) -> Result<&'a mut [u8], ControlFault> {
-    let length = usize::try_from(length).map_err(|_| ControlFault::Lengths)?;
-    if length > left.len() {
-        return Err(ControlFault::Lengths);
-    }
-    let (first, rest) = core::mem::take(left).split_at_mut(length);
-    *left = rest;
-    Ok(first)
 }

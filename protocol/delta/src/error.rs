@@ -33,9 +33,6 @@ where
     /// The header's checksum is not that of its bytes.
     #[error("header does not match its checksum")]
     HeaderChecksum,
-    /// Bytes that this version keeps at zero are not zero.
-    #[error("header sets bytes that are reserved")]
-    Reserved,
     /// The decoder would need more memory than the caller allows.
     #[error("delta needs {needed} bytes of memory, at most {allowed} are allowed")]
     Memory {
@@ -68,14 +65,9 @@ where
         /// The rule.
         fault: IndexFault,
     },
-    /// The frames' results do not add up to the result.
-    #[error("frames make {frames} bytes, the header declares {declared}")]
-    ResultLength {
-        /// The sum over the frames.
-        frames: u64,
-        /// What the header declares.
-        declared: u64,
-    },
+    /// The tables break a rule of the format.
+    #[error("tables of the header are malformed: {0}")]
+    Tables(TableFault),
     /// The base is not the one that the delta was made from.
     #[error("base is not the one that the delta was made from")]
     WrongBase,
@@ -96,6 +88,22 @@ where
         expected: u32,
         /// How many bytes came.
         available: usize,
+    },
+    /// There is no such section.
+    #[error("expected a section below {sections}, got {section}")]
+    NoSuchSection {
+        /// The number that was asked for.
+        section: usize,
+        /// How many sections there are.
+        sections: usize,
+    },
+    /// The control block of a section breaks a rule, or is not there.
+    #[error("control block of section {section} is malformed: {fault}")]
+    ControlBlock {
+        /// The number of the section, from zero.
+        section: usize,
+        /// The rule.
+        fault: ControlFault,
     },
     /// A compressed stream is not valid zstd within the format's limits, or does not have the
     /// expected length.
@@ -129,18 +137,38 @@ pub enum IndexFault {
     /// The codec's number is unknown.
     #[error("unknown codec {0}")]
     Codec(u8),
-    /// The window leaves the base.
-    #[error("window leaves the base")]
-    Window,
-    /// The result is empty or longer than a frame may be.
+    /// The result is empty, or there are more frames than the result needs.
     #[error("result length out of bounds")]
     ResultLength,
     /// The payload is longer than the result, or does not fit the codec.
     #[error("payload length does not fit the codec")]
     PayloadLength,
-    /// Bytes that are reserved are not zero.
-    #[error("reserved bytes are set")]
-    Reserved,
+}
+
+/// The rule that the tables break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TableFault {
+    /// Their stream is malformed, or goes on after them.
+    #[error("stream is malformed")]
+    Stream,
+    /// A layout is malformed, or does not add up to the length of its image.
+    #[error("layout does not fit its image")]
+    Layout,
+    /// A region or a shift is malformed or out of order.
+    #[error("addresses are malformed")]
+    Addresses,
+    /// A section is out of bounds, or the sections' frames do not make the result.
+    #[error("sections do not make the result")]
+    Sections,
+    /// The length of frames is out of bounds.
+    #[error("frame length out of bounds")]
+    FrameLength,
+}
+
+impl<E: core::error::Error + 'static> From<TableFault> for DeltaError<E> {
+    fn from(fault: TableFault) -> DeltaError<E> {
+        DeltaError::Tables(fault)
+    }
 }
 
 /// The rule that an instruction breaks.
@@ -152,10 +180,19 @@ pub enum ControlFault {
     /// There are more instructions than the result has bytes.
     #[error("more instructions than bytes")]
     Count,
-    /// An instruction reads the base outside the frame's window.
-    #[error("a read leaves the window")]
+    /// An instruction reads outside the base, or outside the frame's window.
+    #[error("a read leaves the base")]
     Position,
     /// A stream's head or a number is malformed.
     #[error("a number or a stream's head is malformed")]
     Encoding,
+    /// The control block of the frame's section has not been loaded.
+    #[error("control block is not loaded")]
+    Missing,
+    /// A stream is not valid LZMA or has another length.
+    #[error("a compressed stream is malformed")]
+    Compression,
+    /// The payload names a kind of code or of differences that does not exist.
+    #[error("unknown kind of payload {0}")]
+    Kind(u8),
 }

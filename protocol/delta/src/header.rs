@@ -1,14 +1,18 @@
-//! The header: its bytes, its limits, and the index that says where every frame lies. Decoding a
+//! The header: its bytes, its limits, and the tables that say where everything lies. Decoding a
 //! frame is in `decode`; computing digests of whole images is the caller's.
 
 mod parse;
 #[cfg(test)]
 mod tests;
 
+use crate::address::Addresses;
 use crate::base::BaseReader;
 use crate::codec::Codec;
 use crate::error::DeltaError;
-use crate::{FRAME_ENTRY_BYTES, HEADER_BYTES_MAX, HEADER_BYTES_MIN, MAGIC, ram};
+use crate::layout::Layout;
+use crate::number::push_number;
+use crate::stream::{StreamMethod, push_stream};
+use crate::{HEADER_BYTES_MAX, MAGIC, ram};
 use alloc::vec;
 use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
@@ -22,7 +26,7 @@ pub struct DecodeLimits {
     pub result_bytes_max: u64,
 }
 
-/// Which image is meant: its length and SHA-256.
+/// Which image is meant: its length and SHA-256 on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageId {
     /// Length in bytes.
@@ -36,16 +40,14 @@ pub struct ImageId {
 pub struct Frame {
     /// Where the payload begins, from the start of the delta.
     pub payload_offset: u64,
+    /// Where the frame's bytes begin in the (expanded) result.
+    pub result_offset: u64,
     /// Length of the payload in bytes.
     pub payload_length: u32,
-    /// Where the frame's bytes begin in the result.
-    pub result_offset: u64,
     /// How many bytes of the result the frame makes.
     pub result_length: u32,
-    /// Where the window of the base begins.
-    pub window_offset: u64,
-    /// Length of the window; no byte of the base outside it is read.
-    pub window_length: u64,
+    /// Which section it belongs to.
+    pub section: u32,
     /// How the payload becomes the result.
     pub codec: Codec,
     /// The first half of the SHA-256 of the frame's bytes.
@@ -63,28 +65,89 @@ impl Frame {
     }
 }
 
+/// Neighbouring frames that share a control block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// Where the control block begins, from the start of the delta.
+    pub control_offset: u64,
+    /// Length of the control block in bytes.
+    pub control_length: u32,
+    /// The sum of its columns' lengths.
+    pub columns_length: u32,
+    /// How many instructions there are.
+    pub ops: u32,
+    /// How many frames.
+    pub frames: u32,
+    /// Where its first byte stands in the result.
+    pub result_offset: u64,
+    /// How many bytes its frames make.
+    pub result_length: u32,
+}
+
+/// Both images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Images {
+    /// The image that the delta starts from.
+    pub base: ImageId,
+    /// The image that the delta makes.
+    pub result: ImageId,
+}
+
+/// What a header says besides its index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// The base's packed parts.
+    pub base_layout: Layout,
+    /// The result's packed parts.
+    pub result_layout: Layout,
+    /// Where both images run.
+    pub addresses: Addresses,
+    /// All sections, in the order of the result.
+    pub sections: Vec<Section>,
+}
+
 /// A parsed header. It exists only if all its numbers agree with each other and with the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    base: ImageId,
-    result: ImageId,
+    images: Images,
     ram_bytes: u64,
+    frame_bytes: u32,
     frames: Vec<Frame>,
+    tables: Tables,
+    /// The length of the base, expanded.
+    base_expanded: u64,
 }
 
 impl Header {
-    /// Puts a header together, as the encoder does. Payload and result offsets of the frames are
-    /// set to the running sums, whatever they were.
+    /// The bytes of a header, as the encoder makes it: of frames only codec, length of payload and
+    /// digest count, of sections the numbers of frames and instructions and the lengths of the
+    /// control block. `pack` compresses the tables, if it can.
     ///
     /// # Errors
     /// The same rules as in [`Header::parse`], but for the limits.
-    pub fn new(base: ImageId, result: ImageId, frames: Vec<Frame>) -> Result<Header, DeltaError> {
-        let ram_bytes = ram_needed(&frames);
-        let mut header = Header { base, result, ram_bytes, frames };
-        let bytes = header.to_bytes()?;
+    pub fn build(
+        images: Images,
+        frame_bytes: u32,
+        frames: &[Frame],
+        tables: &Tables,
+        pack: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<(Header, Vec<u8>), DeltaError> {
+        let raw = tables.to_bytes();
+        let (mut stored, mut method) = (pack(&raw), StreamMethod::Lzma);
+        stored = stored.filter(|stored| stored.len() < raw.len());
+        if stored.is_none() {
+            method = StreamMethod::Stored;
+        }
+        let mut stream = Vec::new();
+        push_stream(&mut stream, method, raw.len(), stored.as_deref().unwrap_or(&raw));
+        // The memory needed depends on what parsing finds, and stands in front of it.
+        let bytes = to_bytes(images, frame_bytes, frames, &stream, u64::MAX >> 1)?;
         let limits = DecodeLimits { ram_bytes_max: u64::MAX, result_bytes_max: u64::MAX };
-        (header, _) = Header::parse(&bytes, &limits)?;
-        Ok(header)
+        let (header, _) = Header::parse(&bytes, &limits)?;
+        let needed = ram::header_bytes(bytes.len(), raw.len(), &header);
+        let bytes = to_bytes(images, frame_bytes, frames, &stream, needed)?;
+        let (header, _) = Header::parse(&bytes, &limits)?;
+        Ok((header, bytes))
     }
 
     /// How many bytes [`Header::parse`] needs, known from the first 20 bytes; until there are that
@@ -105,51 +168,14 @@ impl Header {
         parse::header(bytes, limits)
     }
 
-    /// The header's bytes, checksum included.
-    ///
-    /// # Errors
-    /// When there are more frames than a header may have.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, DeltaError> {
-        let count = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
-        let length = self
-            .frames
-            .len()
-            .checked_mul(FRAME_ENTRY_BYTES)
-            .and_then(|entries| entries.checked_add(HEADER_BYTES_MIN))
-            .filter(|length| *length <= HEADER_BYTES_MAX)
-            .and_then(|length| u32::try_from(length).ok())
-            .ok_or(DeltaError::HeaderLength { length: u32::MAX, frames: count })?;
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.extend_from_slice(&self.ram_bytes.to_le_bytes());
-        for image in [&self.base, &self.result] {
-            bytes.extend_from_slice(&image.length.to_le_bytes());
-            bytes.extend_from_slice(&image.sha256);
-        }
-        bytes.extend_from_slice(&[0; 8]);
-        for frame in &self.frames {
-            bytes.extend_from_slice(&frame.window_offset.to_le_bytes());
-            bytes.extend_from_slice(&frame.window_length.to_le_bytes());
-            bytes.extend_from_slice(&frame.result_length.to_le_bytes());
-            bytes.extend_from_slice(&frame.payload_length.to_le_bytes());
-            bytes.extend_from_slice(&[frame.codec.number(), 0, 0, 0]);
-            bytes.extend_from_slice(&frame.digest);
-        }
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum);
-        Ok(bytes)
-    }
-
     /// The image that the delta starts from.
     pub fn base(&self) -> &ImageId {
-        &self.base
+        &self.images.base
     }
 
     /// The image that the delta makes.
     pub fn result(&self) -> &ImageId {
-        &self.result
+        &self.images.result
     }
 
     /// The memory that decoding takes, in bytes.
@@ -157,13 +183,46 @@ impl Header {
         self.ram_bytes
     }
 
+    /// The length of every frame's result but the last one's.
+    pub fn frame_bytes(&self) -> u32 {
+        self.frame_bytes
+    }
+
     /// All frames, in the order of the result.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
 
-    /// Reads the whole base and checks that it is the one that the delta was made from. The frames'
-    /// own digests also notice a wrong base, but only after payloads have been fetched.
+    /// All sections, in the order of the result.
+    pub fn sections(&self) -> &[Section] {
+        &self.tables.sections
+    }
+
+    /// Layouts, addresses and sections.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The length of the base, expanded.
+    pub fn base_expanded_length(&self) -> u64 {
+        self.base_expanded
+    }
+
+    /// The length of the result, expanded: the sum over all frames.
+    pub fn result_expanded_length(&self) -> u64 {
+        let end = |frame: &Frame| frame.result_offset.saturating_add(frame.result_length.into());
+        self.frames.last().map_or(0, end)
+    }
+
+    /// The length of the whole delta.
+    pub fn delta_length(&self) -> Option<u64> {
+        let end = |frame: &Frame| frame.payload_offset.saturating_add(frame.payload_length.into());
+        self.frames.last().map(end)
+    }
+
+    /// Reads the whole base as it lies on disk and checks that it is the one that the delta was made
+    /// from. The frames' own digests also notice a wrong base, but only after payloads have been
+    /// fetched.
     ///
     /// # Errors
     /// [`DeltaError::WrongBase`], or the reader's error.
@@ -171,28 +230,72 @@ impl Header {
         let mut hasher = Sha256::new();
         let mut chunk = vec![0; ram::BASE_CHUNK_BYTES];
         let mut offset = 0u64;
-        while offset < self.base.length {
-            let left = self.base.length.saturating_sub(offset);
+        while offset < self.images.base.length {
+            let left = self.images.base.length.saturating_sub(offset);
             let want = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
             let part = chunk.get_mut(..want).unwrap_or_default();
             base.read_at(offset, part).map_err(DeltaError::Base)?;
             hasher.update(&*part);
             offset = offset.saturating_add(u64::try_from(want).unwrap_or(u64::MAX));
         }
-        if hasher.finalize().as_slice() != self.base.sha256 {
+        if hasher.finalize().as_slice() != self.images.base.sha256 {
             return Err(DeltaError::WrongBase);
         }
         Ok(())
     }
 }
 
-/// The memory that decoding these frames takes: the index and the most demanding frame.
-pub(crate) fn ram_needed(frames: &[Frame]) -> u64 {
-    let count = u64::try_from(frames.len()).unwrap_or(u64::MAX);
-    let most = frames
-        .iter()
-        .map(|frame| ram::frame_bytes(frame.codec, frame.result_length, frame.payload_length))
-        .max()
-        .unwrap_or(0);
-    count.saturating_mul(ram::INDEX_ENTRY_BYTES).saturating_add(most)
+impl Tables {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.base_layout.push_bytes(&mut bytes);
+        self.result_layout.push_bytes(&mut bytes);
+        self.addresses.push_bytes(&mut bytes);
+        push_number(&mut bytes, u64::try_from(self.sections.len()).unwrap_or(u64::MAX));
+        for section in &self.sections {
+            let numbers =
+                [section.frames, section.ops, section.columns_length, section.control_length];
+            for number in numbers {
+                push_number(&mut bytes, number.into());
+            }
+        }
+        bytes
+    }
+}
+
+fn to_bytes(
+    images: Images,
+    frame_bytes: u32,
+    frames: &[Frame],
+    tables: &[u8],
+    ram_bytes: u64,
+) -> Result<Vec<u8>, DeltaError> {
+    let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+    let length = frames
+        .len()
+        .checked_mul(crate::FRAME_ENTRY_BYTES)
+        .and_then(|entries| entries.checked_add(crate::HEADER_BYTES_MIN))
+        .and_then(|length| length.checked_add(tables.len()))
+        .filter(|length| *length <= HEADER_BYTES_MAX)
+        .and_then(|length| u32::try_from(length).ok())
+        .ok_or(DeltaError::HeaderLength { length: u32::MAX, frames: count })?;
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&count.to_le_bytes());
+    bytes.extend_from_slice(&ram_bytes.to_le_bytes());
+    for image in [&images.base, &images.result] {
+        bytes.extend_from_slice(&image.length.to_le_bytes());
+        bytes.extend_from_slice(&image.sha256);
+    }
+    bytes.extend_from_slice(&frame_bytes.to_le_bytes());
+    for frame in frames {
+        let [a, b, c, _] = frame.payload_length.to_le_bytes();
+        bytes.extend_from_slice(&[frame.codec.number(), a, b, c]);
+        bytes.extend_from_slice(&frame.digest);
+    }
+    bytes.extend_from_slice(tables);
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&checksum);
+    Ok(bytes)
 }

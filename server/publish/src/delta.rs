@@ -57,7 +57,7 @@ pub enum MakeDeltaError {
 }
 
 /// Makes the delta from `base` to `result` in the file `out`, in the place of one that may be
-/// there. Takes minutes for large images; `progress` hears frames done and frames in all, from any
+/// there. Takes minutes for large images; `progress` hears bytes of work done and in all, from any
 /// thread.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ pub fn make_delta(
     base: &Path,
     result: &Path,
     out: &Path,
-    progress: impl Fn(usize, usize) + Sync,
+    progress: impl Fn(u64, u64) + Sync,
 ) -> Result<DeltaMade, MakeDeltaError> {
     let open = |path: &Path| {
         let image = |source| MakeDeltaError::Image { path: path.to_path_buf(), source };

@@ -1,6 +1,6 @@
 //! The one place that compresses, with the parameters that keep the decoder inside its memory.
 
-use lazaret_protocol_delta::{StreamMethod, ZSTD_WINDOW_LOG_MAX};
+use lazaret_protocol_delta::{StreamMethod, ZSTD_WINDOW_LOG_MAX, push_stream};
 use lzma_rust2::{LzmaOptions, LzmaWriter};
 use std::io::{self, Write};
 use zstd::bulk::Compressor;
@@ -9,13 +9,9 @@ use zstd::zstd_safe::CParameter;
 /// Literal context, literal position and match position.
 type LzmaBits = (u32, u32, u32);
 
-/// Bits of LZMA to try. The first suit
-/// text and mixed bytes, the second instructions of four bytes, the third bytes without alignment.
+/// Bits of LZMA to try. The first suit text and mixed bytes, the second instructions of four bytes,
+/// the third bytes without alignment.
 const LZMA_BITS: [LzmaBits; 3] = [(3, 0, 2), (0, 2, 2), (0, 0, 0)];
-
-/// Longer streams are not tried with zstd: its window is shorter than theirs may be, and where LZMA
-/// does worse at all, it is by the few bytes of a short stream's head.
-const ZSTD_TRIED_BYTES_MAX: usize = 16 << 10;
 
 /// LZMA's presets for finding out which bits suit, and for the stream that is kept. The first is
 /// five times as fast, and ranks the bits alike.
@@ -29,19 +25,18 @@ pub(crate) fn zstd(bytes: &[u8], level: i32) -> io::Result<Vec<u8>> {
     compressor.compress(bytes)
 }
 
+/// Appends a stream in its shortest form.
+pub(crate) fn push_shortest(payload: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+    let (method, stored) = shortest(bytes)?;
+    push_stream(payload, method, bytes.len(), &stored);
+    Ok(())
+}
+
 /// The shortest form of a stream, and how it is made.
-pub(crate) fn shortest(bytes: &[u8], level: i32) -> io::Result<(StreamMethod, Vec<u8>)> {
-    let mut best = (StreamMethod::Stored, bytes.to_vec());
-    let mut offer = |method, stored: Vec<u8>| {
-        if stored.len() < best.1.len() {
-            best = (method, stored);
-        }
-    };
-    if bytes.is_empty() {
-        return Ok(best);
-    }
-    if bytes.len() <= ZSTD_TRIED_BYTES_MAX {
-        offer(StreamMethod::Zstd, zstd(bytes, level)?);
+fn shortest(bytes: &[u8]) -> io::Result<(StreamMethod, Vec<u8>)> {
+    let stored = (StreamMethod::Stored, bytes.to_vec());
+    if bytes.len() < 8 {
+        return Ok(stored);
     }
     let mut suitable: Option<(usize, LzmaBits)> = None;
     for bits in LZMA_BITS {
@@ -50,10 +45,14 @@ pub(crate) fn shortest(bytes: &[u8], level: i32) -> io::Result<(StreamMethod, Ve
             suitable = Some((length, bits));
         }
     }
-    if let Some((_, bits)) = suitable {
-        offer(StreamMethod::Lzma, lzma(bytes, bits, PRESET_KEPT)?);
-    }
-    Ok(best)
+    let bits = suitable.map_or(LZMA_BITS[0], |(_, bits)| bits);
+    let packed = lzma(bytes, bits, PRESET_KEPT)?;
+    Ok(if packed.len() < bytes.len() { (StreamMethod::Lzma, packed) } else { stored })
+}
+
+/// One LZMA stream with the bits that suit tables of numbers.
+pub(crate) fn lzma_numbers(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    lzma(bytes, (0, 0, 0), PRESET_KEPT)
 }
 
 /// The byte of properties, then raw LZMA without an end marker.

@@ -1,21 +1,39 @@
-//! The run: digests and sketch first, then all frames, then header and payloads in order. How
-//! frames are made is in `job`.
+//! The run: digests first, then instructions for the whole result, then all frames, then header and
+//! payloads in order. How instructions are found is in `plan`, how frames are made in `frame`.
 
 #[cfg(test)]
 mod tests;
 
+use crate::compress;
 use crate::error::{EncodeError, Side};
-use crate::frame::EncodedFrame;
-use crate::job::{Job, Tally};
+use crate::frame::{EncodedFrame, FrameMaker};
+use crate::ops::SectionOps;
 use crate::options::EncodeOptions;
-use crate::sketch::SketchBuilder;
+use crate::parallel::parallel;
+use crate::plan::{Pair, plan};
+use crate::program::{self, Programs};
 use crate::source::{ReadAt, read};
-use lazaret_protocol_delta::{Codec, Header, ImageId};
+use lazaret_protocol_delta::layout::Layout;
+use lazaret_protocol_delta::{
+    Codec, Control, Header, ImageId, Images, Predictor, Section, Tables, control_columns,
+};
 use sha2::{Digest, Sha256};
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much of an image is read at a time while it is hashed.
 const READ_BYTES: u64 = 1 << 20;
+
+/// An image as the encoder wants it: its packed parts are unpacked, and that is told apart.
+#[derive(Clone)]
+pub struct Image<'a> {
+    /// The image, expanded.
+    pub expanded: &'a dyn ReadAt,
+    /// Where its packed parts were; the empty layout for a plain image.
+    pub layout: Layout,
+    /// Length and SHA-256 of the image on disk.
+    pub id: ImageId,
+}
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +50,8 @@ pub struct EncodeSummary {
     pub frames_by_codec: [usize; Codec::ALL.len()],
 }
 
-/// Writes the delta from `base` to `result` to `out`. `progress` is called from several threads
-/// with the number of frames done and the number of all frames, once per frame.
+/// Writes the delta from `base` to `result`, both plain, to `out`. `progress` is called from several
+/// threads with how many bytes of work are done, and how many there are.
 ///
 /// Both images are read piece by piece; the delta is held in memory until it is complete, because
 /// its header comes first. Besides that, memory is at most six times
@@ -46,67 +64,206 @@ pub fn encode<B, R, W>(
     base: &B,
     result: &R,
     options: &EncodeOptions,
-    progress: impl Fn(usize, usize) + Sync,
+    progress: impl Fn(u64, u64) + Sync,
     out: &mut W,
 ) -> Result<EncodeSummary, EncodeError>
 where
-    B: ReadAt + ?Sized,
-    R: ReadAt + ?Sized,
+    B: ReadAt,
+    R: ReadAt,
     W: Write,
 {
     options.check()?;
-    let base_length = length(base, Side::Base)?;
-    let mut sketch = SketchBuilder::new(base_length);
-    let base_id = identify(base, Side::Base, base_length, |bytes| sketch.push(bytes))?;
-    let result_length = length(result, Side::Result)?;
-    let result_id = identify(result, Side::Result, result_length, |_| {})?;
-    let sketch = &sketch.finish();
-    let job = Job { base, base_length, result, result_length, sketch, options };
-    let encoded = job.encode_frames(&Tally::new(job.frames(), options, progress))?;
-    write(base_id, result_id, encoded, out)
+    let base_id = identify(base, Side::Base)?;
+    let result_id = identify(result, Side::Result)?;
+    let plain = |expanded, id| Image { expanded, layout: Layout::default(), id };
+    encode_images(&plain(base, base_id), &plain(result, result_id), options, progress, out)
 }
 
-fn length<S: ReadAt + ?Sized>(image: &S, side: Side) -> Result<u64, EncodeError> {
-    image.length().map_err(|source| EncodeError::Read { side, source })
+/// Writes the delta between two images that may have packed parts. See [`encode`].
+///
+/// # Errors
+/// As [`encode`]; and when a layout does not fit its image.
+pub fn encode_images<W: Write>(
+    base: &Image<'_>,
+    result: &Image<'_>,
+    options: &EncodeOptions,
+    progress: impl Fn(u64, u64) + Sync,
+    out: &mut W,
+) -> Result<EncodeSummary, EncodeError> {
+    options.check()?;
+    let pair = Pair {
+        base: base.expanded,
+        base_length: expanded_length(base, Side::Base)?,
+        result: result.expanded,
+        result_length: expanded_length(result, Side::Result)?,
+    };
+    let run = Run {
+        pair,
+        options,
+        done: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        progress: &progress,
+    };
+    let ops = plan(&pair, options, &|bytes| run.advance(bytes))?;
+    let sections = ops.sections(options.frame_bytes.into());
+    let controls = controls(&sections, &pair)?;
+    let programs = program::recognise(&pair, &controls)?;
+    let mut parts = Vec::new();
+    for (section, control) in sections.iter().zip(&controls) {
+        parts.push(run.section(section, control, &programs)?);
+    }
+    let tables = Tables {
+        base_layout: base.layout.clone(),
+        result_layout: result.layout.clone(),
+        addresses: programs.addresses,
+        sections: parts.iter().map(|part| part.section).collect(),
+    };
+    let images = Images { base: base.id, result: result.id };
+    write(images, options.frame_bytes, &tables, &parts, out)
 }
 
-/// Hashes an image, and shows its bytes to `see`.
-fn identify<S: ReadAt + ?Sized>(
-    image: &S,
-    side: Side,
-    length: u64,
-    mut see: impl FnMut(&[u8]),
-) -> Result<ImageId, EncodeError> {
+/// Hashes a plain image.
+fn identify(image: &dyn ReadAt, side: Side) -> Result<ImageId, EncodeError> {
+    let length = image.length().map_err(|source| EncodeError::Read { side, source })?;
     let mut hasher = Sha256::new();
     let mut offset = 0;
     while offset < length {
         let part = read(image, side, offset, READ_BYTES.min(length - offset))?;
         hasher.update(&part);
-        see(&part);
         offset += READ_BYTES;
     }
     Ok(ImageId { length, sha256: hasher.finalize().into() })
 }
 
-/// Writes header and payloads.
+fn expanded_length(image: &Image<'_>, side: Side) -> Result<u64, EncodeError> {
+    let length = image.expanded.length().map_err(|source| EncodeError::Read { side, source })?;
+    if image.layout.expanded_length(image.id.length) == Some(length) {
+        return Ok(length);
+    }
+    Err(EncodeError::Layout { side })
+}
+
+fn controls(sections: &[SectionOps], pair: &Pair<'_>) -> Result<Vec<Control>, EncodeError> {
+    let mut first = 0;
+    let mut controls = Vec::new();
+    for section in sections {
+        let control = section.control(first, pair.base_length).map_err(EncodeError::Control)?;
+        controls.push(control);
+        first += u64::from(section.length);
+    }
+    Ok(controls)
+}
+
+/// What is needed all along.
+struct Run<'a> {
+    pair: Pair<'a>,
+    options: &'a EncodeOptions,
+    /// Bytes of work done: every byte of the result is scanned once and coded once.
+    done: AtomicU64,
+    /// The length of the delta so far.
+    bytes: AtomicU64,
+    progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// One section, coded.
+struct Part {
+    section: Section,
+    block: Vec<u8>,
+    frames: Vec<EncodedFrame>,
+}
+
+impl Run<'_> {
+    fn advance(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        (self.progress)(done, self.pair.result_length * 2);
+    }
+
+    /// Counts bytes of the delta, and refuses them if it is too long with them.
+    fn count(&self, bytes: usize) -> Result<(), EncodeError> {
+        let more = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.bytes.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) > self.options.delta_bytes_max {
+            return Err(EncodeError::SavesTooLittle { allowed: self.options.delta_bytes_max });
+        }
+        Ok(())
+    }
+
+    fn section(
+        &self,
+        section: &SectionOps,
+        control: &Control,
+        programs: &Programs,
+    ) -> Result<Part, EncodeError> {
+        let first = control.first();
+        let failed = |source| EncodeError::Compress { offset: first, source };
+        let columns = control_columns(&section.ops, first);
+        let mut block = Vec::new();
+        for column in &columns {
+            compress::push_shortest(&mut block, column).map_err(failed)?;
+        }
+        self.count(block.len())?;
+        let addresses = &programs.addresses;
+        let maker = FrameMaker {
+            pair: self.pair,
+            control,
+            predictor: Predictor::new(control, addresses, self.pair.base_length),
+            codes: &programs.codes,
+            level: self.options.zstd_level,
+        };
+        let count = usize::try_from(section.frames).unwrap_or(usize::MAX);
+        let frame_bytes = u64::from(self.options.frame_bytes);
+        let end = first + u64::from(section.length);
+        let frames = parallel(count, self.options.thread_count(), |number| {
+            let offset = first + u64::try_from(number).unwrap_or(0) * frame_bytes;
+            let length = frame_bytes.min(end - offset);
+            let bytes = read(self.pair.result, Side::Result, offset, length)?;
+            let made = maker.make(offset, &bytes)?;
+            self.count(made.payload.len())?;
+            self.advance(length);
+            Ok(made)
+        })?;
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let section = Section {
+            control_offset: 0,
+            control_length: length(block.len()),
+            columns_length: length(columns.iter().map(Vec::len).sum()),
+            ops: length(section.ops.len()),
+            frames: section.frames,
+            result_offset: first,
+            result_length: section.length,
+        };
+        Ok(Part { section, block, frames })
+    }
+}
+
+/// Writes header, control blocks and payloads.
 fn write<W: Write>(
-    base: ImageId,
-    result: ImageId,
-    encoded: Vec<EncodedFrame>,
+    images: Images,
+    frame_bytes: u32,
+    tables: &Tables,
+    parts: &[Part],
     out: &mut W,
 ) -> Result<EncodeSummary, EncodeError> {
-    let frames = encoded.iter().map(|encoded| encoded.frame).collect();
-    let header = Header::new(base, result, frames).map_err(EncodeError::Header)?;
-    let bytes = header.to_bytes().map_err(EncodeError::Header)?;
+    let frames: Vec<_> =
+        parts.iter().flat_map(|part| &part.frames).map(|encoded| encoded.frame).collect();
+    let pack = |bytes: &[u8]| compress::lzma_numbers(bytes).ok();
+    let (header, bytes) =
+        Header::build(images, frame_bytes, &frames, tables, pack).map_err(EncodeError::Header)?;
     out.write_all(&bytes).map_err(EncodeError::Write)?;
-    for frame in &encoded {
-        out.write_all(&frame.payload).map_err(EncodeError::Write)?;
+    for part in parts {
+        out.write_all(&part.block).map_err(EncodeError::Write)?;
+        for frame in &part.frames {
+            out.write_all(&frame.payload).map_err(EncodeError::Write)?;
+        }
     }
-    let end = header.frames().last();
-    let delta_bytes = end.map_or(u64::try_from(bytes.len()).unwrap_or(u64::MAX), |frame| {
-        frame.payload_offset + u64::from(frame.payload_length)
-    });
+    let header_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let frames_by_codec =
-        Codec::ALL.map(|codec| encoded.iter().filter(|made| made.frame.codec == codec).count());
-    Ok(EncodeSummary { base, result, delta_bytes, ram_bytes: header.ram_bytes(), frames_by_codec })
+        Codec::ALL.map(|codec| frames.iter().filter(|frame| frame.codec == codec).count());
+    Ok(EncodeSummary {
+        base: images.base,
+        result: images.result,
+        delta_bytes: header.delta_length().unwrap_or(header_bytes),
+        ram_bytes: header.ram_bytes(),
+        frames_by_codec,
+    })
 }

@@ -1,6 +1,6 @@
 //! Why no delta was made.
 
-use lazaret_protocol_delta::DeltaError;
+use lazaret_protocol_delta::{ControlFault, DeltaError};
 use std::io;
 use thiserror::Error;
 
@@ -60,13 +60,22 @@ pub enum EncodeError {
         source: io::Error,
     },
     /// The compressor failed.
-    #[error("failed to encode frame {frame}")]
-    Frame {
-        /// The number of the frame.
-        frame: usize,
+    #[error("failed to encode the frame at {offset}")]
+    Compress {
+        /// Where the frame begins in the result.
+        offset: u64,
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The instructions that were found break a rule of the format.
+    #[error("failed to make a control block")]
+    Control(#[source] ControlFault),
+    /// An image's layout does not fit its length.
+    #[error("layout of the {side} does not fit its length")]
+    Layout {
+        /// Which image.
+        side: Side,
     },
     /// The header could not be put together.
     #[error("failed to make the header")]

@@ -8,6 +8,6 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use index::Index;
-pub(crate) use scan::scan;
+pub(crate) use index::{Index, agreement};
+pub(crate) use scan::{Around, scan};
 pub(crate) use steps::Steps;

@@ -26,7 +26,7 @@ pub struct EncodeOptions {
 impl Default for EncodeOptions {
     fn default() -> EncodeOptions {
         EncodeOptions {
-            frame_bytes: 512 << 10,
+            frame_bytes: 1 << 20,
             window_bytes: 64 << 20,
             zstd_level: 19,
             threads: 0,

@@ -108,18 +108,6 @@ impl Sketch {
         middle.saturating_sub(window_bytes / 2).min(latest)
     }
 
-    /// By how much `piece` is most often displaced: offset in the base less offset in the piece.
-    pub(crate) fn displacements(&self, piece: &[u8]) -> Vec<i64> {
-        let mut counts: HashMap<i64, usize> = HashMap::new();
-        for (offset, place) in self.recognised(piece) {
-            let shift = place.cast_signed() - offset.cast_signed();
-            *counts.entry(shift).or_default() += 1;
-        }
-        let mut ranked: Vec<(i64, usize)> = counts.into_iter().collect();
-        ranked.sort_by_key(|(shift, count)| (std::cmp::Reverse(*count), *shift));
-        ranked.into_iter().map(|(shift, _)| shift).take(4).collect()
-    }
-
     /// How many sampled strings of the piece stand in each stretch of the base, in order.
     fn votes(&self, piece: &[u8]) -> Vec<(u64, usize)> {
         let mut votes: HashMap<u64, usize> = HashMap::new();

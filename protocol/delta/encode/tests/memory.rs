@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 #![allow(clippy::cast_possible_truncation, reason = "test data is small")]
 
-use lazaret_protocol_delta::{DecodeLimits, Header, decode_frame};
+use lazaret_protocol_delta::{DecodeLimits, Decoder, Header};
 use lazaret_protocol_delta_encode::{EncodeOptions, encode};
 use peak_alloc::PeakAlloc;
 
@@ -19,25 +19,30 @@ fn image(length: usize, mut state: u32) -> Vec<u8> {
     (0..length).map(next).collect()
 }
 
-/// What decoding allocates at most, without the payloads, which are counted apart; and what the
-/// header declares.
+/// What decoding allocates at most, payloads included, and what the header declares.
 fn measured(base: &[u8], result: &[u8], frame_bytes: u32) -> (usize, usize) {
     let options = EncodeOptions { frame_bytes, zstd_level: 3, ..EncodeOptions::default() };
     let mut delta = Vec::new();
-    encode(base, result, &options, |_, _| {}, &mut delta).unwrap();
+    encode(&base, &result, &options, |_, _| {}, &mut delta).unwrap();
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let limits = DecodeLimits { ram_bytes_max: 8 << 20, result_bytes_max: 1 << 30 };
     let (header, _) = Header::parse(&delta, &limits).unwrap();
+    let declared = header.ram_bytes() as usize;
+    let frames = header.frames().len();
+    let mut decoder = Decoder::new(header);
     let mut out = Vec::new();
-    for (number, frame) in header.frames().iter().enumerate() {
-        let start = frame.payload_offset as usize;
-        let payload = &delta[start..start + frame.payload_length as usize];
-        decode_frame(&header, number, payload, &mut { base }, &mut out).unwrap();
+    let part = |offset: u64, length: u32| delta[offset as usize..][..length as usize].to_vec();
+    for number in 0..frames {
+        if let Some((section, at)) = decoder.control_wanted(number) {
+            let block = part(at.control_offset, at.control_length);
+            decoder.load_control(section, &block).unwrap();
+        }
+        let frame = decoder.header().frames()[number];
+        let payload = part(frame.payload_offset, frame.payload_length);
+        decoder.frame(number, &payload, &mut { base }, &mut out).unwrap();
     }
-    let payload = header.frames().iter().map(|frame| frame.payload_length).max().unwrap();
-    let peak = MEMORY.peak_usage() - before + payload as usize;
-    (peak, header.ram_bytes() as usize)
+    (MEMORY.peak_usage() - before, declared)
 }
 
 #[test]

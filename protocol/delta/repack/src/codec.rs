@@ -183,6 +183,76 @@ pub fn proves(codec: Codec, packed: &[u8], unpacked: &[u8]) -> bool {
         && comparison.rest.is_empty()
 }
 
+/// The codecs whose parts end of themselves, or with their input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Streamed {
+    /// A raw deflate stream.
+    Deflate,
+    /// An LZ4 block.
+    Lz4,
+}
+
+/// Unpacks a part whose length is not known: how many packed bytes it has, and its content. `read`
+/// gives the packed bytes from an offset in the part on, as many as it likes, and none at the end.
+/// `None` if the part is malformed or its content is longer than `unpacked_max`.
+pub fn unpack_unmeasured(
+    codec: Streamed,
+    unpacked_max: usize,
+    mut read: impl FnMut(u64) -> Vec<u8>,
+) -> Option<(u64, Vec<u8>)> {
+    let mut unpacker = match codec {
+        Streamed::Deflate => Unpacker::Deflate(deflate::Unpacker::new()),
+        Streamed::Lz4 => Unpacker::Lz4(lz4::Unpacker::new()),
+    };
+    let (mut content, mut length, mut taken) = (Vec::new(), 0usize, 0u64);
+    let (mut input, mut at) = (read(0), 0usize);
+    loop {
+        if at >= input.len() && at > 0 {
+            (input, at) = (read(taken), 0);
+        }
+        content.resize(length.checked_add(crate::memory::PIECE_BYTES)?, 0);
+        let (used, made) =
+            unpacker.next(input.get(at..).unwrap_or_default(), content.get_mut(length..)?).ok()?;
+        (at, length) = (at + used, length + made);
+        taken += u64::try_from(used).ok()?;
+        if length > unpacked_max {
+            return None;
+        }
+        if unpacker.is_done(input.is_empty()) {
+            content.truncate(length);
+            return Some((taken, content));
+        }
+        if used == 0 && made == 0 && (input.is_empty() || at < input.len()) {
+            return None;
+        }
+    }
+}
+
+/// Unpacks piece by piece; a copy of it goes on from the same place.
+#[derive(Clone)]
+pub(crate) enum Unpacker {
+    Deflate(deflate::Unpacker),
+    Lz4(lz4::Unpacker),
+}
+
+impl Unpacker {
+    /// Hands out the next bytes: how many of `input` were used, and how many of `out` were filled.
+    pub(crate) fn next(&mut self, input: &[u8], out: &mut [u8]) -> Result<(usize, usize), Fault> {
+        match self {
+            Unpacker::Deflate(unpacker) => unpacker.next(input, out),
+            Unpacker::Lz4(unpacker) => unpacker.next(input, out),
+        }
+    }
+
+    /// Whether the part may end here, if its input does.
+    fn is_done(&self, is_at_end: bool) -> bool {
+        match self {
+            Unpacker::Deflate(unpacker) => unpacker.is_done(),
+            Unpacker::Lz4(unpacker) => is_at_end && unpacker.is_between(),
+        }
+    }
+}
+
 /// Compares what comes with what is expected, without keeping it.
 struct Comparison<'a> {
     rest: &'a [u8],

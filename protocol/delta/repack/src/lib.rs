@@ -24,16 +24,20 @@
 //! [`memory_bytes`] says what base and result together take, from their layouts alone and before
 //! anything is allocated. The encoder adds it to what the header declares.
 
+mod apply;
 mod base;
 mod codec;
 mod error;
 mod memory;
 mod repack;
 
+pub use apply::{Application, ApplyError, needed_bytes};
 pub use base::ExpandedBase;
-pub use codec::{Codec, DEFLATE_VERSION, LZ4_VERSION, proves, zstd_version};
+pub use codec::{
+    Codec, DEFLATE_VERSION, LZ4_VERSION, Streamed, proves, unpack_unmeasured, zstd_version,
+};
 pub use error::{BaseError, Fault};
-pub use memory::{CACHE_BYTES, WHOLE_BYTES_MAX, memory_bytes};
+pub use memory::{CACHE_BYTES, WHOLE_BYTES_MAX, memory_bytes, pack_bytes};
 pub use repack::Repacker;
 
 pub use lazaret_protocol_delta::layout::{Layout, Placed, Segment};

@@ -15,7 +15,7 @@ pub const CACHE_BYTES: usize = 1 << 20;
 pub const WHOLE_BYTES_MAX: u32 = 1 << 20;
 
 /// How many places of piecewise unpacking are kept to go back to.
-pub(crate) const MARKS_MAX: usize = 24;
+pub(crate) const MARKS_MAX: usize = 40;
 
 /// The memory that this base and this result take beside the decoding of frames: in bytes.
 ///
@@ -23,6 +23,15 @@ pub(crate) const MARKS_MAX: usize = 24;
 /// When a segment's codec is unknown, of another version, or cannot be bounded.
 pub fn memory_bytes(base: &Layout, result: &Layout) -> Result<u64, Fault> {
     Ok(base_bytes(base)?.saturating_add(result_bytes(result)?))
+}
+
+/// The memory for packing one part of `unpacked` bytes; `None` if it is not bounded.
+pub fn pack_bytes(codec: Codec, unpacked: u32) -> Option<u64> {
+    match codec {
+        Codec::Zstd { level, .. } => zstd::pack_bytes(level, unpacked),
+        Codec::Deflate { .. } => Some(deflate::PACK_BYTES),
+        Codec::Lz4 { buffer_log, .. } => Some(lz4::pack_bytes(buffer_log)),
+    }
 }
 
 /// The index of a layout, and the piece that is on its way.
@@ -36,7 +45,8 @@ fn base_bytes(layout: &Layout) -> Result<u64, Fault> {
     if layout.is_plain() {
         return Ok(0);
     }
-    let (mut whole, mut unpacker) = (0u64, 0u64);
+    let (mut whole, mut stream) = (0u64, 0u64);
+    let marks = u64::try_from(MARKS_MAX).unwrap_or(u64::MAX);
     for (codec, packed, unpacked) in parts(layout) {
         let codec = codec?;
         if unpacked <= WHOLE_BYTES_MAX {
@@ -44,19 +54,20 @@ fn base_bytes(layout: &Layout) -> Result<u64, Fault> {
             whole = whole.max(work.saturating_add(unpacked.into()));
         } else {
             let name = codec.name();
-            unpacker = unpacker.max(match codec {
+            // The unpacker that is at work, the one of the last read, and the marks.
+            let (own, mark) = match codec {
                 Codec::Zstd { .. } => return Err(Fault::TooLong { name, unpacked }),
-                Codec::Deflate { .. } => deflate::UNPACKER_BYTES,
-                Codec::Lz4 { .. } => lz4::UNPACKER_BYTES,
-            });
+                Codec::Deflate { .. } => (deflate::UNPACKER_BYTES, deflate::UNPACKER_BYTES),
+                Codec::Lz4 { .. } => (lz4::UNPACKER_BYTES, lz4::MARK_BYTES),
+            };
+            stream = stream.max(own.saturating_mul(2).saturating_add(mark.saturating_mul(marks)));
         }
     }
-    let marks = u64::try_from(MARKS_MAX).unwrap_or(u64::MAX).saturating_add(2);
     let cache = u64::try_from(CACHE_BYTES).unwrap_or(u64::MAX);
     Ok(index_bytes(layout)
         .saturating_add(cache)
         .saturating_add(whole)
-        .saturating_add(unpacker.saturating_mul(marks)))
+        .saturating_add(stream))
 }
 
 fn result_bytes(layout: &Layout) -> Result<u64, Fault> {
@@ -66,14 +77,8 @@ fn result_bytes(layout: &Layout) -> Result<u64, Fault> {
     let mut most = 0;
     for (codec, _, unpacked) in parts(layout) {
         let codec = codec?;
-        let name = codec.name();
-        most = most.max(match codec {
-            Codec::Zstd { level, .. } => {
-                zstd::pack_bytes(level, unpacked).ok_or(Fault::TooLong { name, unpacked })?
-            }
-            Codec::Deflate { .. } => deflate::PACK_BYTES,
-            Codec::Lz4 { buffer_log, .. } => lz4::pack_bytes(buffer_log),
-        });
+        let bytes = pack_bytes(codec, unpacked);
+        most = most.max(bytes.ok_or(Fault::TooLong { name: codec.name(), unpacked })?);
     }
     Ok(index_bytes(layout).saturating_add(most))
 }

@@ -1,156 +1,171 @@
-//! The codec `split`: control, difference and literals as separate streams. They are read one after
-//! the other, so that only one decompressor is alive at a time: a first pass over the instructions
-//! makes what comes from the window, a second fills the gaps with literals.
+//! The codecs that follow the section's instructions: `split`, which adds differences and inserts
+//! literals, and `copy`, which does neither.
 
-use super::{Fault, Window, take};
+use super::Fault;
 use crate::base::BaseReader;
-use crate::control::{Columns, StreamMethod};
+use crate::code::Code;
+use crate::control::{Control, Piece};
 use crate::error::ControlFault;
-use crate::unlzma::LzmaSource;
-use crate::unzstd::{Malformed, ZstdStream};
-use alloc::boxed::Box;
-use alloc::vec;
+use crate::header::{Frame, Header};
+use crate::number::Numbers;
+use crate::predict::Predictor;
+use crate::stream::Stream;
 use alloc::vec::Vec;
 
-/// Makes the result from the three streams of the payload.
-pub(super) fn fill<B: BaseReader>(
-    payload: &[u8],
-    mut window: Window<'_, B>,
+/// In the first byte of the payload: the differences are sparse.
+const SPARSE: u8 = 16;
+
+/// Makes a frame that the base has as it is.
+pub(super) fn copy<B: BaseReader>(
+    frame: &Frame,
+    control: &Control,
+    base: &mut B,
     out: &mut [u8],
 ) -> Result<(), Fault<B::Error>> {
-    let mut rest = payload;
-    let control = Section::cut(&mut rest)?;
-    let difference = Section::cut(&mut rest)?;
-    let literals = Section::cut(&mut rest)?;
-    if !rest.is_empty() {
+    let mut rest = out;
+    for (piece, end) in pieces(frame, control)? {
+        if end.saturating_sub(piece.new) != piece.add {
+            return Err(ControlFault::Lengths.into());
+        }
+        base.read_at(piece.old, take(&mut rest, piece.add)?).map_err(Fault::Base)?;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(ControlFault::Lengths.into()) }
+}
+
+/// Makes a frame from the base, differences and literals.
+pub(super) fn fill<B: BaseReader>(
+    frame: &Frame,
+    payload: &[u8],
+    (header, control): (&Header, &Control),
+    (base, out): (&mut B, &mut [u8]),
+    scratch: &mut Vec<u8>,
+) -> Result<(), Fault<B::Error>> {
+    let (kind, mut payload) = payload.split_first().ok_or(ControlFault::Encoding)?;
+    let code = Code::from_number(kind & !SPARSE).ok_or(ControlFault::Kind(*kind))?;
+    let first = Stream::cut(&mut payload)?;
+    let second = if kind & SPARSE == 0 { None } else { Some(Stream::cut(&mut payload)?) };
+    let literals = Stream::cut(&mut payload)?;
+    if !payload.is_empty() {
         return Err(ControlFault::Encoding.into());
     }
-    let control = control.read_all(out.len())?;
-    let columns = Columns::new(&control)?;
-    // From here on, no stream is longer than the result.
-    check_lengths(columns.clone(), difference.length, literals.length, out.len())?;
-
-    let mut stream = difference.open()?;
-    let mut left = &mut *out;
-    for instruction in columns.clone() {
-        let instruction = instruction?;
-        window.shift(instruction.shift)?;
-        let added = take(&mut left, instruction.add.into())?;
-        stream.read_exact(added)?;
-        window.add_to(added)?;
-        take(&mut left, instruction.insert.into())?;
-        window.shift(instruction.insert.into())?;
+    let differences = first.length().saturating_add(second.map_or(0, |stream| stream.length()));
+    if differences > out.len() || literals.length() > out.len() {
+        return Err(ControlFault::Lengths.into());
     }
-    stream.finish()?;
 
-    let mut stream = literals.open()?;
-    let mut left = out;
-    for instruction in columns {
-        let instruction = instruction?;
-        take(&mut left, instruction.add.into())?;
-        stream.read_exact(take(&mut left, instruction.insert.into())?)?;
+    let length = header.base_expanded_length();
+    let predictor = Predictor::new(control, &header.tables().addresses, length);
+    let mut rest = &mut *out;
+    for (piece, end) in pieces(frame, control)? {
+        let bytes = take(&mut rest, piece.add)?;
+        base.read_at(piece.old, bytes).map_err(Fault::Base)?;
+        let new = control.first().saturating_add(piece.new.into());
+        predictor.rewrite(code, bytes, piece.old, new);
+        take(&mut rest, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
     }
-    Ok(stream.finish()?)
+    if !rest.is_empty() {
+        return Err(ControlFault::Lengths.into());
+    }
+
+    scratch.clear();
+    scratch.reserve_exact(differences.max(literals.length()));
+    first.read_to(scratch)?;
+    match second {
+        None => add_dense(pieces(frame, control)?, scratch, out)?,
+        Some(values) => {
+            values.read_to(scratch)?;
+            let (gaps, values) = scratch.split_at_checked(first.length()).unwrap_or_default();
+            add_sparse(pieces(frame, control)?, Numbers(gaps), values, out)?;
+        }
+    }
+    scratch.clear();
+    literals.read_to(scratch)?;
+    insert(pieces(frame, control)?, scratch, out)?;
+    Ok(())
 }
 
-/// The instructions use up exactly both streams, and both make exactly the result.
-fn check_lengths(
-    columns: Columns<'_>,
-    difference: u32,
-    literals: u32,
-    result: usize,
+fn pieces(
+    frame: &Frame,
+    control: &Control,
+) -> Result<impl Iterator<Item = (Piece, u32)>, ControlFault> {
+    let start = frame.result_offset.saturating_sub(control.first());
+    let start = u32::try_from(start).map_err(|_| ControlFault::Lengths)?;
+    let end = start.checked_add(frame.result_length).ok_or(ControlFault::Lengths)?;
+    Ok(control.pieces(start, end))
+}
+
+fn add_dense(
+    pieces: impl Iterator<Item = (Piece, u32)>,
+    mut differences: &[u8],
+    mut out: &mut [u8],
 ) -> Result<(), ControlFault> {
-    let (mut add, mut insert) = (0u64, 0u64);
-    for instruction in columns {
-        let instruction = instruction?;
-        add = add.saturating_add(instruction.add.into());
-        insert = insert.saturating_add(instruction.insert.into());
+    for (piece, end) in pieces {
+        let bytes = take(&mut out, piece.add)?;
+        let (first, after) =
+            differences.split_at_checked(bytes.len()).ok_or(ControlFault::Lengths)?;
+        differences = after;
+        for (to, by) in bytes.iter_mut().zip(first) {
+            *to = to.wrapping_add(*by);
+        }
+        take(&mut out, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
     }
-    let sum = add.saturating_add(insert);
-    let agree = add == u64::from(difference)
-        && insert == u64::from(literals)
-        && usize::try_from(sum) == Ok(result);
-    if agree { Ok(()) } else { Err(ControlFault::Lengths) }
+    if differences.is_empty() { Ok(()) } else { Err(ControlFault::Lengths) }
 }
 
-/// A stream as it lies in the payload.
-struct Section<'a> {
-    method: StreamMethod,
-    length: u32,
-    stored: &'a [u8],
+fn add_sparse(
+    pieces: impl Iterator<Item = (Piece, u32)>,
+    mut gaps: Numbers<'_>,
+    values: &[u8],
+    mut out: &mut [u8],
+) -> Result<(), ControlFault> {
+    let mut values = values.iter();
+    // How many bytes to pass over before the next difference.
+    let mut gap = next_gap(&mut gaps)?;
+    for (piece, end) in pieces {
+        let bytes = take(&mut out, piece.add)?;
+        let mut at = 0usize;
+        while let Some(to) = gap.and_then(|gap| bytes.get_mut(at.saturating_add(gap))) {
+            let by = values.next().ok_or(ControlFault::Lengths)?;
+            *to = to.wrapping_add(*by);
+            at = at.saturating_add(gap.unwrap_or(0)).saturating_add(1);
+            gap = next_gap(&mut gaps)?;
+        }
+        gap = gap.map(|gap| gap.saturating_sub(bytes.len().saturating_sub(at)));
+        take(&mut out, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
+    }
+    if gap.is_none() && values.next().is_none() { Ok(()) } else { Err(ControlFault::Lengths) }
 }
 
-impl<'a> Section<'a> {
-    /// Cuts a head and its stream off the payload.
-    fn cut(rest: &mut &'a [u8]) -> Result<Section<'a>, ControlFault> {
-        let (head, body) = rest.split_first_chunk::<9>().ok_or(ControlFault::Encoding)?;
-        let [method, l0, l1, l2, l3, s0, s1, s2, s3] = *head;
-        let method = StreamMethod::from_number(method).ok_or(ControlFault::Encoding)?;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]);
-        let stored = u32::from_le_bytes([s0, s1, s2, s3]);
-        let stored = usize::try_from(stored).map_err(|_| ControlFault::Encoding)?;
-        if stored > body.len() {
-            return Err(ControlFault::Encoding);
-        }
-        let (stored, after) = body.split_at(stored);
-        *rest = after;
-        Ok(Section { method, length, stored })
+fn next_gap(gaps: &mut Numbers<'_>) -> Result<Option<usize>, ControlFault> {
+    if gaps.0.is_empty() {
+        return Ok(None);
     }
-
-    /// Decompresses the whole stream, which is at most `length_max` long.
-    fn read_all<E>(&self, length_max: usize) -> Result<Vec<u8>, Fault<E>> {
-        let length = usize::try_from(self.length).map_err(|_| ControlFault::Encoding)?;
-        if length > length_max {
-            return Err(ControlFault::Encoding.into());
-        }
-        let mut bytes = vec![0; length];
-        let mut stream = self.open()?;
-        stream.read_exact(&mut bytes)?;
-        stream.finish()?;
-        Ok(bytes)
-    }
-
-    fn open(&self) -> Result<Stream<'a>, Malformed> {
-        Ok(match self.method {
-            StreamMethod::Stored => Stream::Stored(self.stored),
-            StreamMethod::Zstd => Stream::Zstd(Box::new(ZstdStream::new(self.stored)?)),
-            StreamMethod::Lzma => {
-                Stream::Lzma(Box::new(LzmaSource::new(self.stored, self.length)?))
-            }
-        })
-    }
+    let gap = gaps.next().and_then(|gap| usize::try_from(gap).ok());
+    gap.map(Some).ok_or(ControlFault::Encoding)
 }
 
-/// A stream while it is read.
-enum Stream<'a> {
-    Stored(&'a [u8]),
-    Zstd(Box<ZstdStream<'a>>),
-    Lzma(Box<LzmaSource<'a>>),
+fn insert(
+    pieces: impl Iterator<Item = (Piece, u32)>,
+    mut literals: &[u8],
+    mut out: &mut [u8],
+) -> Result<(), ControlFault> {
+    for (piece, end) in pieces {
+        take(&mut out, piece.add)?;
+        let to = take(&mut out, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
+        let (first, after) = literals.split_at_checked(to.len()).ok_or(ControlFault::Lengths)?;
+        literals = after;
+        to.copy_from_slice(first);
+    }
+    if literals.is_empty() { Ok(()) } else { Err(ControlFault::Lengths) }
 }
 
-impl Stream<'_> {
-    fn read_exact(&mut self, buf: &mut [u8]) -> Result<(), Malformed> {
-        match self {
-            Stream::Stored(bytes) => {
-                if buf.len() > bytes.len() {
-                    return Err(Malformed);
-                }
-                let (first, rest) = bytes.split_at(buf.len());
-                buf.copy_from_slice(first);
-                *bytes = rest;
-                Ok(())
-            }
-            Stream::Zstd(stream) => stream.read_exact(buf),
-            Stream::Lzma(stream) => stream.read_exact(buf),
-        }
+/// Cuts the next `length` bytes off what is left of the result.
+fn take<'a>(left: &mut &'a mut [u8], length: u32) -> Result<&'a mut [u8], ControlFault> {
+    let length = usize::try_from(length).map_err(|_| ControlFault::Lengths)?;
+    if length > left.len() {
+        return Err(ControlFault::Lengths);
     }
-
-    fn finish(self) -> Result<(), Malformed> {
-        match self {
-            Stream::Stored([]) => Ok(()),
-            Stream::Stored(_) => Err(Malformed),
-            Stream::Zstd(stream) => stream.finish(),
-            Stream::Lzma(stream) => stream.finish(),
-        }
-    }
+    let (first, rest) = core::mem::take(left).split_at_mut(length);
+    *left = rest;
+    Ok(first)
 }

@@ -1,9 +1,14 @@
 //! Bytes to header. Nothing is allocated before the declared sizes have been held against the
-//! limits, and then only what the index itself takes.
+//! limits, and then only what the tables themselves take.
 
-use super::{DecodeLimits, Frame, Header, ImageId, ram_needed};
+use super::{DecodeLimits, Frame, Header, ImageId, Images, Section, Tables};
+use crate::address::Addresses;
 use crate::codec::Codec;
-use crate::error::{DeltaError, IndexFault};
+use crate::control::{CONTROL_BYTES_MAX, OPS_MAX};
+use crate::error::{DeltaError, IndexFault, TableFault};
+use crate::layout::Layout;
+use crate::number::Numbers;
+use crate::stream::Stream;
 use crate::{
     FRAME_ENTRY_BYTES, FRAME_RESULT_BYTES_MAX, HEADER_BYTES_MAX, HEADER_BYTES_MIN, MAGIC, ram,
 };
@@ -41,103 +46,173 @@ pub(super) fn header(bytes: &[u8], limits: &DecodeLimits) -> Result<(Header, usi
         return Err(DeltaError::HeaderChecksum);
     }
     let mut fields = Fields(body.get(MAGIC.len()..).unwrap_or_default());
-    let fixed = fixed(&mut fields).ok_or(incomplete)??;
-    check_limits(&fixed, limits)?;
-    let frames = frames(fields.0, &fixed, needed)?;
-    let ram_needed = ram_needed(&frames);
-    if fixed.ram_bytes < ram_needed {
-        let declared = fixed.ram_bytes;
-        return Err(DeltaError::MemoryUnderstated { declared, needed: ram_needed });
+    let fixed = Fixed::read(&mut fields).ok_or(incomplete)?;
+    let index = usize::try_from(fixed.frames)
+        .ok()
+        .and_then(|count| count.checked_mul(FRAME_ENTRY_BYTES))
+        .and_then(|length| fields.0.split_at_checked(length));
+    let Some((index, mut rest)) = index else {
+        return Err(DeltaError::HeaderLength { length: fixed.length, frames: fixed.frames });
+    };
+    let tables = Stream::cut(&mut rest).map_err(|_| TableFault::Stream)?;
+    if !rest.is_empty() {
+        return Err(TableFault::Stream.into());
     }
-    let Fixed { base, result, ram_bytes, .. } = fixed;
-    Ok((Header { base, result, ram_bytes, frames }, needed))
+    let raw_length = tables.length();
+    fixed.check_limits(limits, raw_length, needed)?;
+    let mut raw = Vec::new();
+    tables.read_to(&mut raw).map_err(|_| TableFault::Stream)?;
+    let header = assemble(&fixed, index, &raw, needed)?;
+    let needed_ram = ram::header_bytes(needed, raw_length, &header);
+    if fixed.ram_bytes < needed_ram {
+        let declared = fixed.ram_bytes;
+        return Err(DeltaError::MemoryUnderstated { declared, needed: needed_ram });
+    }
+    Ok((header, needed))
 }
 
 /// The part of the header before the index.
 struct Fixed {
+    length: u32,
     frames: u32,
     ram_bytes: u64,
-    base: ImageId,
-    result: ImageId,
+    images: Images,
+    frame_bytes: u32,
 }
 
-/// Reads the fixed part; `None` when it ends early.
-fn fixed(fields: &mut Fields<'_>) -> Option<Result<Fixed, DeltaError>> {
-    let length = fields.u32()?;
-    let frames = fields.u32()?;
-    let ram_bytes = fields.u64()?;
-    let base = ImageId { length: fields.u64()?, sha256: fields.array()? };
-    let result = ImageId { length: fields.u64()?, sha256: fields.array()? };
-    let reserved = fields.u64()?;
-    let fits = usize::try_from(frames).ok().and_then(|count| count.checked_mul(FRAME_ENTRY_BYTES));
-    if fits != Some(fields.0.len()) {
-        return Some(Err(DeltaError::HeaderLength { length, frames }));
+impl Fixed {
+    /// Reads the fixed part; `None` when it ends early.
+    fn read(fields: &mut Fields<'_>) -> Option<Fixed> {
+        let length = fields.u32()?;
+        let frames = fields.u32()?;
+        let ram_bytes = fields.u64()?;
+        let base = ImageId { length: fields.u64()?, sha256: fields.array()? };
+        let result = ImageId { length: fields.u64()?, sha256: fields.array()? };
+        let images = Images { base, result };
+        Some(Fixed { length, frames, ram_bytes, images, frame_bytes: fields.u32()? })
     }
-    if reserved != 0 {
-        return Some(Err(DeltaError::Reserved));
+
+    /// Holds what the header declares against what the caller allows. What parsing takes is counted
+    /// even where the header understates it.
+    fn check_limits(
+        &self,
+        limits: &DecodeLimits,
+        tables: usize,
+        header: usize,
+    ) -> Result<(), DeltaError> {
+        let needed = self.ram_bytes.max(ram::parse_bytes(header, tables, self.frames));
+        let allowed = limits.ram_bytes_max;
+        if needed > allowed {
+            return Err(DeltaError::Memory { needed, allowed });
+        }
+        let length = self.images.result.length;
+        let allowed = limits.result_bytes_max;
+        if length > allowed {
+            return Err(DeltaError::ResultTooLong { length, allowed });
+        }
+        Ok(())
     }
-    Some(Ok(Fixed { frames, ram_bytes, base, result }))
 }
 
-/// Holds what the header declares against what the caller allows. The index is counted even where
-/// the header understates it.
-fn check_limits(fixed: &Fixed, limits: &DecodeLimits) -> Result<(), DeltaError> {
-    let index = u64::from(fixed.frames).saturating_mul(ram::INDEX_ENTRY_BYTES);
-    let needed = fixed.ram_bytes.max(index);
-    let allowed = limits.ram_bytes_max;
-    if needed > allowed {
-        return Err(DeltaError::Memory { needed, allowed });
+/// Gives every section and frame its place.
+fn assemble(
+    fixed: &Fixed,
+    index: &[u8],
+    raw: &[u8],
+    header_length: usize,
+) -> Result<Header, DeltaError> {
+    let mut tables = read_tables(raw)?;
+    let expanded = |layout: &Layout, length: u64| {
+        layout.expanded_length(length).ok_or(DeltaError::from(TableFault::Layout))
+    };
+    let base_expanded = expanded(&tables.base_layout, fixed.images.base.length)?;
+    let mut left = expanded(&tables.result_layout, fixed.images.result.length)?;
+    if fixed.frame_bytes == 0 || fixed.frame_bytes > FRAME_RESULT_BYTES_MAX {
+        return Err(TableFault::FrameLength.into());
     }
-    let length = fixed.result.length;
-    let allowed = limits.result_bytes_max;
-    if length > allowed {
-        return Err(DeltaError::ResultTooLong { length, allowed });
-    }
-    Ok(())
-}
-
-/// Reads the index and gives every frame its offsets.
-fn frames(index: &[u8], fixed: &Fixed, header_length: usize) -> Result<Vec<Frame>, DeltaError> {
     let mut frames = Vec::with_capacity(index.len() / FRAME_ENTRY_BYTES);
+    let mut entries = index.chunks_exact(FRAME_ENTRY_BYTES);
     let mut payload_offset = u64::try_from(header_length).unwrap_or(u64::MAX);
     let mut result_offset = 0u64;
-    for (number, entry) in index.chunks_exact(FRAME_ENTRY_BYTES).enumerate() {
-        let mut frame = frame(entry, fixed.base.length)
-            .map_err(|fault| DeltaError::Index { frame: number, fault })?;
-        frame.payload_offset = payload_offset;
-        frame.result_offset = result_offset;
-        // Neither sum can overflow: there are fewer than 2^15 frames of less than 2^21 bytes.
-        payload_offset = payload_offset.saturating_add(u64::from(frame.payload_length));
-        result_offset = result_offset.saturating_add(u64::from(frame.result_length));
-        frames.push(frame);
+    // No sum here can overflow: there are fewer than 2^16 frames and sections of less than 2^25.
+    for (section, number) in tables.sections.iter_mut().zip(0u32..) {
+        section.control_offset = payload_offset;
+        section.result_offset = result_offset;
+        payload_offset = payload_offset.saturating_add(section.control_length.into());
+        for _ in 0..section.frames {
+            let entry = entries.next().ok_or(TableFault::Sections)?;
+            let length = left.min(fixed.frame_bytes.into());
+            let fault = |fault| DeltaError::Index { frame: frames.len(), fault };
+            let result_length = u32::try_from(length).ok().filter(|length| *length > 0);
+            let result_length = result_length.ok_or(fault(IndexFault::ResultLength))?;
+            let mut frame = frame(entry, result_length).map_err(fault)?;
+            (frame.payload_offset, frame.result_offset) = (payload_offset, result_offset);
+            frame.section = number;
+            payload_offset = payload_offset.saturating_add(frame.payload_length.into());
+            result_offset = result_offset.saturating_add(length);
+            left = left.saturating_sub(length);
+            frames.push(frame);
+        }
+        let made = result_offset.saturating_sub(section.result_offset);
+        section.result_length = u32::try_from(made).map_err(|_| TableFault::Sections)?;
     }
-    if result_offset != fixed.result.length {
-        let declared = fixed.result.length;
-        return Err(DeltaError::ResultLength { frames: result_offset, declared });
+    if entries.next().is_some() || left != 0 {
+        return Err(TableFault::Sections.into());
     }
-    Ok(frames)
+    Ok(Header {
+        images: fixed.images,
+        ram_bytes: fixed.ram_bytes,
+        frame_bytes: fixed.frame_bytes,
+        frames,
+        tables,
+        base_expanded,
+    })
+}
+
+fn read_tables(raw: &[u8]) -> Result<Tables, TableFault> {
+    let mut numbers = Numbers(raw);
+    let base_layout = Layout::parse(&mut numbers).ok_or(TableFault::Layout)?;
+    let result_layout = Layout::parse(&mut numbers).ok_or(TableFault::Layout)?;
+    let addresses = Addresses::parse(&mut numbers).ok_or(TableFault::Addresses)?;
+    let count = numbers.next().ok_or(TableFault::Sections)?;
+    let mut sections = Vec::new();
+    for _ in 0..count {
+        sections.push(section(&mut numbers).ok_or(TableFault::Sections)?);
+    }
+    if !numbers.0.is_empty() {
+        return Err(TableFault::Stream);
+    }
+    Ok(Tables { base_layout, result_layout, addresses, sections })
+}
+
+/// Reads one section; its place is still unknown.
+fn section(numbers: &mut Numbers<'_>) -> Option<Section> {
+    let mut next = |max: usize| {
+        let number = usize::try_from(numbers.next()?).ok().filter(|number| *number <= max)?;
+        u32::try_from(number).ok()
+    };
+    let frames = next(HEADER_BYTES_MAX / FRAME_ENTRY_BYTES).filter(|frames| *frames > 0)?;
+    let ops = next(OPS_MAX)?;
+    let columns_length = next(CONTROL_BYTES_MAX)?;
+    let control_length = next(CONTROL_BYTES_MAX)?;
+    Some(Section {
+        control_offset: 0,
+        control_length,
+        columns_length,
+        ops,
+        frames,
+        result_offset: 0,
+        result_length: 0,
+    })
 }
 
 /// Reads one entry of the index; its offsets are still zero.
-fn frame(entry: &[u8], base_length: u64) -> Result<Frame, IndexFault> {
+fn frame(entry: &[u8], result_length: u32) -> Result<Frame, IndexFault> {
     let mut fields = Fields(entry);
-    let window_offset = fields.u64().ok_or(IndexFault::Window)?;
-    let window_length = fields.u64().ok_or(IndexFault::Window)?;
-    let result_length = fields.u32().ok_or(IndexFault::ResultLength)?;
-    let payload_length = fields.u32().ok_or(IndexFault::PayloadLength)?;
-    let [codec, reserved @ ..] = fields.array::<4>().ok_or(IndexFault::Reserved)?;
-    let digest = fields.array().ok_or(IndexFault::Reserved)?;
-    if reserved != [0; 3] {
-        return Err(IndexFault::Reserved);
-    }
+    let [codec, a, b, c] = fields.array::<4>().ok_or(IndexFault::PayloadLength)?;
+    let payload_length = u32::from_le_bytes([a, b, c, 0]);
+    let digest = fields.array().ok_or(IndexFault::PayloadLength)?;
     let codec = Codec::from_number(codec).ok_or(IndexFault::Codec(codec))?;
-    let window_end = window_offset.checked_add(window_length).ok_or(IndexFault::Window)?;
-    if window_end > base_length {
-        return Err(IndexFault::Window);
-    }
-    if result_length == 0 || result_length > FRAME_RESULT_BYTES_MAX {
-        return Err(IndexFault::ResultLength);
-    }
     let payload_fits = match codec {
         Codec::Stored => payload_length == result_length,
         Codec::Copy => payload_length == 0,
@@ -146,17 +221,13 @@ fn frame(entry: &[u8], base_length: u64) -> Result<Frame, IndexFault> {
     if !payload_fits {
         return Err(IndexFault::PayloadLength);
     }
-    if codec == Codec::Copy && window_length != u64::from(result_length) {
-        return Err(IndexFault::Window);
-    }
-    let (payload_offset, result_offset) = (0, 0);
+    let (payload_offset, result_offset, section) = (0, 0, 0);
     Ok(Frame {
         payload_offset,
-        payload_length,
         result_offset,
+        payload_length,
         result_length,
-        window_offset,
-        window_length,
+        section,
         codec,
         digest,
     })

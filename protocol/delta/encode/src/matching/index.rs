@@ -108,7 +108,7 @@ fn tail(bytes: &[u8], from: usize) -> &[u8] {
 }
 
 /// How many bytes agree from the start.
-pub(super) fn agreement(left: &[u8], right: &[u8]) -> usize {
+pub(crate) fn agreement(left: &[u8], right: &[u8]) -> usize {
     const WIDE: usize = 16;
     let (wide_left, _) = left.as_chunks::<WIDE>();
     let (wide_right, _) = right.as_chunks::<WIDE>();

@@ -10,24 +10,33 @@ const MARGIN: usize = 8;
 /// While this many bytes agree with the running match, nothing else is searched for.
 const RUN_BYTES: usize = 16;
 
-/// Finds the steps that make `piece` from the window. `displacement` is where the piece is
-/// expected: offset in the window less offset in the piece.
-pub(crate) fn scan(index: &Index, piece: &[u8], displacement: usize) -> Steps {
+/// What stands around a piece: where in the window the bytes before it go on, and where those after
+/// it begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Around {
+    pub(crate) before: Option<usize>,
+    pub(crate) after: Option<usize>,
+}
+
+/// Finds the steps that make `piece` from the window.
+pub(crate) fn scan(index: &Index, piece: &[u8], around: Around) -> Steps {
     let mut scan = Scan {
         index,
         piece,
-        done: Match { at: 0, position: displacement },
+        // Past the window's end nothing agrees.
+        done: Match { at: 0, position: around.before.unwrap_or(index.window().len()) },
         steps: Steps::default(),
     };
     let mut at = 0;
     while at < piece.len() {
         let found = scan.next_match(at);
-        if found.is_new {
-            scan.settle(found.start);
+        if found.is_new && found.start.at < piece.len() {
+            scan.settle(found.start, true);
         }
         at = found.start.at + found.length;
     }
-    scan.settle(Match { at: piece.len(), position: 0 });
+    let end = Match { at: piece.len(), position: around.after.unwrap_or(0) };
+    scan.settle(end, around.after.is_some());
     scan.steps
 }
 
@@ -103,11 +112,10 @@ impl Scan<'_> {
     /// Makes the step for what lies between the running match and the next: the running match is
     /// extended forwards and the next one backwards, as long as more bytes agree than differ, and
     /// what neither reaches is inserted. Then the next match is the running one.
-    fn settle(&mut self, next: Match) {
+    fn settle(&mut self, next: Match, reaches_back: bool) {
         let gap = next.at - self.done.at;
         let mut forwards = self.extend_forwards(gap);
-        let mut backwards =
-            if next.at < self.piece.len() { self.extend_backwards(next, gap) } else { 0 };
+        let mut backwards = if reaches_back { self.extend_backwards(next, gap) } else { 0 };
         if forwards + backwards > gap {
             let overlap = forwards + backwards - gap;
             let kept = self.divide(next, forwards - overlap, overlap);
@@ -117,6 +125,9 @@ impl Scan<'_> {
         let insert = gap - forwards - backwards;
         self.steps.push(Step { position: self.done.position, add: forwards, insert });
         self.done = Match { at: next.at - backwards, position: next.position - backwards };
+        if next.at == self.piece.len() {
+            self.steps.push(Step { position: self.done.position, add: backwards, insert: 0 });
+        }
     }
 
     /// The number of bytes, at most `gap`, for which agreeing bytes outnumber differing ones most.

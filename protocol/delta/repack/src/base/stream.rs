@@ -2,13 +2,13 @@
 //! the place of the last one is kept, and for the others, marks at even distances.
 
 use super::{Part, spend};
-use crate::codec::{Codec, deflate, lz4};
+use crate::codec::{Codec, Unpacker, deflate, lz4};
 use crate::error::{BaseError, Fault};
 use crate::memory::{MARKS_MAX, PIECE_BYTES};
 use lazaret_protocol_delta::BaseReader;
 
 /// How much is unpacked at a time.
-pub(super) const PAGE_BYTES: u64 = 64 << 10;
+pub(super) const PAGE_BYTES: u64 = 16 << 10;
 
 /// Where unpacking of a part stands.
 #[derive(Clone)]
@@ -17,13 +17,7 @@ struct Place {
     /// How many packed bytes have been taken, and how many unpacked ones made.
     taken: u64,
     made: u64,
-    state: State,
-}
-
-#[derive(Clone)]
-enum State {
-    Deflate(deflate::Unpacker),
-    Lz4(lz4::Unpacker),
+    state: Unpacker,
 }
 
 /// The place of the last read, and the marks.
@@ -37,7 +31,7 @@ pub(super) struct Streams {
 impl Streams {
     /// For parts of `content` bytes together.
     pub(super) fn new(content: u64) -> Streams {
-        let marks = u64::try_from(MARKS_MAX).unwrap_or(1).saturating_sub(2);
+        let marks = u64::try_from(MARKS_MAX).unwrap_or(1).saturating_sub(1);
         let distance = content.div_ceil(PAGE_BYTES * marks).max(1) * PAGE_BYTES;
         Streams { last: None, marks: Vec::new(), distance }
     }
@@ -74,15 +68,16 @@ impl Streams {
         E: core::error::Error + 'static,
     {
         let fits = |place: &&Place| place.number == part.number && place.made <= start;
-        let last = self.last.take();
+        let last = self.last.take().filter(|place| fits(&place));
         let mark = self.marks.iter().filter(fits).max_by_key(|place| place.made);
-        let near = [last.as_ref().filter(fits), mark];
-        if let Some(place) = near.into_iter().flatten().max_by_key(|place| place.made) {
-            return Ok(place.clone());
+        match (last, mark) {
+            (Some(last), mark) if mark.is_none_or(|mark| mark.made <= last.made) => return Ok(last),
+            (_, Some(mark)) => return Ok(mark.clone()),
+            (_, None) => {}
         }
         let state = match part.codec {
-            Codec::Deflate { .. } => State::Deflate(deflate::Unpacker::new()),
-            Codec::Lz4 { .. } => State::Lz4(lz4::Unpacker::new()),
+            Codec::Deflate { .. } => Unpacker::Deflate(deflate::Unpacker::new()),
+            Codec::Lz4 { .. } => Unpacker::Lz4(lz4::Unpacker::new()),
             Codec::Zstd { .. } => {
                 let (name, unpacked) = (part.codec.name(), part.unpacked);
                 return Err(BaseError::Part(Fault::TooLong { name, unpacked }));
@@ -122,11 +117,7 @@ impl<B: BaseReader> Input<'_, B> {
             let into = usize::try_from(place.taken - self.at).unwrap_or(usize::MAX);
             let input = self.bytes.get(into..).unwrap_or_default();
             let room = out.get_mut(done..).unwrap_or_default();
-            let step = match &mut place.state {
-                State::Deflate(unpacker) => unpacker.next(input, room),
-                State::Lz4(unpacker) => unpacker.next(input, room),
-            };
-            let (taken, made) = step.map_err(BaseError::Part)?;
+            let (taken, made) = place.state.next(input, room).map_err(BaseError::Part)?;
             if taken == 0 && made == 0 {
                 return Err(BaseError::Part(Fault::Malformed));
             }

@@ -119,4 +119,9 @@ impl Unpacker {
         self.ready = self.ready.saturating_sub(count);
         Ok((taken, count))
     }
+
+    /// Whether the stream has ended and all of it has been handed out.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_done && self.ready == 0
+    }
 }

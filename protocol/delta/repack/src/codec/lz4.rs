@@ -22,8 +22,11 @@ pub(crate) const BUFFER_LOGS: RangeInclusive<u8> = 17..=22;
 /// What a packer's tables take beside its buffer.
 const TABLE_BYTES: u64 = (128 << 10) + (128 << 10);
 
-/// What one unpacker takes: the window, and its place.
-pub(crate) const UNPACKER_BYTES: u64 = (64 << 10) + 128;
+/// What one unpacker takes: what a match may reach, as much again while it works, and its place.
+pub(crate) const UNPACKER_BYTES: u64 = (128 << 10) + 128;
+
+/// What a copy of one takes.
+pub(crate) const MARK_BYTES: u64 = (64 << 10) + 128;
 
 /// The memory for packing with a buffer of this size.
 pub(crate) fn pack_bytes(buffer_log: u8) -> u64 {

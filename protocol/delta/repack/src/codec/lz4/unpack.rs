@@ -1,8 +1,12 @@
 //! Unpacking one LZ4 block, whole or piece by piece. The state of the latter is its last 64 KiB, so
 //! that it can be copied and gone back to.
 
+use super::search::MATCH_BYTES_MIN;
 use super::window::REACH_BYTES;
 use crate::error::Fault;
+
+/// The length that does not fit into a token.
+const LONG: usize = 15;
 
 /// Unpacks a block that is held whole.
 pub(crate) fn unpack(packed: &[u8], unpacked: usize) -> Result<Vec<u8>, Fault> {
@@ -34,11 +38,9 @@ enum Expected {
 }
 
 /// Unpacks piece by piece.
-#[derive(Clone)]
 pub(crate) struct Unpacker {
-    window: Vec<u8>,
-    /// How many bytes have been made.
-    made: usize,
+    /// What was made last: at least as much as a match may reach back.
+    recent: Vec<u8>,
     expected: Expected,
     /// How many literals are left, and how many bytes of the match.
     literals: usize,
@@ -46,11 +48,19 @@ pub(crate) struct Unpacker {
     offset: usize,
 }
 
+impl Clone for Unpacker {
+    /// A copy has no more than a match may reach.
+    fn clone(&self) -> Unpacker {
+        let unreached = self.recent.len().saturating_sub(REACH_BYTES);
+        let recent = self.recent.get(unreached..).unwrap_or_default().to_vec();
+        Unpacker { recent, ..*self }
+    }
+}
+
 impl Unpacker {
     pub(crate) fn new() -> Unpacker {
         Unpacker {
-            window: vec![0; REACH_BYTES],
-            made: 0,
+            recent: Vec::new(),
             expected: Expected::Token,
             literals: 0,
             matched: 0,
@@ -63,32 +73,103 @@ impl Unpacker {
     pub(crate) fn next(&mut self, input: &[u8], out: &mut [u8]) -> Result<(usize, usize), Fault> {
         let (mut taken, mut made) = (0, 0);
         while made < out.len() {
-            let rest = input.get(taken..).unwrap_or_default();
-            let room = out.get_mut(made..).unwrap_or_default();
-            match self.expected {
-                Expected::Literals => {
-                    let count = self.literals.min(rest.len()).min(room.len());
-                    if count == 0 {
-                        break;
-                    }
-                    self.copy_literals(rest, room, count);
-                    taken += count;
-                    made += count;
-                }
-                Expected::Match => made += self.copy_match(room),
-                _ => {
-                    let Some(byte) = rest.first() else { break };
-                    taken += 1;
-                    self.take(*byte)?;
-                }
+            let room = (out.len() - made).min(REACH_BYTES);
+            self.forget(room);
+            let start = self.recent.len();
+            let count = self.some(input.get(taken..).unwrap_or_default(), start + room)?;
+            let new = self.recent.get(start..).unwrap_or_default();
+            for (to, from) in out.iter_mut().skip(made).zip(new) {
+                *to = *from;
+            }
+            made += new.len();
+            taken += count;
+            if count == 0 && self.recent.len() == start {
+                break;
             }
         }
         Ok((taken, made))
     }
 
     /// Whether literals have just ended, as they do at the end of a block.
-    fn is_between(&self) -> bool {
+    pub(crate) fn is_between(&self) -> bool {
         self.expected == Expected::OffsetLow
+    }
+
+    /// Drops what no match reaches, if there is not enough room for so many bytes.
+    fn forget(&mut self, room: usize) {
+        if self.recent.len() + room > 2 * REACH_BYTES {
+            self.recent.drain(..self.recent.len().saturating_sub(REACH_BYTES));
+        }
+        self.recent.reserve_exact(room);
+    }
+
+    /// Makes bytes until `recent` is as long as `end` or the input is used up. Returns how much of
+    /// the input was used.
+    fn some(&mut self, input: &[u8], end: usize) -> Result<usize, Fault> {
+        let mut taken = self.sequences(input, end)?;
+        while self.recent.len() < end {
+            let rest = input.get(taken..).unwrap_or_default();
+            match self.expected {
+                Expected::Literals => {
+                    let count = self.literals.min(rest.len()).min(end - self.recent.len());
+                    if count == 0 {
+                        break;
+                    }
+                    self.recent.extend_from_slice(rest.get(..count).unwrap_or_default());
+                    self.literals -= count;
+                    taken += count;
+                    if self.literals == 0 {
+                        self.expected = Expected::OffsetLow;
+                    }
+                }
+                Expected::Match => self.copy_match(end),
+                _ => {
+                    let Some(byte) = rest.first() else { break };
+                    taken += 1;
+                    self.take(*byte)?;
+                    if self.expected == Expected::Token || self.expected == Expected::Match {
+                        continue;
+                    }
+                }
+            }
+            taken += self.sequences(input.get(taken..).unwrap_or_default(), end)?;
+        }
+        Ok(taken)
+    }
+
+    /// Whole sequences that are short, as nearly all are, without looking at every byte's meaning.
+    fn sequences(&mut self, input: &[u8], end: usize) -> Result<usize, Fault> {
+        let mut taken = 0;
+        if self.expected != Expected::Token {
+            return Ok(taken);
+        }
+        while let Some((token, after)) = input.get(taken..).and_then(<[u8]>::split_first) {
+            let (literals, matched) = (usize::from(token >> 4), usize::from(token & 15));
+            let made = literals + matched + MATCH_BYTES_MIN;
+            let is_short = literals < LONG && matched < LONG && self.recent.len() + made <= end;
+            let Some((literal, [low, high, ..])) = after.split_at_checked(literals) else { break };
+            if !is_short {
+                break;
+            }
+            let offset = usize::from(u16::from_le_bytes([*low, *high]));
+            self.recent.extend_from_slice(literal);
+            let length = matched + MATCH_BYTES_MIN;
+            let from = self.recent.len().checked_sub(offset).ok_or(Fault::Malformed)?;
+            if offset >= length {
+                self.recent.extend_from_within(from..from + length);
+            } else {
+                (self.offset, self.matched) = (offset, length);
+                self.checked_offset()?;
+                self.copy_match(end);
+            }
+            taken += 3 + literals;
+        }
+        Ok(taken)
+    }
+
+    fn checked_offset(&self) -> Result<(), Fault> {
+        let is_inside = (1..=self.recent.len()).contains(&self.offset);
+        is_inside.then_some(()).ok_or(Fault::Malformed)
     }
 
     fn take(&mut self, byte: u8) -> Result<(), Fault> {
@@ -96,10 +177,10 @@ impl Unpacker {
         match self.expected {
             Expected::Token => {
                 self.literals = length >> 4;
-                self.matched = (length & 15) + super::search::MATCH_BYTES_MIN;
+                self.matched = (length & 15) + MATCH_BYTES_MIN;
                 self.expected = match self.literals {
                     0 => Expected::OffsetLow,
-                    15 => Expected::LiteralLength,
+                    LONG => Expected::LiteralLength,
                     _ => Expected::Literals,
                 };
             }
@@ -115,10 +196,8 @@ impl Unpacker {
             }
             Expected::OffsetHigh => {
                 self.offset |= length << 8;
-                if self.offset == 0 || self.offset > self.made {
-                    return Err(Fault::Malformed);
-                }
-                let is_long = self.matched == 15 + super::search::MATCH_BYTES_MIN;
+                self.checked_offset()?;
+                let is_long = self.matched == LONG + MATCH_BYTES_MIN;
                 self.expected = if is_long { Expected::MatchLength } else { Expected::Match };
             }
             Expected::MatchLength => {
@@ -132,55 +211,16 @@ impl Unpacker {
         Ok(())
     }
 
-    fn copy_literals(&mut self, rest: &[u8], room: &mut [u8], count: usize) {
-        let literals = rest.get(..count).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(literals) {
-            *to = *from;
-        }
-        self.remember(literals);
-        self.literals -= count;
-        if self.literals == 0 {
-            self.expected = Expected::OffsetLow;
-        }
-    }
-
-    /// Writes to the window, which is as long as a match may reach.
-    fn remember(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(REACH_BYTES) {
-            let at = self.made % REACH_BYTES;
-            let (first, second) = piece.split_at(piece.len().min(REACH_BYTES - at));
-            if let Some(to) = self.window.get_mut(at..at + first.len()) {
-                to.copy_from_slice(first);
-            }
-            if let Some(to) = self.window.get_mut(..second.len()) {
-                to.copy_from_slice(second);
-            }
-            self.made += piece.len();
-        }
-    }
-
     /// Copies as much of the match as fits. A match may overlap itself.
-    fn copy_match(&mut self, room: &mut [u8]) -> usize {
-        let count = self.matched.min(room.len());
-        let mut done = 0;
-        while done < count {
-            let (from, at) = ((self.made - self.offset) % REACH_BYTES, self.made % REACH_BYTES);
-            let piece = (count - done)
-                .min(self.offset)
-                .min(REACH_BYTES - from)
-                .min(REACH_BYTES - at);
-            self.window.copy_within(from..from + piece, at);
-            let copied = self.window.get(at..at + piece).unwrap_or_default();
-            for (to, from) in room.iter_mut().skip(done).zip(copied) {
-                *to = *from;
-            }
-            self.made += piece;
-            done += piece;
+    fn copy_match(&mut self, end: usize) {
+        let mut left = self.matched.min(end - self.recent.len());
+        self.matched -= left;
+        while left > 0 {
+            let from = self.recent.len() - self.offset;
+            let count = left.min(self.offset);
+            self.recent.extend_from_within(from..from + count);
+            left -= count;
         }
-        self.matched -= count;
-        if self.matched == 0 {
-            self.expected = Expected::Token;
-        }
-        count
+        self.expected = if self.matched == 0 { Expected::Token } else { Expected::Match };
     }
 }

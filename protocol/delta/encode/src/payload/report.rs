@@ -1,0 +1,88 @@
+//! What became of the compressed parts, for people: how many were recognised, and why some were left
+//! alone.
+
+use std::fmt;
+
+/// What is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// zstd frames: by themselves, and in squashfs images.
+    Zstd,
+    /// Deflate streams in gzip and zlib.
+    Deflate,
+    /// Blocks of LZ4's legacy and frame formats.
+    Lz4,
+    /// xz streams. They are never unpacked: packing again takes ten times a dictionary.
+    Xz,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Zstd, Kind::Deflate, Kind::Lz4, Kind::Xz];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Zstd => "zstd",
+            Kind::Deflate => "deflate",
+            Kind::Lz4 => "lz4",
+            Kind::Xz => "xz",
+        }
+    }
+}
+
+/// What became of the parts of one kind in the result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How many there are.
+    pub found: usize,
+    /// How many of them are not in the base as they are.
+    pub changed: usize,
+    /// How many of these are unpacked.
+    pub unpacked: usize,
+    /// How many could not be packed again to the same bytes.
+    pub unproved: usize,
+    /// How many a device could not pack in bounded memory, or the encoder not hold.
+    pub too_long: usize,
+}
+
+/// What became of all parts of the result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PayloadReport([Counts; Kind::ALL.len()]);
+
+impl PayloadReport {
+    /// The parts of one kind.
+    pub fn counts(&self, kind: Kind) -> Counts {
+        let at = Kind::ALL.iter().position(|other| *other == kind);
+        at.and_then(|at| self.0.get(at)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut Counts {
+        let [zstd, deflate, lz4, xz] = &mut self.0;
+        match kind {
+            Kind::Zstd => zstd,
+            Kind::Deflate => deflate,
+            Kind::Lz4 => lz4,
+            Kind::Xz => xz,
+        }
+    }
+}
+
+impl fmt::Display for PayloadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (kind, counts) in Kind::ALL.iter().zip(&self.0).filter(|(_, counts)| counts.found > 0) {
+            let Counts { found, changed, unpacked, unproved, too_long } = counts;
+            write!(f, "{separator}{} {} parts, {changed} changed", found, kind.name())?;
+            for (count, what) in [
+                (unpacked, "unpacked"),
+                (unproved, "left alone: packing them again gives other bytes"),
+                (too_long, "left alone: too much memory to pack them again on a device"),
+            ] {
+                if *count > 0 {
+                    write!(f, ", {count} {what}")?;
+                }
+            }
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
