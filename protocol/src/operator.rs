@@ -15,6 +15,19 @@ use crate::id::{
 use crate::poll::RunningRelease;
 use crate::time::Timestamp;
 
+mod plan;
+mod webhook;
+
+pub use plan::{
+    ApprovalRequest, ApprovalView, ApproverKeyRequest, ApproverKeyView, FleetHaltView,
+    LabelRequest, PlanRequest, PlanView, PolicyChoice, ReleaseFleetRequest, ResumeRequest,
+    RevertRequest, WhyView, approval_text,
+};
+pub use webhook::{
+    Delivery, GivenUp, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, URL_BYTES_MAX,
+    WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
+};
+
 /// What an operator's certificate allows. In the certificate: one organisational unit each.
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

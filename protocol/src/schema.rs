@@ -13,6 +13,7 @@ use crate::id::{
 };
 use crate::key::KeyId;
 use crate::signed::{Envelope, EnvelopeSignature};
+use crate::sshsig::SshKey;
 use crate::time::Timestamp;
 
 fn text(pattern: &str, about: &str) -> RefOr<Schema> {
@@ -43,6 +44,7 @@ texts! {
     BundleId = "^[a-z0-9][a-z0-9._-]{0,63}$", "A collection of evidence";
     OperatorName = "^[a-z0-9][a-z0-9._-]{0,63}$", "A person who may act on the server";
     Sha256Digest = "^[0-9a-f]{64}$", "A SHA-256 digest";
+    SshKey = "^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*", "An SSH public key in one line";
     KeyId = "^[0-9a-f]{64}$", "The SHA-256 of a key's canonical JSON";
 }
 

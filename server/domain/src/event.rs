@@ -106,6 +106,14 @@ pub enum Fact {
     CordReleased { number: u64, by: OperatorName, reason: String },
     /// An operator changed what a device is labelled with.
     Labelled { device: DeviceId, by: OperatorName },
+    /// An operator entered a key with which they approve.
+    ApproverKeyEntered { by: OperatorName, fingerprint: String },
+    /// Somebody wants events delivered.
+    WebhookMade { webhook: String, url: String, by: OperatorName, reason: String },
+    /// Nothing is delivered there any more.
+    WebhookStopped { webhook: String, by: OperatorName, reason: String },
+    /// A delivery was given up after every try.
+    WebhookGaveUp { webhook: String, first: u64, last: u64, why: String },
     /// An order was given.
     Ordered { device: DeviceId, order: u64, what: String, rollout: Option<RolloutId> },
     /// An order ended.
@@ -208,6 +216,18 @@ impl Fact {
                 write!(f, "{by} let the fleet go on (halt {number}): {reason}")
             }
             Self::Labelled { device, by } => write!(f, "{by} changed the labels of {device}"),
+            Self::ApproverKeyEntered { by, fingerprint } => {
+                write!(f, "{by} entered the key {fingerprint} for approvals")
+            }
+            Self::WebhookMade { webhook, url, by, .. } => {
+                write!(f, "{by} has events delivered to {url} as {webhook}")
+            }
+            Self::WebhookStopped { webhook, by, reason } => {
+                write!(f, "{by} stopped {webhook}: {reason}")
+            }
+            Self::WebhookGaveUp { webhook, first, last, why } => {
+                write!(f, "NOT DELIVERED by {webhook}: events {first} to {last}: {why}")
+            }
             _ => Ok(()),
         }
     }
@@ -265,7 +285,11 @@ impl fmt::Display for Fact {
             | Self::StepDone { .. }
             | Self::CordPulled { .. }
             | Self::CordReleased { .. }
-            | Self::Labelled { .. } => self.fmt_rollout(f),
+            | Self::Labelled { .. }
+            | Self::ApproverKeyEntered { .. }
+            | Self::WebhookMade { .. }
+            | Self::WebhookStopped { .. }
+            | Self::WebhookGaveUp { .. } => self.fmt_rollout(f),
             Self::Ordered { device, order, what, .. } => {
                 write!(f, "order {order} to {device}: {what}")
             }

@@ -3,8 +3,13 @@
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+#[cfg_attr(feature = "schema", macro_use)]
 extern crate alloc;
+// What utoipa derives names it.
+#[cfg(feature = "schema")]
+extern crate std;
 
+pub mod approver;
 pub mod attribute;
 pub mod bundle;
 pub mod claim;
@@ -12,6 +17,7 @@ pub mod device;
 pub mod enroll;
 pub mod event;
 pub mod filter;
+pub mod label;
 pub mod poll;
 pub mod quarantine;
 pub mod record;
@@ -21,3 +27,4 @@ pub mod report;
 pub mod repository;
 pub mod rollout;
 pub mod upload;
+pub mod webhook;

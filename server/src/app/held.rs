@@ -25,19 +25,21 @@ pub(crate) enum Wake {
 #[must_use]
 pub(crate) fn concerned(fact: &Fact) -> Option<Wake> {
     match fact {
-        Fact::Quarantined { device, .. } | Fact::EvidenceOrdered { device, .. } => {
-            Some(Wake::Device(device.clone()))
-        }
-        Fact::Ordered { .. }
-        | Fact::OrderEnded { .. }
-        | Fact::AlreadyRunning { .. }
-        | Fact::NotOffered { .. }
-        | Fact::RolloutFinished { .. } => None,
-        // Its devices rest on no part in it yet.
-        Fact::RolloutStarted { .. } | Fact::Published { .. } | Fact::Resigned { .. } => {
-            Some(Wake::All)
-        }
-        other => other.rollout().cloned().map(Wake::Rollout),
+        Fact::Quarantined { device, .. }
+        | Fact::EvidenceOrdered { device, .. }
+        | Fact::TurnGiven { device, .. }
+        | Fact::Overtaken { device, .. } => Some(Wake::Device(device.clone())),
+        // Devices of a rollout that begins rest on no part in it yet.
+        Fact::RolloutStarted { .. }
+        | Fact::CordPulled { .. }
+        | Fact::CordReleased { .. }
+        | Fact::Published { .. }
+        | Fact::Resigned { .. } => Some(Wake::All),
+        Fact::GroupOpened { rollout, .. }
+        | Fact::RolloutHalted { rollout, .. }
+        | Fact::RolloutPaused { rollout, .. }
+        | Fact::RolloutResumed { rollout, .. } => Some(Wake::Rollout(rollout.clone())),
+        _ => None,
     }
 }
 

@@ -3,15 +3,17 @@
 
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::operator::{
-    BundleView, DeviceView, EventView, Page, ReleaseView, RolloutView,
+    ApproverKeyView, BundleView, DeviceView, EventView, Page, ReleaseView, RolloutView,
 };
 use lazaret_protocol::refusal::RefusalCode;
+use lazaret_server_domain::approver::ApproverKey;
 use lazaret_server_domain::bundle::Bundle;
 use lazaret_server_domain::device::Device;
+use lazaret_server_domain::filter::Filter;
 use lazaret_server_domain::record::{Found, Record};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_domain::release::Release;
-use lazaret_server_domain::rollout::state::Rollout;
+use lazaret_server_domain::rollout::state::{Assigned, Rollout};
 
 use super::context::App;
 use super::error::AppError;
@@ -19,6 +21,9 @@ use super::{release, rollout};
 
 /// Items on one page: the default and the most.
 pub(crate) const PAGE_ITEMS_MAX: usize = 500;
+
+/// Devices that one request looks at to find those that a filter matches.
+const LOOKED_AT_MAX: usize = 20_000;
 
 /// Which page.
 #[derive(Debug, Clone, Default)]
@@ -35,13 +40,44 @@ impl PageRequest {
     }
 }
 
-/// A page of devices.
+/// A page of devices, of those that `filter` matches. Looking is bounded too: a page may hold few
+/// or none and still have a next.
 ///
 /// # Errors
-/// The store.
-pub(crate) async fn devices(app: &App, page: &PageRequest) -> Result<Page<DeviceView>, AppError> {
-    let (devices, next) = records::<Device>(app, page).await?;
-    Ok(Page { items: devices.iter().map(Device::view).collect(), next })
+/// The filter is none; or the store.
+pub(crate) async fn devices(
+    app: &App,
+    filter: Option<&str>,
+    page: &PageRequest,
+) -> Result<Page<DeviceView>, AppError> {
+    let Some(text) = filter else {
+        let (devices, next) = records::<Device>(app, page).await?;
+        return Ok(Page { items: devices.iter().map(Device::view).collect(), next });
+    };
+    let filter: Filter = text.parse().map_err(|err| {
+        Refused::because(RefusalCode::BadRequest, format!("filter is refused: {err}"))
+    })?;
+    let (mut items, mut after, mut looked) = (Vec::new(), page.after.clone(), 0);
+    while items.len() < page.limit() && looked < LOOKED_AT_MAX {
+        let devices: Vec<Device> = app.store.list("", after.as_deref(), PAGE_ITEMS_MAX).await?;
+        if devices.is_empty() {
+            return Ok(Page { items, next: None });
+        }
+        looked = looked.saturating_add(devices.len());
+        let names: Vec<String> = devices.iter().map(|device| device.id.to_string()).collect();
+        let assigned = app.store.find_all::<Assigned>(&names).await?;
+        for (device, assigned) in devices.iter().zip(&assigned) {
+            let rollout = assigned.value.as_ref().map(|assigned| &assigned.rollout);
+            if filter.matches(device, rollout, app.now()) {
+                items.push(device.view());
+            }
+            after = Some(device.id.to_string());
+            if items.len() >= page.limit() {
+                break;
+            }
+        }
+    }
+    Ok(Page { items, next: after })
 }
 
 /// One device.
@@ -88,6 +124,18 @@ pub(crate) async fn rollouts(app: &App, page: &PageRequest) -> Result<Page<Rollo
         items.push(one.view(&rollout::counted(app, one).await?));
     }
     Ok(Page { items, next })
+}
+
+/// A page of the keys that may approve.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn approver_keys(
+    app: &App,
+    page: &PageRequest,
+) -> Result<Page<ApproverKeyView>, AppError> {
+    let (keys, next) = records::<ApproverKey>(app, page).await?;
+    Ok(Page { items: keys.iter().map(ApproverKey::view).collect(), next })
 }
 
 /// A page of the event log.

@@ -2,7 +2,9 @@
 
 use lazaret_protocol::id::{DeviceId, OperatorName, RolloutId};
 use lazaret_protocol::limits::ROLLOUT_DEVICES_MAX;
-use lazaret_protocol::operator::{RolloutRequest, RolloutScope, RolloutState, RolloutView};
+use lazaret_protocol::operator::{
+    ResumeRequest, RolloutRequest, RolloutScope, RolloutState, RolloutView,
+};
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_domain::device::Device;
@@ -72,8 +74,62 @@ pub(crate) async fn halt(
         })
         .await?;
     app.wake();
-    let tally = counted(app, halted.reply()).await?;
-    Ok(halted.map(|rollout| rollout.view(&tally)))
+    viewed(app, halted).await
+}
+
+/// Pauses a rollout: nothing new is offered, what was taken goes on.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn pause(
+    app: &App,
+    by: &OperatorName,
+    rollout: &RolloutId,
+    reason: &str,
+) -> Result<Committed<RolloutView>, AppError> {
+    let paused = app
+        .decide(|| async {
+            let found: Found<Rollout> = app.store.find(rollout.as_str()).await?;
+            Ok(advance::pause(&found, by.as_str(), reason, app.now())?)
+        })
+        .await?;
+    viewed(app, paused).await
+}
+
+/// Sets a rollout going again that was paused, or halted: then with every failure named that is
+/// accepted.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn resume(
+    app: &App,
+    by: &OperatorName,
+    rollout: &RolloutId,
+    request: &ResumeRequest,
+) -> Result<Committed<RolloutView>, AppError> {
+    let resumed = app
+        .decide(|| async {
+            let found: Found<Rollout> = app.store.find(rollout.as_str()).await?;
+            let unknown = || Refused::because(RefusalCode::NotFound, "no such rollout");
+            let tally = counted(app, found.value.as_ref().ok_or_else(unknown)?).await?;
+            let how = (by.as_str(), request.reason.as_str(), app.now());
+            Ok(advance::resume(&found, &tally, &request.accept, how)?)
+        })
+        .await?;
+    app.wake();
+    viewed(app, resumed).await
+}
+
+/// A rollout that was committed, with its counts.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn viewed(
+    app: &App,
+    committed: Committed<Rollout>,
+) -> Result<Committed<RolloutView>, AppError> {
+    let tally = counted(app, committed.reply()).await?;
+    Ok(committed.map(|rollout| rollout.view(&tally)))
 }
 
 /// A rollout with its counts at this moment.
@@ -122,7 +178,7 @@ async fn standing(app: &App, rollout: &Rollout) -> Result<Vec<(Assignment, Heard
 /// The store. What was done for other rollouts stays done.
 pub(crate) async fn advance_all(app: &App) -> Result<(), AppError> {
     let rollouts: Vec<Rollout> = app.store.list_all("").await?;
-    let mut failed = Ok(());
+    let mut failed = super::fleet::count(app).await;
     let goes_on = |r: &Rollout| matches!(r.state, RolloutState::Running | RolloutState::Paused);
     for rollout in rollouts.into_iter().filter(goes_on) {
         // One that cannot be read must not keep the others from halting.

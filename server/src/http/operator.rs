@@ -1,10 +1,10 @@
 //! The operators' face: the table of its routes, with the roles that each takes; an empty list
 //! takes any. What answers a row stands in the file of its subject.
 
-use lazaret_protocol::limits::{METADATA_BYTES_MAX, OPERATOR_BODY_BYTES_MAX};
+use lazaret_protocol::limits::METADATA_BYTES_MAX;
 use lazaret_protocol::operator::{
-    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, PublishReply,
-    ReasonRequest, ReleaseRequest, ReleaseView, Role, RolloutRequest, RolloutView,
+    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, LabelRequest,
+    PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -32,6 +32,7 @@ const REASON_BYTES_MAX: usize = 1024;
 const ANYBODY: &[Role] = &[];
 const OPERATES: &[Role] = &[Role::Operator];
 const CONTAINS: &[Role] = &[Role::Operator, Role::IncidentCommander];
+const APPROVES: &[Role] = &[Role::Operator, Role::ReleaseManager, Role::IncidentCommander];
 const RELEASES: &[Role] = &[Role::ReleaseManager];
 const COLLECTS: &[Role] = &[Role::Responder, Role::IncidentCommander];
 const SEES_EVIDENCE: &[Role] = &[Role::Responder, Role::IncidentCommander, Role::Auditor];
@@ -41,7 +42,7 @@ const LIMIT: (&str, &str) = ("limit", "at most so many, 1 to 500");
 const OFFSET: (&str, &str) = ("offset", "where the bytes begin");
 
 /// All routes for operators.
-pub(crate) const ROUTES: Table = &[DEVICES, RELEASE, REPOSITORY, ROLLOUTS, EVIDENCE, EVENTS, ABOUT];
+pub(crate) const ROUTES: Table = &[DEVICES, RELEASE, REPOSITORY, rollouts::ROUTES, EVIDENCE, EVENTS, ABOUT];
 
 const ABOUT: &[Route] = &[
     Route::get("/v1/health", Handler::Operator(ANYBODY, |_, _| device::health()))
@@ -64,12 +65,29 @@ const DEVICES: &[Route] = &[
     .takes(SMALL_BODY_BYTES_MAX, describe::<ClaimRequest>)
     .gives(describe::<ClaimReply>),
     Route::get("/v1/devices", Handler::Operator(ANYBODY, |c, _| viewed(devices::list(c))))
-        .about("Devices, by name")
-        .reads(&[AFTER, LIMIT])
+        .about("Devices, by name; a page may be short, or empty, and still have a next")
+        .reads(&[
+            AFTER,
+            LIMIT,
+            ("filter", "only those that match, such as model==gw2;label.site==lyon"),
+        ])
         .gives(page_of::<DeviceView>),
     Route::get("/v1/devices/{device}", Handler::Operator(ANYBODY, |c, _| viewed(devices::show(c))))
         .about("One device")
         .gives(describe::<DeviceView>),
+    Route::get(
+        "/v1/devices/{device}/why",
+        Handler::Operator(ANYBODY, |c, _| viewed(devices::why(c))),
+    )
+    .about("The one gate that holds a device, and what would open it")
+    .gives(describe::<WhyView>),
+    Route::post(
+        "/v1/devices/{device}/labels",
+        Handler::Operator(OPERATES, |c, by| committed(devices::label(c, by))),
+    )
+    .about("Label a device, and put it in a group")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<LabelRequest>)
+    .gives(describe::<DeviceView>),
     Route::post(
         "/v1/devices/{device}/quarantine",
         Handler::Operator(CONTAINS, |c, by| committed(devices::quarantine(c, by))),
@@ -127,33 +145,6 @@ const REPOSITORY: &[Route] = &[
     .about("Publish signed metadata from a ceremony")
     .takes(METADATA_BYTES_MAX, openapi::anything)
     .gives(describe::<PublishReply>),
-];
-
-const ROLLOUTS: &[Route] = &[
-    Route::post(
-        "/v1/rollouts",
-        Handler::Operator(OPERATES, |c, by| committed(rollouts::start(c, by))),
-    )
-    .about("Start a staged deployment")
-    .takes(OPERATOR_BODY_BYTES_MAX, describe::<RolloutRequest>)
-    .gives(describe::<RolloutView>),
-    Route::get("/v1/rollouts", Handler::Operator(ANYBODY, |c, _| viewed(rollouts::list(c))))
-        .about("Rollouts, by name")
-        .reads(&[AFTER, LIMIT])
-        .gives(page_of::<RolloutView>),
-    Route::get(
-        "/v1/rollouts/{rollout}",
-        Handler::Operator(ANYBODY, |c, _| viewed(rollouts::show(c))),
-    )
-    .about("One rollout with its counts at this moment")
-    .gives(describe::<RolloutView>),
-    Route::post(
-        "/v1/rollouts/{rollout}/halt",
-        Handler::Operator(CONTAINS, |c, by| committed(rollouts::halt(c, by))),
-    )
-    .about("Stop a rollout and take back offers that are not yet installed")
-    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
-    .gives(describe::<RolloutView>),
 ];
 
 const EVIDENCE: &[Route] = &[

@@ -143,7 +143,15 @@ pub(crate) const ROOMS: &[Room] = &[
         folder: "server/domain",
         ours: &[PROTOCOL, EVIDENCE],
         // `libm` for the logarithms of the statistical halt (DESIGN section 2).
-        outside: Outside::Pure(&["libm", "serde", "serde_json", "sha2", "thiserror"]),
+        // `utoipa` only with the feature `schema`, which the server alone asks for.
+        outside: Outside::Pure(&[
+            "libm",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "utoipa",
+        ]),
     },
     Room {
         package: STORE,

@@ -13,6 +13,7 @@ pub mod gate;
 pub mod hold;
 pub mod pace;
 pub mod plan;
+pub mod planned;
 pub mod policy;
 pub mod preview;
 pub mod span;

@@ -20,6 +20,7 @@ use super::survey::{Draft, Member};
 pub const CYCLE_MS: u64 = 15 * MINUTE_MS;
 
 /// Why a device is not in a plan.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -63,6 +64,7 @@ impl LeftOut {
 }
 
 /// A plan before it is approved.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
     /// The plan's canonical hash.
@@ -96,6 +98,7 @@ pub struct Preview {
 }
 
 /// How many are left out for one reason.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOutCount {
     /// Why.
@@ -105,6 +108,7 @@ pub struct LeftOutCount {
 }
 
 /// A group of a plan.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupPreview {
     /// Its name.
@@ -118,6 +122,7 @@ pub struct GroupPreview {
 }
 
 /// A step that floors or the author force in between.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepPreview {
     /// The release in between.

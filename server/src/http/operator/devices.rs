@@ -1,14 +1,17 @@
 //! Devices: claims, lists, containment.
 
 use lazaret_protocol::id::DeviceId;
-use lazaret_protocol::operator::{ClaimReply, ClaimRequest, DeviceView, Page};
+use lazaret_protocol::operator::{
+    ClaimReply, ClaimRequest, DeviceView, LabelRequest, Page, WhyView,
+};
 use lazaret_server_store::Committed;
+use serde::Deserialize;
 
 use super::super::page::page;
 use super::super::route::Call;
 use super::{checked, reason};
 use crate::app::error::AppError;
-use crate::app::{claim, listing, quarantine};
+use crate::app::{claim, fleet, listing, quarantine};
 use crate::identity::operator::Operator;
 
 pub(super) async fn claim(call: Call, by: Operator) -> Result<Committed<ClaimReply>, AppError> {
@@ -17,8 +20,23 @@ pub(super) async fn claim(call: Call, by: Operator) -> Result<Committed<ClaimRep
     claim::make(&call.app, by.name(), &request).await
 }
 
+#[derive(Debug, Deserialize)]
+struct FilterQuery {
+    filter: Option<String>,
+}
+
 pub(super) async fn list(call: Call) -> Result<Page<DeviceView>, AppError> {
-    listing::devices(&call.app, &page(&call)?).await
+    let FilterQuery { filter } = call.query()?;
+    listing::devices(&call.app, filter.as_deref(), &page(&call)?).await
+}
+
+pub(super) async fn why(call: Call) -> Result<WhyView, AppError> {
+    fleet::why(&call.app, &call.id("device")?).await
+}
+
+pub(super) async fn label(call: Call, by: Operator) -> Result<Committed<DeviceView>, AppError> {
+    let request: LabelRequest = call.message()?;
+    fleet::label(&call.app, by.name(), &call.id("device")?, &request).await
 }
 
 pub(super) async fn show(call: Call) -> Result<DeviceView, AppError> {
