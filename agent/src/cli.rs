@@ -72,6 +72,25 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Make a journal that is lost or corrupt anew from its copy
+    #[command(after_help = "\
+The agent refuses to start without its journal, because the floors in it keep old software out. This
+command writes it anew from the copy beside it (journal.copy), which is never behind on a floor: the
+release floor, the highest order, quarantine and the versions of signed metadata stay as they were.
+What was there is moved aside, and the forensic log says that it happened. Without a good copy nothing
+is recovered: such a device is provisioned anew. Metadata and trust anchors need no recovery: the agent
+refuses a bad file by name and fetches it again, above the same floors.")]
+    Recover {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Say what would happen, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Install a release from a bundle that somebody brought along
     Apply(apply::Args),
     /// List the points at which `run --danger-crash-at` can abort
@@ -108,6 +127,9 @@ pub fn main() -> ExitCode {
         }),
         Action::Status { config, json } => with_config(&config, |config| status(&config, json)),
         Action::Provision { config } => with_config(&config, |config| provision(&config)),
+        Action::Recover { config, dry_run, json } => {
+            with_config(&config, |config| recover(&config, dry_run, json))
+        }
         Action::Apply(args) => apply::run(&args),
         Action::Failpoints => {
             let names: Vec<String> = failpoint::names().collect();
@@ -233,6 +255,21 @@ fn provision(config: &Config) -> ExitCode {
         Ok(()) => say(&format!("{} is ready", config.state_dir.display())),
         Err(err) => failed(&err),
     }
+}
+
+fn recover(config: &Config, dry_run: bool, as_json: bool) -> ExitCode {
+    let recovered = match drive::recover(config, dry_run) {
+        Ok(recovered) => recovered,
+        Err(err) => return failed(&err),
+    };
+    if as_json {
+        return say(&serde_json::to_string(&recovered).unwrap_or_default());
+    }
+    let what = if dry_run { "would be made anew" } else { "is made anew" };
+    say(&format!(
+        "the journal {what} from its copy; {}\nfloor       {}\norders      up to {}\nTUF root    {}",
+        recovered.why, recovered.release_floor, recovered.order_sequence, recovered.root
+    ))
 }
 
 fn status(config: &Config, as_json: bool) -> ExitCode {

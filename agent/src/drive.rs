@@ -37,7 +37,7 @@ mod updating;
 
 use metadata::Staleness;
 pub(crate) use start::bootloader;
-pub use start::{start, start_offline};
+pub use start::{RecoverError, Recovered, recover, start, start_offline};
 
 /// Between two rounds of probes, in milliseconds.
 const PROBE_ROUND_MS: u64 = 1000;
@@ -74,7 +74,11 @@ pub enum DriveError {
     #[error("trust anchors cannot be read")]
     Verify(#[from] VerifyError),
     /// Other state is there, but no journal: the floors would be lost.
-    #[error("expected the journal {}, because this device is enrolled", path.display())]
+    #[error(
+        "expected the journal {}, because this device has been at work; `lazaret-agent recover` \
+         makes it anew from its copy",
+        path.display()
+    )]
     JournalLost {
         /// Where.
         path: std::path::PathBuf,

@@ -1,19 +1,20 @@
 //! The only way to persist. A file is written beside its place, synced, renamed over it, and the
 //! folder is synced, so that a power cut leaves the old file or the new one. The journal is two
-//! preallocated records instead, because it is written with every poll.
+//! preallocated records instead, because it is written with every poll (`journal`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use lazaret_agent_core::journal::{Journal, Update};
-use lazaret_agent_core::record::{self, JOURNAL_BYTES, RecordError};
+use lazaret_agent_core::record::RecordError;
 
 use crate::failpoint::{Failpoints, Step};
 
+mod journal;
 mod lock;
 
+pub use journal::{Copied, JournalFile};
 pub use lock::StateLock;
 
 /// Something could not be kept, or what was kept cannot be read.
@@ -49,6 +50,19 @@ pub enum DurableError {
         /// What is wrong with it.
         #[source]
         source: RecordError,
+    },
+    /// The journal is older than its own copy, which is always written first.
+    #[error(
+        "journal {} is of generation {got}, its copy of {copied}: somebody put an old one back",
+        path.display()
+    )]
+    JournalWentBack {
+        /// The file.
+        path: PathBuf,
+        /// The copy's generation.
+        copied: u64,
+        /// The journal's.
+        got: u64,
     },
 }
 
@@ -201,87 +215,6 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     path.with_file_name(name)
-}
-
-/// The journal's file: two records that are written in turn.
-#[derive(Debug)]
-pub struct JournalFile {
-    file: File,
-    path: PathBuf,
-    points: Failpoints,
-}
-
-impl JournalFile {
-    /// Makes the file of zeros that stands for a device which has never started. An existing one
-    /// stays.
-    ///
-    /// # Errors
-    /// The file system said no.
-    pub fn provision(durable: &Durable, path: &Path) -> Result<(), DurableError> {
-        if path.exists() {
-            return Ok(());
-        }
-        durable.write(path, &[0; JOURNAL_BYTES], Access::Folder, "provision-journal")
-    }
-
-    /// Opens the file and reads the newest journal in it.
-    ///
-    /// # Errors
-    /// There is no such file, or both of its records are corrupt: never a silent reset.
-    pub fn open(durable: &Durable, path: &Path) -> Result<(Self, Journal), DurableError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(told("open the journal", path))?;
-        let journal = Self::load(path)?;
-        let points = durable.points().clone();
-        Ok((Self { file, path: path.to_owned(), points }, journal))
-    }
-
-    /// Reads the newest journal without opening the file for writing.
-    ///
-    /// # Errors
-    /// As [`JournalFile::open`].
-    pub fn load(path: &Path) -> Result<Journal, DurableError> {
-        let max = u64::try_from(JOURNAL_BYTES).unwrap_or(u64::MAX);
-        let bytes = read(path, max)?.ok_or_else(|| DurableError::Io {
-            what: "open the journal",
-            path: path.to_owned(),
-            source: io::ErrorKind::NotFound.into(),
-        })?;
-        record::decode(&bytes)
-            .map_err(|source| DurableError::Journal { path: path.to_owned(), source })
-    }
-
-    /// Makes `journal` durable in the record of its generation; the other record stays as it is.
-    ///
-    /// # Errors
-    /// The journal does not fit, or the file system said no.
-    pub fn write(&self, journal: &Journal) -> Result<(), DurableError> {
-        let step = step_of(journal);
-        self.points.before(step).map_err(told("write", &self.path))?;
-        let bytes = record::encode(journal)
-            .map_err(|source| DurableError::Journal { path: self.path.clone(), source })?;
-        let at = record::place(journal.generation);
-        self.file.write_all_at(&bytes, at).map_err(told("write", &self.path))?;
-        self.file.sync_data().map_err(told("sync", &self.path))?;
-        self.points.after(step).map_err(told("write", &self.path))
-    }
-}
-
-/// The durable step that writing this journal is.
-const fn step_of(journal: &Journal) -> Step {
-    match journal.update {
-        Update::Idle if journal.reports.is_empty() => "journal-idle",
-        Update::Idle => "journal-settled",
-        Update::Accepted(_) => "journal-accepted",
-        Update::Staging { .. } => "journal-staging",
-        Update::Staged { .. } => "journal-staged",
-        Update::Armed { .. } => "journal-armed",
-        Update::Trial { .. } => "journal-trial",
-        Update::RollingBack { .. } => "journal-rolling-back",
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub const STEPS: &[Step] = &[
     "journal-armed",
     "journal-trial",
     "journal-rolling-back",
+    "journal-copy",
     "boot-count",
     "boot-forget",
     "boot-arm",

@@ -350,6 +350,9 @@ impl Repository {
             }
         }
         let root = self.factory_root()?;
+        // A whole file in place of a bad one. It lowers nothing: below the floor it is refused like
+        // any other, and the chain of roots begins with it either way.
+        self.apply(Change::Write { file: "root.json".into(), bytes: root.clone() })?;
         Ok(Refresh::begin_from_factory_root(root, floors.clone(), now, limits())?)
     }
 

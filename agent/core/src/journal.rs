@@ -123,6 +123,35 @@ impl Journal {
 }
 
 impl Journal {
+    /// The journal without what every poll and every stretch of staging changes: what must be in its
+    /// copy.
+    #[must_use]
+    pub fn without_pulse(&self) -> Self {
+        let mut facts = Self {
+            generation: 0,
+            boot_count: 0,
+            poll_sequence: 0,
+            time_floor: Timestamp::default(),
+            time_horizon: Timestamp::default(),
+            ..self.clone()
+        };
+        if let Update::Staging { offset, target, .. } = &mut facts.update {
+            (*offset, target.fetched) = (0, 0);
+        }
+        facts
+    }
+
+    /// The journal of a device that lost it, from its copy. Poll numbers go on from `now`, which is
+    /// above any that a device has counted to; the generation leaves room for what was lost.
+    #[must_use]
+    pub fn from_copy(copy: &Self, now: Timestamp) -> Self {
+        Self {
+            generation: copy.generation.saturating_add(2),
+            poll_sequence: copy.poll_sequence.max(now.as_ms()),
+            ..copy.clone()
+        }
+    }
+
     /// Of installs by hand only the last is reported; the forensic log has them all.
     fn supersede(&mut self, order: u64) {
         if order == BY_HAND {

@@ -130,6 +130,20 @@ pub fn decode(file: &[u8]) -> Result<Journal, RecordError> {
     }
 }
 
+/// The journal in one record by itself, whichever place it was meant for: the copy beside the file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode_one(record: &[u8]) -> Result<Journal, Fault> {
+    if record.len() != RECORD_BYTES {
+        return Err(Fault::Checksum);
+    }
+    match decode_record(record, 0) {
+        Err(Fault::Misplaced { .. }) => decode_record(record, 1),
+        decoded => decoded,
+    }
+}
+
 fn decode_record(record: &[u8], parity: u64) -> Result<Journal, Fault> {
     if record.iter().all(|&byte| byte == 0) {
         return Err(Fault::Empty);

@@ -56,7 +56,7 @@ Nobody may overrule signatures, hardware, floors, or quarantine.
 While the agent runs as a service the bundle is handed to it; otherwise this program does its work.
 Exit codes: 0 installed and kept, 1 refused or failed, 2 misuse, 75 restart the device to go on.
 
-Examples:
+Example:
   lazaret-agent apply --config /etc/lazaret/agent.toml --dry-run /media/usb/gw2-1.4.0.lazaret
   lazaret-agent apply --config /etc/lazaret/agent.toml --overrule schedule \\
       --reason \"field visit 4711\" /media/usb/gw2-1.4.0.lazaret")]

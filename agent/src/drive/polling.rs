@@ -9,7 +9,7 @@ use lazaret_agent_core::slot::Slot;
 use lazaret_protocol::canonical::CanonicalError;
 use lazaret_protocol::limits::{ORDERS_PER_POLL_MAX, POLL_INTERVAL_MS_MIN};
 use lazaret_protocol::order::Order;
-use lazaret_protocol::poll::{PollReply, PollRequest, RunningRelease};
+use lazaret_protocol::poll::{PollReply, PollRequest, Posture, RunningRelease};
 use lazaret_protocol::report::Report;
 use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
 use lazaret_protocol::time::Timestamp;
@@ -58,7 +58,10 @@ impl Drive {
             log_head: self.log.head().clone(),
             quarantined: self.journal.quarantine != Quarantine::Free,
             hold_ms: if idle && told { self.config.hold_ms } else { 0 },
-            posture: None,
+            posture: self.alarms().map(|alarms| Posture {
+                attributes: [("alarm".to_owned(), alarms)].into(),
+                ..Posture::default()
+            }),
         }
     }
 
@@ -118,7 +121,7 @@ impl Drive {
         self.note("clock-doubted", detail)
     }
 
-    fn take_orders(&mut self, orders: &[Envelope]) -> Result<(), Stop> {
+    pub(super) fn take_orders(&mut self, orders: &[Envelope]) -> Result<(), Stop> {
         for envelope in orders.iter().take(ORDERS_PER_POLL_MAX) {
             let Some(order) = self.verified(envelope)? else { continue };
             let order = order.into_message();

@@ -1,12 +1,13 @@
 //! From power on to the loop: state, bootloader, identity, log, and then the core is told what was
 //! booted.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::event::Event;
 use lazaret_agent_core::journal::{Collection, Journal};
 use lazaret_agent_core::poll::{Backoff, after_failure};
 use lazaret_agent_core::slot::Slot;
+use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::Detail;
 
 use super::metadata::Staleness;
@@ -14,7 +15,7 @@ use super::{Drive, DriveError, Pace, Stop, random};
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
-use crate::durable::{Durable, JournalFile, StateLock, told};
+use crate::durable::{Copied, Durable, JournalFile, StateLock, told};
 use crate::failpoint::Failpoints;
 use crate::forensic_log::ForensicLog;
 use crate::identity::{Certificate, DeviceKey, IdentityError};
@@ -156,17 +157,59 @@ fn lock(config: &Config) -> Result<StateLock, DriveError> {
     Err(DriveError::Locked { state_dir: config.state_dir.clone() })
 }
 
-/// The journal of an enrolled device is never made anew: its floors would be lost.
+/// The journal of a device that has been at work is never made anew: its floors would be lost. That
+/// it cannot be used is written into the forensic log by name before the agent ends.
 fn open_journal(config: &Config, durable: &Durable) -> Result<(JournalFile, Journal), DriveError> {
     let path = config.journal();
-    if !path.exists() {
-        if config.state_dir.join("identity").join("certificate.json").exists() {
-            return Err(DriveError::JournalLost { path });
+    let opened = (|| {
+        if !path.exists() {
+            if has_been_at_work(config) {
+                return Err(DriveError::JournalLost { path: path.clone() });
+            }
+            JournalFile::provision(durable, &path)?;
         }
-        durable.folder(&config.state_dir)?;
-        JournalFile::provision(durable, &path)?;
+        let (file, journal) = JournalFile::open(durable, &path)?;
+        // A file of zeros is a new device's; on one that has metadata it is a lost journal.
+        if journal.generation == 0 && config.state_dir.join("tuf").join("root.json").exists() {
+            return Err(DriveError::JournalLost { path: path.clone() });
+        }
+        Ok((file, journal))
+    })();
+    if let Err(err) = &opened {
+        refuse_state(config, durable, "journal", &chain(err));
     }
-    Ok(JournalFile::open(durable, &path)?)
+    opened
+}
+
+fn has_been_at_work(config: &Config) -> bool {
+    let left = ["identity/certificate.json", "journal.copy", "tuf/root.json", "log.jsonl"];
+    left.iter().any(|name| config.state_dir.join(name).exists())
+}
+
+/// A line of the forensic log from a device that cannot start. Where even that is not possible, the
+/// error of the start says enough.
+pub(super) fn refuse_state(config: &Config, durable: &Durable, file: &str, why: &str) {
+    let detail = Detail::none().text("file", file).text("why", why);
+    if let Err(err) = note_alone(config, durable, "state-refused", detail) {
+        tracing::error!("{file} is refused, and the forensic log cannot say so: {err}");
+    }
+}
+
+/// Appends one record to the log of a device whose agent does not run.
+pub(super) fn note_alone(
+    config: &Config,
+    durable: &Durable,
+    kind: &str,
+    detail: Detail,
+) -> Result<(), DriveError> {
+    let key = DeviceKey::load_or_make(&config.state_dir, durable)?;
+    let Some(certificate) = Certificate::load(&config.state_dir, &key)? else { return Ok(()) };
+    let path = config.state_dir.join("log.jsonl");
+    let clock = Clock::new(Timestamp::default());
+    let limit = config.forensic_log_bytes_max;
+    let mut log =
+        ForensicLog::open(&path, certificate.device(), limit, clock, durable.clone())?;
+    Ok(log.append(kind, detail)?)
 }
 
 /// The bootloader that the configuration names.
@@ -308,4 +351,80 @@ impl Drive {
         }
         Ok(())
     }
+}
+
+/// What a recovery came to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Recovered {
+    /// What was wrong with the journal.
+    pub why: String,
+    /// Where the lost one lies, where there was one.
+    pub kept_as: Option<PathBuf>,
+    /// The floors that hold again.
+    pub release_floor: u64,
+    /// The highest order.
+    pub order_sequence: u64,
+    /// The version of root.
+    pub root: u64,
+}
+
+/// Why there is nothing to recover, or nothing to recover from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The journal is as it should be.
+    #[error("journal {} is whole: there is nothing to recover", path.display())]
+    Whole {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The copy is lost as well: nothing says where the floors were.
+    #[error("there is no good copy beside {}: provision this device anew", path.display())]
+    NoCopy {
+        /// The journal's file.
+        path: PathBuf,
+    },
+    /// The state cannot be used.
+    #[error("state cannot be recovered")]
+    Drive(#[from] DriveError),
+}
+
+/// Makes a lost journal anew from the copy beside it, which is never behind on a floor. `rehearse`
+/// changes nothing.
+///
+/// # Errors
+/// There is nothing to recover, or nothing to recover from.
+pub fn recover(config: &Config, rehearse: bool) -> Result<Recovered, RecoverError> {
+    let durable = Durable::default();
+    let path = config.journal();
+    let _lock = lock(config)?;
+    let why = match JournalFile::open(&durable, &path) {
+        Ok((_, journal)) if journal.generation > 0 => return Err(RecoverError::Whole { path }),
+        Ok(_) => "it is empty".to_owned(),
+        Err(err) => chain(&err),
+    };
+    let Copied::Good(copy) = JournalFile::load_copy(&path) else {
+        return Err(RecoverError::NoCopy { path });
+    };
+    let journal = Journal::from_copy(&copy, Clock::new(copy.time_floor).now());
+    let mut recovered = Recovered {
+        why,
+        kept_as: None,
+        release_floor: journal.release_floor,
+        order_sequence: journal.order_sequence,
+        root: journal.tuf.root,
+    };
+    if rehearse {
+        return Ok(recovered);
+    }
+    let restored = JournalFile::restore(&durable, &path, &journal).map_err(DriveError::from)?;
+    recovered.kept_as = restored;
+    let detail = Detail::none()
+        .text("file", "journal")
+        .text("why", &recovered.why)
+        .number("release-floor", recovered.release_floor)
+        .number("order-sequence", recovered.order_sequence)
+        .number("root", recovered.root);
+    note_alone(config, &durable, "state-recovered", detail)?;
+    Ok(recovered)
 }

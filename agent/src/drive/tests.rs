@@ -258,6 +258,7 @@ fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
     assert_eq!(answers.evidence_digest, Some(digest));
     drop(answers);
     assert!(!world.folder.path().join("state/bundles/b-1.tar").exists());
+    drop(drive);
     // It outlives a restart.
     let drive = world.start(Failpoints::default()).unwrap();
     assert!(drive.poll_request().quarantined);
@@ -329,4 +330,159 @@ fn check(world: &World, drive: &Drive, outcome: &str, n: u64) {
     let log = std::fs::read(world.folder.path().join("state/log.jsonl")).unwrap();
     let log = lazaret_protocol_evidence::log::verify_log(drive.certificate.device(), &log);
     assert!(log.is_ok(), "cut {n}: {log:?}");
+}
+
+const YEAR_2099: Timestamp = Timestamp::from_ms(4_070_908_800_000);
+
+/// The kinds in a device's forensic log, each with what it says.
+fn logged(world: &World) -> Vec<(String, String)> {
+    let log = std::fs::read(world.folder.path().join("state/log.jsonl")).unwrap();
+    let log = lazaret_protocol_evidence::log::verify_log(&"d-1".parse().unwrap(), &log).unwrap();
+    let said = |detail: &Detail| {
+        detail.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    log.records.iter().map(|r| (r.kind.to_string(), said(&r.detail))).collect()
+}
+
+fn says(world: &World, kind: &str, part: &str) -> usize {
+    logged(world).iter().filter(|(k, said)| k == kind && said.contains(part)).count()
+}
+
+/// Answers the first polls with this time and nothing else.
+fn told_at_first(world: &World, times: &[Timestamp]) {
+    let mut answers = world.server.answers.lock().unwrap();
+    let polls = answers.posts.get_mut("/v1/poll").unwrap();
+    for time in times.iter().rev() {
+        let reply = json!({
+            "time": time, "tuf_timestamp_version": 1, "orders": [], "next_poll_ms": 200
+        });
+        polls.insert(0, reply.to_string());
+    }
+}
+
+#[test]
+fn one_poll_with_a_clock_in_2099_changes_nothing_that_lasts() {
+    let world = World::new("/bin/true");
+    let now = Clock::new(Timestamp::default()).now();
+    // Before anything signed is known, and once more in between.
+    told_at_first(&world, &[YEAR_2099, now, YEAR_2099]);
+    let drive = world.run(&Failpoints::default());
+    assert_eq!(world.reports(), [Outcome::Done]);
+    assert!(drive.journal.time_floor < now.plus_ms(60_000), "{}", drive.journal.time_floor);
+    assert!(drive.clock.now() < now.plus_ms(60_000));
+    assert_eq!(says(&world, "clock-doubted", &YEAR_2099.as_ms().to_string()), 2);
+}
+
+#[test]
+fn a_server_that_stays_in_2099_stops_no_update() {
+    let world = World::new("/bin/true");
+    let mut answers = world.server.answers.lock().unwrap();
+    for polls in answers.posts.get_mut("/v1/poll").unwrap() {
+        let mut reply: Value = serde_json::from_str(polls).unwrap();
+        reply["time"] = json!(YEAR_2099);
+        *polls = reply.to_string();
+    }
+    drop(answers);
+    let drive = world.run(&Failpoints::default());
+    assert_eq!(world.reports(), [Outcome::Done]);
+    assert!(drive.journal.time_floor < YEAR_2099);
+    assert_eq!(says(&world, "clock-doubted", ""), 2, "once for each start");
+}
+
+#[test]
+fn expired_metadata_stops_updates_and_no_quarantine() {
+    let quarantine = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    let world = World::with_orders("/bin/true", vec![quarantine, install()]);
+    let now = Clock::new(Timestamp::default()).now();
+    // Fresh at first, so that the keys of orders are known; two days after its end from then on.
+    let later = now.plus_ms(32 * DAY_MS);
+    let mut answers = world.server.answers.lock().unwrap();
+    let polls = answers.posts.get_mut("/v1/poll").unwrap();
+    let mut reply: Value = serde_json::from_str(&polls[0]).unwrap();
+    reply["time"] = json!(later);
+    let sealed = |sequence, kind| serde_json::to_value(ordered(sequence, kind, later)).unwrap();
+    let held = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    reply["orders"] = json!([sealed(40, held), sealed(41, install())]);
+    reply["tuf_timestamp_version"] = json!(2);
+    *polls = vec![reply.to_string()];
+    drop(answers);
+    told_at_first(&world, &[now]);
+    let drive = world.run(&Failpoints::default());
+    assert!(drive.poll_request().quarantined);
+    assert_eq!(says(&world, "verification-refused", "tuf-expired"), 1);
+    assert!(drive.journal.time_floor <= drive.journal.time_horizon);
+}
+
+#[test]
+fn a_corrupt_file_is_refused_by_name_and_fetched_again_above_its_floor() {
+    for (file, name) in [
+        ("tuf/timestamp.json", "timestamp.json"),
+        ("tuf/snapshot.json", "snapshot.json"),
+        ("tuf/targets.json", "targets.json"),
+        ("tuf/root.json", "root.json"),
+        ("trust/anchors.json", "trust/anchors.json"),
+    ] {
+        let world = World::new("/bin/true");
+        drop(world.run(&Failpoints::default()));
+        let path = world.folder.path().join("state").join(file);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+        let mut drive = world.start(Failpoints::default()).unwrap();
+        let floors = drive.journal.tuf.clone();
+        assert!(drive.refresh().unwrap().is_some(), "{file}");
+        assert_eq!(drive.journal.tuf, floors, "{file}");
+        let refused = logged(&world).into_iter().any(|(kind, said)| {
+            (kind == "verification-refused" || kind == "metadata-notice") && said.contains(name)
+        });
+        assert!(refused, "{file}: {:?}", logged(&world));
+        assert_eq!(std::fs::read(&path).unwrap(), good, "{file}");
+    }
+}
+
+#[test]
+fn a_lost_journal_is_refused_by_name_and_recovered_with_its_floors() {
+    let world = World::new("/bin/true");
+    let before = world.run(&Failpoints::default()).journal.clone();
+    let path = world.folder.path().join("state/journal");
+    let lose: [&dyn Fn(); 3] = [
+        &|| std::fs::remove_file(&path).unwrap(),
+        &|| std::fs::write(&path, [0; 8192]).unwrap(),
+        &|| std::fs::write(&path, [1; 8192]).unwrap(),
+    ];
+    for (round, lose) in lose.iter().enumerate() {
+        lose();
+        let refused = world.start(Failpoints::default());
+        assert!(matches!(refused, Err(Stop::Failed(_))), "{refused:?}");
+        assert_eq!(says(&world, "state-refused", "file=journal"), round + 1);
+        assert!(recover(&world.config(), true).is_ok(), "rehearsed");
+        let recovered = recover(&world.config(), false).unwrap();
+        assert_eq!(recovered.release_floor, before.release_floor);
+        let drive = world.start(Failpoints::default()).unwrap();
+        assert_eq!(drive.journal.tuf, before.tuf);
+        assert_eq!(drive.journal.slots, before.slots);
+        assert_eq!(drive.journal.order_sequence, before.order_sequence);
+        assert!(drive.journal.poll_sequence > before.poll_sequence);
+        drop(drive);
+        assert_eq!(says(&world, "state-recovered", "file=journal"), round + 1);
+    }
+    assert!(matches!(recover(&world.config(), false), Err(RecoverError::Whole { .. })));
+}
+
+#[test]
+fn a_flood_of_refused_orders_is_counted_and_does_not_fill_the_log() {
+    let world = World::new("/bin/true");
+    let drive = world.run(&Failpoints::default());
+    drop(drive);
+    let mut drive = world.start(Failpoints::default()).unwrap();
+    let now = drive.clock.now();
+    let before = logged(&world).len();
+    for _ in 0..500 {
+        drive.take_orders(&[ordered(7, install(), now), ordered(8, install(), now)]).unwrap();
+    }
+    let after = logged(&world);
+    assert!(after.len() <= before + 17, "{} entries", after.len() - before);
+    let begun = |(kind, said): &(String, String)| {
+        kind == "repeats-begin" && said.contains("of=order-refused")
+    };
+    assert!(after.iter().any(begun), "{after:?}");
 }

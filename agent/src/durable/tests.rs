@@ -1,9 +1,11 @@
 //! The power goes at every point of a durable write: what is found is the old or the new, whole.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lazaret_agent_core::record::{Fault, RECORD_BYTES};
+use lazaret_agent_core::journal::{Journal, Quarantine};
+use lazaret_agent_core::reason::Reason;
+use lazaret_agent_core::record::{self, Fault, JOURNAL_BYTES, RECORD_BYTES};
 
 use super::*;
 use crate::failpoint::Side;
@@ -70,8 +72,14 @@ fn the_journal_cut_at_each_of_its_writes_comes_back_whole() {
         while file.write(&of_generation(written + 1)).is_ok() {
             written += 1;
         }
-        // Points go before, after, before, after: a cut after a write has it on disk.
-        let on_disk = if cut % 2 == 0 { written } else { written + 1 };
+        // Points go before, after, before, after: a cut after a write has it on disk. The first
+        // write goes into the copy as well, and is there from that moment on.
+        let on_disk = match cut {
+            0 => 0,
+            1..4 => 1,
+            _ if cut % 2 == 0 => written,
+            _ => written + 1,
+        };
         let (_, journal) = JournalFile::open(&Durable::default(), &path).unwrap();
         assert_eq!(journal.generation, on_disk, "cut at point {cut}");
     }
@@ -122,4 +130,82 @@ fn every_point_has_a_name_and_a_side() {
     assert!(Failpoints::danger_crash_at("before-anchors").is_some());
     assert!(Failpoints::danger_crash_at("anchors").is_none());
     assert_ne!(Side::Before, Side::After);
+}
+
+#[test]
+fn a_lost_journal_comes_back_from_its_copy_with_every_floor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let durable = Durable::default();
+    JournalFile::provision(&durable, &path).unwrap();
+    let (file, _) = JournalFile::open(&durable, &path).unwrap();
+    let quarantine = Quarantine::Held { order: 40, reason: Reason::new("suspicion") };
+    for generation in 1..20 {
+        let journal = Journal {
+            release_floor: generation / 4,
+            order_sequence: generation / 2,
+            poll_sequence: generation,
+            quarantine: quarantine.clone(),
+            ..of_generation(generation)
+        };
+        file.write(&journal).unwrap();
+        // Whatever the poll has counted to: no floor in the copy is behind.
+        let Copied::Good(copy) = JournalFile::load_copy(&path) else { panic!("no copy") };
+        assert_eq!(copy.without_pulse(), journal.without_pulse());
+    }
+    fs::write(&path, vec![7; JOURNAL_BYTES]).unwrap();
+    assert!(matches!(JournalFile::open(&durable, &path), Err(DurableError::Journal { .. })));
+    let Copied::Good(copy) = JournalFile::load_copy(&path) else { panic!("no copy") };
+    let now = lazaret_protocol::time::Timestamp::from_ms(1_790_000_000_000);
+    let restored = Journal::from_copy(&copy, now);
+    let aside = JournalFile::restore(&durable, &path, &restored).unwrap().unwrap();
+    assert_eq!(fs::read(aside).unwrap(), vec![7; JOURNAL_BYTES]);
+    let (_, journal) = JournalFile::open(&durable, &path).unwrap();
+    assert_eq!((journal.release_floor, journal.order_sequence), (4, 9));
+    assert_eq!(journal.quarantine, quarantine);
+    assert_eq!(journal.poll_sequence, now.as_ms(), "no poll number is used twice");
+}
+
+#[test]
+fn a_journal_that_was_put_back_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let durable = Durable::default();
+    JournalFile::provision(&durable, &path).unwrap();
+    let (file, _) = JournalFile::open(&durable, &path).unwrap();
+    let of = |generation| Journal { release_floor: generation, ..of_generation(generation) };
+    file.write(&of(1)).unwrap();
+    let old = fs::read(&path).unwrap();
+    (2..6).for_each(|generation| file.write(&of(generation)).unwrap());
+    fs::write(&path, old).unwrap();
+    let refused = JournalFile::open(&durable, &path);
+    assert!(matches!(refused, Err(DurableError::JournalWentBack { copied: 5, got: 1, .. })));
+}
+
+#[test]
+fn a_newest_record_that_rots_takes_no_floor_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let durable = Durable::default();
+    JournalFile::provision(&durable, &path).unwrap();
+    let (file, _) = JournalFile::open(&durable, &path).unwrap();
+    file.write(&of_generation(1)).unwrap();
+    file.write(&Journal { release_floor: 4, order_sequence: 9, ..of_generation(2) }).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let at = usize::try_from(record::place(2)).unwrap() + 100;
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (_, journal) = JournalFile::open(&durable, &path).unwrap();
+    assert_eq!(journal.generation, 2);
+    assert_eq!((journal.release_floor, journal.order_sequence), (4, 9));
+}
+
+#[test]
+fn one_program_at_a_time_has_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = StateLock::try_take(folder.path()).unwrap();
+    assert!(first.is_some());
+    assert!(StateLock::try_take(folder.path()).unwrap().is_none());
+    drop(first);
+    assert!(StateLock::try_take(folder.path()).unwrap().is_some());
 }

@@ -38,7 +38,7 @@ A device takes it with `lazaret-agent apply FILE`, and checks all of it as if it
 It is fresh until the first signature lapses, two days for timestamp; after that the person at the
 device has to say `--overrule freshness`, and past the expiry of root, targets or release nobody can.
 
-Examples:
+Example:
   lazaret release export --model gw2 --version 1.4.0 --out gw2-1.4.0.lazaret
   lazaret release export --model gw2 --version 1.4.0 --from 1.3.0 1.3.1 --out stick.lazaret")]
 pub(crate) struct Args {
