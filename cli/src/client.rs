@@ -128,17 +128,29 @@ impl Client {
         after: Option<String>,
         limit: u64,
     ) -> Result<Page<T>, ClientError> {
+        self.list_matching(path, None, (after, limit))
+    }
+
+    /// The same, of those that a filter matches. A page may be empty and have a successor, because
+    /// the server looks at so many at most for one.
+    pub(crate) fn list_matching<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: Option<&str>,
+        (after, limit): (Option<String>, u64),
+    ) -> Result<Page<T>, ClientError> {
+        let filter = filter.map(|filter| format!("&filter={}", escaped(filter)));
+        let filter = filter.unwrap_or_default();
         let mut items = Vec::new();
         let mut next = after;
         loop {
             let wanted = limit.saturating_sub(items.len() as u64).min(PAGE_ITEMS);
             let after = next.as_deref().map(|after| format!("&after={}", escaped(after)));
-            let query = format!("{path}?limit={wanted}{}", after.unwrap_or_default());
+            let query = format!("{path}?limit={wanted}{filter}{}", after.unwrap_or_default());
             let page: Page<T> = self.get(&query)?;
-            let came = page.items.len();
             items.extend(page.items);
-            // An empty page with a successor would have us ask for ever.
-            next = page.next.filter(|_| came > 0);
+            // A successor that leads nowhere would have us ask for ever.
+            next = page.next.filter(|after| next.as_ref() != Some(after));
             if next.is_none() || items.len() as u64 >= limit {
                 return Ok(Page { items, next });
             }
@@ -154,6 +166,11 @@ impl Client {
         let body = serde_json::to_vec(body).map_err(|err| self.not_understood("a body", &err))?;
         let request = self.agent.post(self.url(path)).content_type("application/json");
         self.answer(request.send(&body))
+    }
+
+    /// `POST` without a body for a JSON answer.
+    pub(crate) fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.answer(self.agent.post(self.url(path)).send_empty())
     }
 
     /// `POST` of signed metadata, which may wait for deltas.
@@ -244,7 +261,7 @@ impl Client {
 }
 
 /// Escapes a query value (RFC 3986, 2.1): all but the unreserved characters.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let escape = |byte: u8| match byte {
         byte if plain(byte) => char::from(byte).to_string(),

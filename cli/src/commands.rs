@@ -6,11 +6,15 @@ use crate::client::Client;
 use crate::output::{Form, Output};
 use crate::settings::Options;
 
+mod approver;
 mod device;
 mod events;
 mod evidence;
+mod halt;
 mod release;
 mod rollout;
+mod webhook;
+mod why;
 
 /// Keep a fleet patched, contain what got in, preserve the evidence.
 ///
@@ -52,6 +56,18 @@ enum Command {
     /// Bring a release to devices, group by group
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Halt the whole fleet, or say whether it is halted
+    Halt(halt::HaltArgs),
+    /// Let the whole fleet go on
+    Resume(halt::ResumeArgs),
+    /// Why a device is not updating: the one gate that holds it
+    Why(why::Args),
+    /// SSH keys with which operators approve plans
+    #[command(subcommand)]
+    Approver(approver::Command),
+    /// Addresses that the server tells of events
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Bundles of forensic evidence: fetch, check, read
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -83,6 +99,11 @@ impl Cli {
             Command::Release(command) => command.run(&session),
             Command::Device(command) => command.run(&session),
             Command::Rollout(command) => command.run(&session),
+            Command::Halt(args) => halt::halt(args, &session),
+            Command::Resume(args) => halt::resume(args, &session),
+            Command::Why(args) => why::run(&args, &session),
+            Command::Approver(command) => command.run(&session),
+            Command::Webhook(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
             Command::Events(args) => events::run(args, &session),
         }
@@ -133,7 +154,7 @@ mod tests {
         }
         let mut found = Vec::new();
         leaves(&Cli::command(), "lazaret", &mut found);
-        assert_eq!(found.len(), 17, "{found:?}");
+        assert!(found.len() >= 34, "{found:?}");
         for (path, help) in found {
             assert!(help.contains(&format!("{path} ")), "{path} has no example: {help:?}");
         }

@@ -37,6 +37,12 @@ pub(crate) enum Misuse {
     /// A file that is there and must not be lost.
     #[error("expected a new file, but {path} exists")]
     Exists { path: PathBuf },
+    /// Nothing to sign with.
+    #[error(
+        "expected --key or --signature, got neither. To sign elsewhere:\n  {command}\nand then \
+         --signature plan.sig"
+    )]
+    NoKey { command: String },
     /// A file that is not named as signed metadata is.
     #[error(
         "expected a file named as the repository names it, such as 2.rel-gw2.json or 2.root.json, \
@@ -100,6 +106,47 @@ impl FromStr for Reason {
             return Err(ReasonError::Control);
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A failure that is accepted, and how often: `probe-failed=2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) code: String,
+    pub(crate) count: u64,
+}
+
+impl FromStr for Accepted {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text
+            .trim()
+            .split_once('=')
+            .and_then(|(code, count)| (!code.is_empty()).then_some(code).zip(count.parse().ok()));
+        let expected = || format!("expected CODE=COUNT such as probe-failed=2, got {text:?}");
+        let (code, count) = parsed.ok_or_else(expected)?;
+        Ok(Self { code: code.to_owned(), count })
+    }
+}
+
+/// A label to set, `site=lyon`, or to remove, `site-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+}
+
+impl FromStr for Label {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match (text.split_once('='), text.strip_suffix('-')) {
+            (Some((key, value)), _) => Some((key, Some(value.to_owned()))),
+            (None, Some(key)) => Some((key, None)),
+            (None, None) => None,
+        };
+        let expected = || format!("expected KEY=VALUE or KEY-, got {text:?}");
+        let (key, value) = parsed.filter(|(key, _)| !key.is_empty()).ok_or_else(expected)?;
+        Ok(Self { key: key.to_owned(), value })
     }
 }
 

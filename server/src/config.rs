@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::outgoing::Network;
+
 /// All settings, from one TOML file. Unknown keys are refused: a misspelt limit must not be no
 /// limit.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +31,9 @@ pub(crate) struct Config {
     /// How devices are asked to poll.
     #[serde(default)]
     pub(crate) polls: PollConfig,
+    /// Deliveries of events.
+    #[serde(default)]
+    pub(crate) webhooks: WebhookConfig,
     /// Logs.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -78,6 +83,30 @@ pub(crate) struct PollConfig {
 impl Default for PollConfig {
     fn default() -> Self {
         Self { interval_ms: 60_000 }
+    }
+}
+
+/// Deliveries of events to webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebhookConfig {
+    /// CAs that receivers' certificates chain to, PEM.
+    pub(crate) ca: PathBuf,
+    /// Networks, such as `10.1.0.0/16`, that may be called although they are not public, without
+    /// TLS too.
+    pub(crate) allow: Vec<String>,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self { ca: "/etc/ssl/certs/ca-certificates.crt".into(), allow: Vec::new() }
+    }
+}
+
+impl WebhookConfig {
+    /// The networks that may be called; [`Config::problems`] names those that are none.
+    pub(crate) fn networks(&self) -> Vec<Network> {
+        self.allow.iter().filter_map(|text| text.parse().ok()).collect()
     }
 }
 
@@ -188,6 +217,7 @@ impl Config {
             &mut self.operators.client_ca,
             &mut self.issuing.certificate,
             &mut self.issuing.key,
+            &mut self.webhooks.ca,
         ];
         always.into_iter().chain(&mut self.online_keys_next)
     }
@@ -198,6 +228,7 @@ impl Config {
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.check_numbers(&mut problems);
+        self.check_networks(&mut problems);
         let certificates = [
             ("devices.certificate", &self.devices.certificate),
             ("devices.client_ca", &self.devices.client_ca),
@@ -228,6 +259,14 @@ impl Config {
             }
         }
         problems
+    }
+
+    fn check_networks(&self, problems: &mut Vec<String>) {
+        for text in &self.webhooks.allow {
+            if let Err(err) = text.parse::<Network>() {
+                problems.push(format!("webhooks.allow: {err}"));
+            }
+        }
     }
 
     fn check_numbers(&self, problems: &mut Vec<String>) {

@@ -5,6 +5,7 @@ mod app;
 mod config;
 mod http;
 mod identity;
+mod outgoing;
 mod reconcilers;
 mod telemetry;
 mod wire;

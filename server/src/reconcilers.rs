@@ -12,6 +12,7 @@ use crate::app::error::AppError;
 use crate::telemetry;
 
 pub(crate) mod advance_rollouts;
+pub(crate) mod deliver_webhooks;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 
@@ -40,8 +41,12 @@ pub(crate) enum Wakes {
 }
 
 /// Every reconciler.
-pub(crate) const RECONCILERS: &[Reconciler] =
-    &[refresh_timestamp::RECONCILER, advance_rollouts::RECONCILER, make_deltas::RECONCILER];
+pub(crate) const RECONCILERS: &[Reconciler] = &[
+    refresh_timestamp::RECONCILER,
+    advance_rollouts::RECONCILER,
+    make_deltas::RECONCILER,
+    deliver_webhooks::RECONCILER,
+];
 
 /// Runs one reconciler until `stop` says so.
 pub(crate) async fn run(reconciler: &Reconciler, app: Arc<App>, mut stop: watch::Receiver<bool>) {

@@ -21,6 +21,7 @@ use crate::app::{anchors, news, publish};
 use crate::config::{Config, ListenerConfig};
 use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings};
 use crate::http::{device, operator, router};
+use crate::outgoing::Courier;
 use crate::reconcilers::{self, RECONCILERS};
 
 /// A server that cannot start.
@@ -139,6 +140,7 @@ pub(crate) async fn wire(
         news: watch::channel(0).0,
         held: Arc::default(),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        courier: Courier::new(config.webhooks.networks(), &config.webhooks.ca),
         stopping: watch::channel(false).0,
     };
     if repository == Repository::Expected {

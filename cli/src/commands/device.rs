@@ -6,6 +6,7 @@ use lazaret_protocol::operator::DeviceView;
 use super::Session;
 use crate::output;
 
+mod label;
 mod list;
 mod provision;
 mod quarantine;
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show one device
     Show(show::Args),
+    /// Label a device, and put it in a group
+    Label(label::Args),
     /// Contain a device: nothing but evidence out and cure in
     Quarantine(quarantine::Args),
 }
@@ -29,6 +32,7 @@ impl Command {
             Self::Provision(args) => provision::run(args, session),
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
+            Self::Label(args) => label::run(args, session),
             Self::Quarantine(args) => quarantine::run(args, session),
         }
     }
@@ -42,6 +46,11 @@ fn containment(device: &DeviceView) -> &'static str {
         (Some(_), false) => "by the server",
         (Some(_), true) => "contained",
     }
+}
+
+fn pairs(entries: &std::collections::BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = entries.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { "-".to_owned() } else { pairs.join(" ") }
 }
 
 fn in_words(device: &DeviceView) -> String {
@@ -63,5 +72,8 @@ fn in_words(device: &DeviceView) -> String {
         ("polls", device.polls.to_string()),
         ("certificate", format!("ends {}", device.certificate_ends)),
         ("last outcome", device.last_outcome.clone().unwrap_or_else(none)),
+        ("group", device.group.clone().unwrap_or_else(none)),
+        ("labels", pairs(&device.labels)),
+        ("attributes", pairs(&device.attributes)),
     ])
 }

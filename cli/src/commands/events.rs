@@ -1,15 +1,20 @@
 //! `lazaret events`: what happened, as the server recorded it.
 
+use std::io::{BufRead, BufReader, Read as _};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use lazaret_protocol::operator::{EventView, Page};
 
 use super::{Session, list_end};
 use crate::client::Client;
 use crate::output;
 
-/// How often the server is asked while following.
-const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// Between the end of a stream and the next.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest line of the stream, in bytes.
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -47,33 +52,46 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     })
 }
 
+/// Follows the server's stream; where it ends or breaks, from the last event that came.
 fn follow(client: &Client, after: u64, session: &Session) -> anyhow::Result<()> {
     let mut after = after;
     let mut was_away = false;
     loop {
-        let page = client.list::<EventView>("/v1/events", Some(after.to_string()), 1000);
-        let items = match page {
-            Ok(page) => page.items,
+        match client.open(&format!("/v1/events/stream?after={after}"), u64::MAX) {
+            Ok(stream) => {
+                was_away = false;
+                show_stream(BufReader::new(stream), &mut after, session)?;
+            }
             // A server that restarts is no reason to stop looking at it.
             Err(err) if err.may_pass() => {
                 if !was_away {
                     session.output.remark(&format!("{err}; trying again"));
                 }
                 was_away = true;
-                Vec::new()
             }
             Err(err) => return Err(err.into()),
-        };
-        was_away = was_away && items.is_empty();
-        for event in &items {
-            session.output.show(event, |event| {
-                let line = format!("{:>8}  {}  {}", event.sequence, event.at, event.what);
-                output::shown(&line)
-            })?;
-            after = after.max(event.sequence);
         }
-        if items.is_empty() {
-            std::thread::sleep(FOLLOW_INTERVAL);
+        std::thread::sleep(FOLLOW_PAUSE);
+    }
+}
+
+/// Shows events until the stream ends. Only what the server writes is read: `data` in one line.
+fn show_stream(mut stream: impl BufRead, after: &mut u64, session: &Session) -> anyhow::Result<()> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let limit = LINE_BYTES_MAX;
+        match stream.by_ref().take(limit).read_line(&mut line) {
+            Ok(1..) if line.ends_with('\n') => {}
+            // It broke, or ended; what was cut off comes again.
+            _ => return Ok(()),
         }
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        let event: EventView =
+            serde_json::from_str(data).context("the stream holds something else than events")?;
+        session.output.show(&event, |event| {
+            output::shown(&format!("{:>8}  {}  {}", event.sequence, event.at, event.what))
+        })?;
+        *after = event.sequence.max(*after);
     }
 }

@@ -8,14 +8,28 @@ use lazaret_protocol::operator::{GroupView, RolloutView};
 use super::Session;
 use crate::output;
 
+mod act;
+mod approve;
 mod halt;
 mod list;
+mod plan;
+mod plan_view;
 mod start;
 mod status;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start bringing a release to devices, group by group
+    /// Plan a rollout: who is in it, who is not and why, what it costs
+    Plan(plan::Args),
+    /// Approve somebody else's plan with your SSH key
+    Approve(approve::Args),
+    /// Begin a plan that has its approvals
+    Apply(act::ApplyArgs),
+    /// Give a plan up before it begins
+    Withdraw(act::ReasonArgs),
+    /// Show the plan of a rollout
+    Show(act::ShowArgs),
+    /// Start bringing a release to devices at once, without a plan
     Start(start::Args),
     /// Show how a rollout stands
     Status(status::Args),
@@ -23,11 +37,25 @@ pub(crate) enum Command {
     List(list::Args),
     /// Stop a rollout and take back offers that are not yet installed
     Halt(halt::Args),
+    /// Offer nothing new for a while; what was taken goes on
+    Pause(act::ReasonArgs),
+    /// Set a rollout going again, with the failures named that are accepted
+    Resume(act::ResumeArgs),
+    /// Plan to take a rollout back
+    Revert(act::RevertArgs),
 }
 
 impl Command {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<()> {
         match self {
+            Self::Plan(args) => plan::run(args, session),
+            Self::Approve(args) => approve::run(&args, session),
+            Self::Apply(args) => act::apply(&args, session),
+            Self::Withdraw(args) => act::with_reason("withdraw", args, session),
+            Self::Show(args) => act::show_plan(&args, session),
+            Self::Pause(args) => act::with_reason("pause", args, session),
+            Self::Resume(args) => act::resume(args, session),
+            Self::Revert(args) => act::revert(args, session),
             Self::Start(args) => start::run(args, session),
             Self::Status(args) => status::run(&args, session),
             Self::List(args) => list::run(args, session),

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use super::error::AppError;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
+use crate::outgoing::Courier;
 
 /// Times that a decision is made anew before the caller is asked to come back.
 const ATTEMPTS_MAX: usize = 5;
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) held: Arc<HeldPolls>,
     /// Streams of events that are open: each takes a place.
     pub(crate) followers: Arc<Semaphore>,
+    /// Delivers to webhooks.
+    pub(crate) courier: Courier,
     /// Says that the server is about to end: what is held back is answered.
     pub(crate) stopping: watch::Sender<bool>,
 }

@@ -23,3 +23,4 @@ pub(crate) mod report;
 pub(crate) mod repository;
 pub(crate) mod rollout;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;

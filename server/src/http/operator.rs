@@ -19,6 +19,7 @@ mod evidence;
 mod releases;
 mod repository;
 mod rollouts;
+mod webhooks;
 
 /// Largest piece of an image in one request, in bytes.
 const IMAGE_CHUNK_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -35,6 +36,7 @@ const CONTAINS: &[Role] = &[Role::Operator, Role::IncidentCommander];
 const APPROVES: &[Role] = &[Role::Operator, Role::ReleaseManager, Role::IncidentCommander];
 const RELEASES: &[Role] = &[Role::ReleaseManager];
 const COLLECTS: &[Role] = &[Role::Responder, Role::IncidentCommander];
+const SEES_WEBHOOKS: &[Role] = &[Role::Operator, Role::IncidentCommander, Role::Auditor];
 const SEES_EVIDENCE: &[Role] = &[Role::Responder, Role::IncidentCommander, Role::Auditor];
 
 const AFTER: (&str, &str) = ("after", "begin behind this one: the `next` of the page before");
@@ -42,7 +44,8 @@ const LIMIT: (&str, &str) = ("limit", "at most so many, 1 to 500");
 const OFFSET: (&str, &str) = ("offset", "where the bytes begin");
 
 /// All routes for operators.
-pub(crate) const ROUTES: Table = &[DEVICES, RELEASE, REPOSITORY, rollouts::ROUTES, EVIDENCE, EVENTS, ABOUT];
+pub(crate) const ROUTES: Table =
+    &[DEVICES, RELEASE, REPOSITORY, rollouts::ROUTES, EVIDENCE, EVENTS, webhooks::ROUTES, ABOUT];
 
 const ABOUT: &[Route] = &[
     Route::get("/v1/health", Handler::Operator(ANYBODY, |_, _| device::health()))

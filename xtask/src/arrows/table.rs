@@ -366,7 +366,7 @@ pub(crate) struct ServerRoom {
 }
 
 const EVERY_SERVER_ROOM: &[&str] =
-    &["wire", "config", "http", "identity", "app", "reconcilers", "telemetry"];
+    &["wire", "config", "http", "identity", "app", "reconcilers", "outgoing", "telemetry"];
 const EVERY_SERVER_CRATE: &[&str] = &[
     "lazaret_server_domain",
     "lazaret_server_store",
@@ -382,7 +382,8 @@ pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
     // It checks the names of engines against their tables, and opens none.
     ServerRoom {
         module: "config",
-        siblings: &[],
+        // Networks are read where they are used.
+        siblings: &["outgoing"],
         crates: &["lazaret_server_store", "lazaret_server_blobs"],
     },
     // It is set up from its own section of the configuration.
@@ -399,7 +400,9 @@ pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
         siblings: &["telemetry"],
         crates: &["lazaret_server_store", "lazaret_server_domain"],
     },
-    ServerRoom { module: "app", siblings: &["telemetry"], crates: EVERY_SERVER_CRATE },
+    ServerRoom { module: "app", siblings: &["outgoing", "telemetry"], crates: EVERY_SERVER_CRATE },
+    // Calls to others: it knows addresses and nothing of what is delivered.
+    ServerRoom { module: "outgoing", siblings: &[], crates: &[] },
     ServerRoom { module: "reconcilers", siblings: &["app", "telemetry"], crates: &[] },
 ];
 

@@ -8,17 +8,29 @@ use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+--filter takes hawkBit's language: ; is and, , is or, == != =lt= =gt= =in=(...) compare. Server and
+device are asked for fields such as model, version, group, quarantine, last_seen, label.KEY and
+attribute.KEY.
+
 Example:
+  lazaret device list --filter 'model==gw2;version=lt=2.4.0;label.site==lyon'
   lazaret device list --limit 50
   lazaret --json device list | jq '.items[] | select(.quarantine).id'")]
 pub(crate) struct Args {
+    /// Only devices that match
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
     #[command(flatten)]
     range: Range,
 }
 
 pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let client = session.client()?;
-    let page: Page<DeviceView> = client.list("/v1/devices", args.range.after, args.range.limit)?;
+    let page: Page<DeviceView> = client.list_matching(
+        "/v1/devices",
+        args.filter.as_deref(),
+        (args.range.after, args.range.limit),
+    )?;
     session.output.show(&page, in_words)
 }
 

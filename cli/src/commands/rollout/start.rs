@@ -75,15 +75,24 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 }
 
 fn scope(scope: Scope) -> anyhow::Result<RolloutScope> {
-    let devices = match scope {
-        Scope { devices: Some(devices), .. } => typed_devices(devices)?,
-        Scope { devices_file: Some(path), .. } => devices_in(&path, &read(&path)?)?,
-        Scope { .. } => return Ok(RolloutScope::Model),
-    };
-    Ok(RolloutScope::Devices { devices })
+    let devices = devices(scope.devices, scope.devices_file)?;
+    Ok(devices.map_or(RolloutScope::Model, |devices| RolloutScope::Devices { devices }))
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The devices that were typed or are in a file; none where there is neither.
+pub(super) fn devices(
+    typed: Option<Vec<DeviceId>>,
+    file: Option<PathBuf>,
+) -> anyhow::Result<Option<Vec<DeviceId>>> {
+    Ok(match (typed, file) {
+        (Some(devices), _) => Some(typed_devices(devices)?),
+        (None, Some(path)) => Some(devices_in(&path, &read(&path)?)?),
+        (None, None) => None,
+    })
+}
+
+/// A file of bounded size.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     let named = || format!("cannot read {}", path.display());
     let mut text = String::new();
     let file = File::open(path).with_context(named)?;
