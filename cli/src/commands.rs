@@ -12,6 +12,7 @@ mod events;
 mod evidence;
 mod halt;
 mod release;
+mod repo;
 mod rollout;
 mod webhook;
 mod why;
@@ -23,7 +24,7 @@ mod why;
 #[derive(Debug, Parser)]
 #[command(name = "lazaret", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
-Exit codes: 0 done, 1 it did not work, 2 misuse.
+Exit codes: 0 done, 1 it did not work, 2 misuse, 3 a role expires soon (repo status).
 
 Begin with a configuration file ~/.config/lazaret/cli.toml:
   server = \"https://lazaret.example:8444\"
@@ -50,6 +51,9 @@ enum Command {
     /// Images and their deltas, and the signed metadata that makes them releases
     #[command(subcommand)]
     Release(release::Command),
+    /// The signed repository: who may sign what, until when, and changes of that
+    #[command(subcommand)]
+    Repo(repo::Command),
     /// Machines: let them enrol, look at them, contain them
     #[command(subcommand)]
     Device(device::Command),
@@ -75,6 +79,8 @@ enum Command {
     Events(events::Args),
 }
 
+pub(crate) use repo::Alarming;
+
 /// What a command works with.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -97,6 +103,7 @@ impl Cli {
         let session = Session { output: Output::new(form), options: self.options };
         match self.command {
             Command::Release(command) => command.run(&session),
+            Command::Repo(command) => command.run(&session),
             Command::Device(command) => command.run(&session),
             Command::Rollout(command) => command.run(&session),
             Command::Halt(args) => halt::halt(args, &session),

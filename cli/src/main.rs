@@ -1,7 +1,7 @@
 //! `lazaret`: what operators and responders type. Arguments in, requests to the server's operator
 //! listener out, answers as tables or as JSON; evidence is checked here without any server.
 //!
-//! Exit codes: 0 done, 1 it did not work, 2 misuse. Answers go to standard output, everything else
+//! Exit codes: 0 done, 1 it did not work, 2 misuse, 3 something expires soon. Answers go to standard output, everything else
 //! to standard error.
 
 mod client;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::commands::Cli;
+use crate::commands::{Alarming, Cli};
 use crate::words::Misuse;
 
 fn main() -> ExitCode {
@@ -28,7 +28,15 @@ fn main() -> ExitCode {
         Err(err) => {
             let text: Vec<String> = err.chain().map(ToString::to_string).collect();
             eprintln!("error: {}", output::shown(&text.join(": ")));
-            ExitCode::from(if err.is::<Misuse>() { 2 } else { 1 })
+            ExitCode::from(exit_code(&err))
         }
+    }
+}
+
+fn exit_code(err: &anyhow::Error) -> u8 {
+    match err {
+        err if err.is::<Misuse>() => 2,
+        err if err.is::<Alarming>() => 3,
+        _ => 1,
     }
 }

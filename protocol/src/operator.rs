@@ -171,6 +171,18 @@ pub struct DeltaView {
     pub sha256: Sha256Digest,
 }
 
+/// `POST /v1/repo/transactions` and `/v1/repo/rehearsals`: signed files that are activated together
+/// or not at all.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationRequest {
+    /// Signed metadata by name, such as `2.root.json`; TUF metadata is UTF-8.
+    pub files: BTreeMap<String, String>,
+    /// The anchors that new targets sign, where they are not the ones that are served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<String>,
+}
+
 /// The answer to a publication.
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::Sha256Digest;
 use crate::id::{DeviceId, IdError, ModelName, VersionName};
 use crate::limits::REASON_BYTES_MAX;
-use crate::time::Timestamp;
+use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 
 /// The target that holds what devices trust beside TUF (`crate::anchors`).
 pub const ANCHORS_TARGET: &str = "trust/anchors";
@@ -251,6 +251,35 @@ pub fn parse_image_target(name: &str) -> Option<Result<(ModelName, VersionName),
     let (model, version) = rest.split_once('/')?;
     let parsed = model.parse().and_then(|model| Ok((model, version.parse()?)));
     Some(parsed)
+}
+
+/// How pressing the expiry of a role is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// Not yet.
+    Fine,
+    /// It is time to sign it again.
+    Soon,
+    /// Devices refuse it.
+    Expired,
+}
+
+/// How pressing it is that `role` expires at `expires`. People need time to hold a ceremony; what
+/// the server signs by itself is late already when half of its last stretch is gone.
+#[must_use]
+pub fn expiry_urgency(role: &str, expires: Timestamp, now: Timestamp) -> Urgency {
+    let warn_ms = match role {
+        "timestamp" => 12 * HOUR_MS,
+        "snapshot" => 3 * DAY_MS,
+        "deltas" => 7 * DAY_MS,
+        _ => 30 * DAY_MS,
+    };
+    match expires.since_ms(now) {
+        0 => Urgency::Expired,
+        left if left < warn_ms => Urgency::Soon,
+        _ => Urgency::Fine,
+    }
 }
 
 #[cfg(test)]

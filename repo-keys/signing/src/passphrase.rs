@@ -58,7 +58,10 @@ impl Passphrase {
 }
 
 /// The PIN of a token. How long it must be is the token's business, which also counts the tries.
-pub struct Pin(Zeroizing<String>);
+pub struct Pin(
+    #[cfg_attr(not(feature = "pkcs11"), expect(dead_code, reason = "only tokens read it"))]
+    Zeroizing<String>,
+);
 
 impl Pin {
     /// Takes `text` as it is; the caller strips a line's end.

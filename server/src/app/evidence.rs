@@ -12,7 +12,7 @@ use lazaret_server_store::Committed;
 
 use super::context::App;
 use super::error::AppError;
-use super::repository::{Content, Part};
+use super::repository::Content;
 use super::uploads::{self, Destination};
 
 /// Orders a collection of evidence from `device`.
@@ -120,8 +120,7 @@ pub(crate) async fn pull(
     let digest = committed.into_reply().sha256.ok_or(unknown)?;
     let opened = app.evidence.open(digest).await?;
     let length = opened.length;
-    let part = Part::Whole;
-    Ok(Content { bytes: opened.bytes, offset: 0, length, total: length, part })
+    Ok(Content { bytes: opened.bytes, length })
 }
 
 fn upload_name(bundle: &BundleId) -> String {

@@ -13,15 +13,13 @@ use lazaret_server_store::Committed;
 use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 
+use super::files;
 use super::openapi::{self, describe};
 use super::reply;
-use super::route::{
-    Answer, Call, Gives, Handler, Route, committed, content, metadata, responded, viewed,
-};
+use super::route::{Answer, Call, Gives, Handler, Route, committed, responded, viewed};
 use super::router::Table;
 use crate::app::error::AppError;
-use crate::app::repository::Content;
-use crate::app::{enroll, evidence, listing, poll, report, repository};
+use crate::app::{enroll, evidence, listing, poll, report};
 use crate::identity::device::Access;
 
 /// Largest piece of evidence in one request, in bytes.
@@ -58,13 +56,13 @@ const TALK: &[Route] = &[
 const FILES: &[Route] = &[
     Route::get(
         "/v1/repo/metadata/{file}",
-        Handler::Device(Access::Cure, |c, _| metadata(metadata_file(c))),
+        Handler::Device(Access::Cure, |c, _| Box::pin(files::metadata(c))),
     )
     .about("A file of signed metadata")
     .gives(openapi::anything),
     Route::get(
         "/v1/repo/targets/{path..}",
-        Handler::Device(Access::Cure, |c, _| content(target(c))),
+        Handler::Device(Access::Cure, |c, _| Box::pin(files::target(c))),
     )
     .about("A published target `dir/HASH.name`, whole or one range of it")
     .gives_other(Gives::Raw),
@@ -128,14 +126,6 @@ async fn enroll(call: Call) -> Result<Committed<EnrollReply>, AppError> {
 async fn renew(call: Call, device: DevicePeer) -> Result<Committed<EnrollReply>, AppError> {
     let shown = call.peer.0.as_ref().map(|certificate| certificate.fingerprint);
     enroll::renew(&call.app, (&device, shown), &call.message::<RenewRequest>()?).await
-}
-
-async fn metadata_file(call: Call) -> Result<Vec<u8>, AppError> {
-    repository::metadata(&call.app, call.segment("file")).await
-}
-
-async fn target(call: Call) -> Result<Content, AppError> {
-    repository::target(&call.app, call.segment("path"), call.range.as_deref()).await
 }
 
 async fn own(call: Call, device: DevicePeer) -> Result<DeviceView, AppError> {

@@ -2,7 +2,9 @@
 //! `operator`; this file lists rooms.
 
 pub(crate) mod body;
+pub(crate) mod conditions;
 pub(crate) mod device;
+pub(crate) mod files;
 pub(crate) mod listener;
 pub(crate) mod openapi;
 pub(crate) mod operator;

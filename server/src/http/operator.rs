@@ -1,16 +1,16 @@
 //! The operators' face: the table of its routes, with the roles that each takes; an empty list
 //! takes any. What answers a row stands in the file of its subject.
 
-use lazaret_protocol::limits::METADATA_BYTES_MAX;
+use lazaret_protocol::limits::{METADATA_BYTES_MAX, PUBLICATION_BYTES_MAX};
 use lazaret_protocol::operator::{
     BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, LabelRequest,
-    PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, WhyView,
+    PublicationRequest, PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
-use super::route::{Gives, Handler, Route, committed, content, metadata, responded, viewed};
+use super::route::{Gives, Handler, Route, committed, content, responded, viewed};
 use super::router::Table;
-use super::{device, reply};
+use super::{device, files, reply};
 use crate::app::error::AppError;
 
 mod devices;
@@ -35,6 +35,8 @@ const OPERATES: &[Role] = &[Role::Operator];
 const CONTAINS: &[Role] = &[Role::Operator, Role::IncidentCommander];
 const APPROVES: &[Role] = &[Role::Operator, Role::ReleaseManager, Role::IncidentCommander];
 const RELEASES: &[Role] = &[Role::ReleaseManager];
+/// The incident team hands in its own schedules; what is in a file is said by who signed it.
+const PUBLISHES: &[Role] = &[Role::ReleaseManager, Role::IncidentCommander];
 const COLLECTS: &[Role] = &[Role::Responder, Role::IncidentCommander];
 const SEES_WEBHOOKS: &[Role] = &[Role::Operator, Role::IncidentCommander, Role::Auditor];
 const SEES_EVIDENCE: &[Role] = &[Role::Responder, Role::IncidentCommander, Role::Auditor];
@@ -131,22 +133,36 @@ const RELEASE: &[Route] = &[
 const REPOSITORY: &[Route] = &[
     Route::get(
         "/v1/repo/metadata/{file}",
-        Handler::Operator(ANYBODY, |c, _| metadata(repository::metadata(c))),
+        Handler::Operator(ANYBODY, |c, _| Box::pin(files::metadata(c))),
     )
     .about("A file of signed metadata")
     .gives(openapi::anything),
     Route::get(
         "/v1/repo/targets/{path..}",
-        Handler::Operator(ANYBODY, |c, _| content(repository::target(c))),
+        Handler::Operator(ANYBODY, |c, _| Box::pin(files::target(c))),
     )
     .about("A published target `dir/HASH.name`, whole or one range of it")
     .gives_other(Gives::Raw),
     Route::post(
         "/v1/repo/metadata/{file}",
-        Handler::Operator(RELEASES, |c, by| committed(repository::publish(c, by))),
+        Handler::Operator(PUBLISHES, |c, by| committed(repository::publish(c, by))),
     )
     .about("Publish signed metadata from a ceremony")
     .takes(METADATA_BYTES_MAX, openapi::anything)
+    .gives(describe::<PublishReply>),
+    Route::post(
+        "/v1/repo/transactions",
+        Handler::Operator(PUBLISHES, |c, by| committed(repository::publish_all(c, by))),
+    )
+    .about("Publish several signed files, and the anchors they sign, together or not at all")
+    .takes(PUBLICATION_BYTES_MAX, describe::<PublicationRequest>)
+    .gives(describe::<PublishReply>),
+    Route::post(
+        "/v1/repo/rehearsals",
+        Handler::Operator(PUBLISHES, |c, by| viewed(repository::rehearse(c, by))),
+    )
+    .about("Say what a transaction would do, and do nothing")
+    .takes(PUBLICATION_BYTES_MAX, describe::<PublicationRequest>)
     .gives(describe::<PublishReply>),
 ];
 

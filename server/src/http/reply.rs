@@ -2,7 +2,7 @@
 //! its status. One table.
 
 use http::StatusCode;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use lazaret_protocol::refusal::{Refusal, RefusalCode};
 use lazaret_server_store::Committed;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use warp::Reply as _;
 use warp::reply::Response;
 
 use crate::app::error::AppError;
-use crate::app::repository::{Content, Part};
+use crate::app::repository::Content;
 use crate::identity::device::DeviceRefused;
 use crate::telemetry;
 
@@ -63,30 +63,17 @@ fn bytes(content: Vec<u8>, content_type: &'static str) -> Response {
     response
 }
 
-/// A metadata file.
-pub(crate) fn metadata(result: Result<Vec<u8>, AppError>) -> Response {
-    result.map_or_else(|err| failed(&err), |file| bytes(file, "application/json"))
-}
-
-/// A stream of bytes with what is known of its place in the whole.
+/// A stream of bytes of a known length.
 pub(crate) fn content(result: Result<Content, AppError>) -> Response {
     let content = match result {
         Ok(content) => content,
         Err(err) => return failed(&err),
     };
-    let Content { bytes, offset, length, total, part } = content;
+    let Content { bytes, length } = content;
     let mut response = warp::reply::stream(SyncStream::new(bytes)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    if part == Part::Range {
-        let last = offset.saturating_add(length).saturating_sub(1);
-        if let Ok(value) = HeaderValue::from_str(&format!("bytes {offset}-{last}/{total}")) {
-            headers.insert(CONTENT_RANGE, value);
-        }
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    }
     response
 }
 

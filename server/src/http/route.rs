@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use warp::reply::Response;
 
+use super::conditions::Conditions;
 use super::listener::Peer;
 use super::{body, reply};
 use crate::app::context::App;
@@ -218,8 +219,8 @@ pub(crate) struct Call {
     pub(crate) path: Vec<(&'static str, String)>,
     /// The query, without its question mark.
     pub(crate) query: String,
-    /// The `Range` header.
-    pub(crate) range: Option<String>,
+    /// What a reader of files asks for beside the file.
+    pub(crate) conditions: Conditions,
     /// The `Last-Event-ID` header.
     pub(crate) last_event: Option<String>,
     /// The body.
@@ -282,13 +283,6 @@ pub(crate) fn content(
     answer: impl Future<Output = Result<Content, AppError>> + Send + 'static,
 ) -> Answer {
     Box::pin(async move { reply::content(answer.await) })
-}
-
-/// A file of signed metadata.
-pub(crate) fn metadata(
-    answer: impl Future<Output = Result<Vec<u8>, AppError>> + Send + 'static,
-) -> Answer {
-    Box::pin(async move { reply::metadata(answer.await) })
 }
 
 /// An answer that was put together by hand.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use http::header::{CONTENT_LENGTH, HeaderMap, RANGE};
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::DevicePeer;
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Reply as _};
 
+use super::conditions::Conditions;
 use super::listener::Peer;
-use super::route::{Answer, Call, Handler, Route, Takes};
+use super::route::{Answer, Call, Handler, Method, Route, Takes};
 use super::{body, reply};
 use crate::app::context::App;
 use crate::app::error::AppError;
@@ -91,7 +92,7 @@ async fn answer(
         peer,
         path,
         query: head.query,
-        range: header(RANGE.as_str()),
+        conditions: Conditions::of(&head.headers),
         last_event: header("last-event-id"),
         body,
     };
@@ -107,9 +108,14 @@ type Places = Vec<(&'static str, String)>;
 
 fn find(table: Table, head: &Head) -> Result<(&'static Route, Places), Box<Response>> {
     let mut other_method = false;
+    // HEAD is GET without its body (RFC 9110, 9.3.2), which hyper leaves out by itself.
+    let method = match head.method {
+        http::Method::HEAD => Method::Get.as_str(),
+        _ => head.method.as_str(),
+    };
     for route in table.iter().copied().flatten() {
         let Some(places) = route.matches(head.path.as_str()) else { continue };
-        if route.method.as_str() == head.method.as_str() {
+        if route.method.as_str() == method {
             let owned = places.into_iter().map(|(name, value)| (name, value.to_owned()));
             return Ok((route, owned.collect()));
         }
