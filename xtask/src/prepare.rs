@@ -43,6 +43,11 @@ const NEEDS: &[Need] = &[
         why: "a second reader of certificates and signatures",
     },
     Need {
+        found_by: FoundBy::Command("ssh-keygen"),
+        package: "openssh-client",
+        why: "signs approvals of plans, in tests and for operators",
+    },
+    Need {
         found_by: FoundBy::Command("curl"),
         package: "curl",
         why: "a client of the listeners that is not ours",

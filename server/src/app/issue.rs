@@ -92,6 +92,12 @@ impl DeviceIssuer {
         Ok(Self { issuer, chain, life_ms: life_hours.saturating_mul(HOUR_MS) })
     }
 
+    /// The CA, and those above it, in PEM.
+    #[must_use]
+    pub(crate) fn chain(&self) -> &str {
+        &self.chain
+    }
+
     /// How long a certificate lives, in milliseconds.
     #[must_use]
     pub(crate) const fn life_ms(&self) -> u64 {

@@ -26,7 +26,7 @@ use crate::identity::device::Access;
 const EVIDENCE_CHUNK_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// All routes for devices, the hot one first.
-pub(crate) const ROUTES: Table = &[TALK, FILES, EVIDENCE, ABOUT];
+pub(crate) const ROUTES: Table = &[TALK, FILES, EVIDENCE, ABOUT, super::est::ROUTES];
 
 const TALK: &[Route] = &[
     Route::post("/v1/poll", Handler::Device(Access::Cure, |c, device| committed(poll(c, device))))

@@ -40,7 +40,13 @@ const REQUEST_MAX: Duration = Duration::from_secs(120);
 const WRITE_MAX: Duration = Duration::from_secs(60);
 
 /// Routes that strangers may ask for, each with a credential or a limit of its own.
-const OPEN_ROUTES: [&str; 2] = ["/v1/enroll", "/v1/health"];
+const OPEN_ROUTES: [&str; 5] = [
+    "/v1/enroll",
+    "/v1/health",
+    "/.well-known/est/cacerts",
+    "/.well-known/est/csrattrs",
+    "/.well-known/est/simpleenroll",
+];
 
 /// Most headers of a request; ours send seven.
 const HEADERS_MAX: usize = 64;

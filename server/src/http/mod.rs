@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod conditions;
 pub(crate) mod device;
+pub(crate) mod est;
 pub(crate) mod files;
 pub(crate) mod listener;
 pub(crate) mod openapi;

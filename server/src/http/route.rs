@@ -1,6 +1,6 @@
 //! A route as one row of a table: method, path, who may call, what the body may be, what answers
 //! it, and what stands about it in the OpenAPI document. No row is made elsewhere than in
-//! [`super::device`] and [`super::operator`].
+//! [`super::device`], [`super::est`] and [`super::operator`].
 
 use std::sync::Arc;
 
@@ -221,6 +221,8 @@ pub(crate) struct Call {
     pub(crate) query: String,
     /// What a reader of files asks for beside the file.
     pub(crate) conditions: Conditions,
+    /// The `Authorization` header.
+    pub(crate) authorization: Option<String>,
     /// The `Last-Event-ID` header.
     pub(crate) last_event: Option<String>,
     /// The body.

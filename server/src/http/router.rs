@@ -93,6 +93,7 @@ async fn answer(
         path,
         query: head.query,
         conditions: Conditions::of(&head.headers),
+        authorization: header(super::est::CREDENTIALS.as_str()),
         last_event: header("last-event-id"),
         body,
     };

@@ -1,0 +1,161 @@
+//! Enrolment over EST (RFC 7030) by clients that are not ours: curl with openssl, and strongSwan.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "all of this program is a test"
+)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lazaret_tests::http::{Connection, Credential, tls};
+use lazaret_tests::peer;
+use lazaret_tests::programs::Programs;
+use lazaret_tests::site::Site;
+use tempfile::TempDir;
+
+/// A site with a running server. The folder lives as long as the site.
+fn site() -> (TempDir, Site) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut site =
+        Site::found(Programs::beside_this_one().unwrap(), &folder.path().join("site")).unwrap();
+    site.init().unwrap();
+    site.start_server().unwrap();
+    (folder, site)
+}
+
+/// Runs a line of shell in a folder, with the server's address and CA at hand.
+fn shell(site: &Site, folder: &Path, line: &str) -> Output {
+    Command::new("bash")
+        .args(["-o", "pipefail", "-ec", line])
+        .current_dir(folder)
+        .env("EST", format!("https://localhost:{}", site.device_port))
+        .env("CA", site.keys().join("ca/server-ca.pem"))
+        .env("ROOT", site.keys().join("ca/root-ca.pem"))
+        .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
+        .output()
+        .unwrap()
+}
+
+fn succeeds(site: &Site, folder: &Path, line: &str) -> String {
+    let output = shell(site, folder, line);
+    assert!(output.status.success(), "{line}\n{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A device's own connection, with what openssl left in `folder`.
+fn status_of_device(site: &Site, folder: &Path) -> u16 {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let shown = Credential { chain_pem: read("device.pem"), key_pem: read("device.key") };
+    let shown = tls(site, Some(&shown)).unwrap();
+    Connection::open(site.device_port, &shown).unwrap().look("/v1/device").unwrap().status
+}
+
+#[test]
+fn curl_and_openssl_enrol_and_renew() {
+    let (_folder, site) = site();
+    let work = tempfile::tempdir().unwrap();
+    let run = |line: &str| succeeds(&site, work.path(), line);
+    let claim = peer::claim(&site, "sn-7", "d-7").unwrap();
+    let names = run("curl -sS --fail --cacert $CA $EST/.well-known/est/cacerts \
+         | base64 -d | openssl pkcs7 -inform DER -print_certs -noout");
+    assert!(names.contains("subject="), "{names}");
+    let wanted = run("curl -sS --fail --cacert $CA $EST/.well-known/est/csrattrs \
+         | base64 -d | openssl asn1parse -inform DER");
+    assert!(wanted.contains("id-ecPublicKey") && wanted.contains("prime256v1"), "{wanted}");
+
+    // A request that asks to be a CA and somebody else: nothing of that is granted.
+    run("openssl ecparam -name prime256v1 -genkey -noout -out sec1.key
+         openssl pkcs8 -topk8 -nocrypt -in sec1.key -out device.key
+         openssl req -new -key device.key -subj /CN=admin -addext basicConstraints=critical,CA:TRUE \
+           -outform DER | base64 > csr");
+    let enroll = format!(
+        "curl -sS --fail --cacert $CA -u sn-7:{claim} -H 'Content-Type: application/pkcs10' \
+         --data-binary @csr -D head $EST/.well-known/est/simpleenroll \
+         | base64 -d | openssl pkcs7 -inform DER -print_certs -out device.pem"
+    );
+    run(&enroll);
+    let head = std::fs::read_to_string(work.path().join("head")).unwrap().to_lowercase();
+    assert!(head.contains("application/pkcs7-mime"), "{head}");
+    assert!(head.contains("content-transfer-encoding: base64"), "{head}");
+    let text = run("openssl x509 -in device.pem -noout -subject -ext basicConstraints");
+    assert!(text.contains("CN = d-7") && text.contains("CA:FALSE"), "{text}");
+    assert_eq!(status_of_device(&site, work.path()), 200);
+
+    run("openssl ecparam -name prime256v1 -genkey -noout -out sec1.key
+         openssl pkcs8 -topk8 -nocrypt -in sec1.key -out new.key
+         openssl req -new -key new.key -subj / -outform DER | base64 > csr
+         curl -sS --fail --cacert $CA --cert device.pem --key device.key \
+           -H 'Content-Type: application/pkcs10' --data-binary @csr \
+           $EST/.well-known/est/simplereenroll \
+         | base64 -d | openssl pkcs7 -inform DER -print_certs -out new.pem
+         mv new.pem device.pem; mv new.key device.key");
+    assert_eq!(status_of_device(&site, work.path()), 200);
+
+    // Another key with the same claim is somebody else.
+    run("openssl ecparam -name prime256v1 -genkey -noout -out other.key
+         openssl req -new -key other.key -subj / -outform DER | base64 > csr");
+    let again = shell(&site, work.path(), &enroll);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("403"), "{again:?}");
+}
+
+#[test]
+fn strongswan_enrols_and_renews() {
+    let (_folder, site) = site();
+    let work = tempfile::tempdir().unwrap();
+    // It speaks TLS 1.2 unless told otherwise, and the server does not.
+    std::fs::write(work.path().join("strongswan.conf"), "libtls { version_max = 1.3 }\n").unwrap();
+    let run = |line: &str| succeeds(&site, work.path(), line);
+    let claim = peer::claim(&site, "sn-8", "d-8").unwrap();
+    run("pki --gen --type ecdsa --size 256 > old.key
+         pki --req --type ecdsa --in old.key --dn 'CN=whoever' > old.req");
+    run(&format!(
+        "pki --est --url $EST --cacert $CA --cacert $ROOT --userpass sn-8:{claim} --in old.req > old.der"
+    ));
+    run("pki --gen --type ecdsa --size 256 > new.key
+         pki --req --type ecdsa --in new.key --dn 'CN=whoever' > new.req
+         pki --est --url $EST --cacert $CA --cacert $ROOT --cert old.der --key old.key --in new.req > new.der");
+    run("openssl x509 -inform DER -in new.der -out device.pem
+         openssl pkcs8 -topk8 -nocrypt -inform DER -in new.key -out device.key");
+    assert_eq!(status_of_device(&site, work.path()), 200);
+    let subject = run("openssl x509 -in device.pem -noout -subject");
+    assert!(subject.contains("CN = d-8"), "{subject}");
+}
+
+#[test]
+fn who_shows_nothing_or_something_else_is_refused() {
+    let (_folder, site) = site();
+    let work = tempfile::tempdir().unwrap();
+    succeeds(
+        &site,
+        work.path(),
+        "openssl ecparam -name prime256v1 -genkey -noout -out device.key
+         openssl req -new -key device.key -subj / -outform DER | base64 > csr
+         echo 'no request' | base64 > other
+         openssl req -new -newkey rsa:2048 -nodes -keyout rsa.key -subj / -outform DER \
+           | base64 > rsa",
+    );
+    let claim = peer::claim(&site, "sn-9", "d-9").unwrap();
+    let status = |user: &str, route: &str, body: &str| {
+        let line = format!(
+            "curl -sS -o body -D head -w '%{{http_code}}' --cacert $CA {user} \
+             --data-binary @{body} $EST/.well-known/est/{route}"
+        );
+        succeeds(&site, work.path(), &line)
+    };
+    assert_eq!(status("", "simpleenroll", "csr"), "401");
+    let head = std::fs::read_to_string(work.path().join("head")).unwrap().to_lowercase();
+    assert!(head.contains("www-authenticate: basic"), "{head}");
+    assert_eq!(status("", "simplereenroll", "csr"), "401");
+    assert_eq!(status("-u sn-9:lzc_guessed", "simpleenroll", "csr"), "403");
+    let user = format!("-u sn-9:{claim}");
+    for body in ["other", "rsa"] {
+        assert_eq!(status(&user, "simpleenroll", body), "400", "{body}");
+    }
+    // None of that has used the claim up.
+    assert_eq!(status(&user, "simpleenroll", "csr"), "200");
+}
