@@ -7,13 +7,16 @@ use crate::output::{Form, Output};
 use crate::settings::Options;
 
 mod approver;
+mod delta;
 mod device;
 mod events;
 mod evidence;
 mod halt;
+mod policy;
 mod release;
 mod repo;
 mod rollout;
+mod sim;
 mod webhook;
 mod why;
 
@@ -60,6 +63,11 @@ enum Command {
     /// Bring a release to devices, group by group
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// How rollouts go about it: policies, shipped and your own
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// What a policy would do to a fleet that does not exist
+    Sim(sim::Args),
     /// Halt the whole fleet, or say whether it is halted
     Halt(halt::HaltArgs),
     /// Let the whole fleet go on
@@ -75,6 +83,9 @@ enum Command {
     /// Bundles of forensic evidence: fetch, check, read
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Deltas by hand, without any server
+    #[command(subcommand)]
+    Delta(delta::Command),
     /// What happened, as the server recorded it
     Events(events::Args),
 }
@@ -106,12 +117,15 @@ impl Cli {
             Command::Repo(command) => command.run(&session),
             Command::Device(command) => command.run(&session),
             Command::Rollout(command) => command.run(&session),
+            Command::Policy(command) => command.run(&session),
+            Command::Sim(args) => sim::run_args(&args, &session),
             Command::Halt(args) => halt::halt(args, &session),
             Command::Resume(args) => halt::resume(args, &session),
             Command::Why(args) => why::run(&args, &session),
             Command::Approver(command) => command.run(&session),
             Command::Webhook(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
+            Command::Delta(command) => command.run(&session),
             Command::Events(args) => events::run(args, &session),
         }
     }

@@ -11,6 +11,7 @@ use lazaret_protocol::id::{
 };
 use lazaret_protocol::operator::ReasonCount;
 use lazaret_protocol::order::Outcome;
+use lazaret_protocol::target::Urgency;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,8 @@ pub enum Fact {
     DeltaMade { model: ModelName, version: VersionName, base: VersionName, length: u64 },
     /// Signed metadata is active.
     Published { files: Vec<String>, by: OperatorName },
+    /// A role of the repository has to be signed again soon, or is late.
+    RoleExpires { role: String, version: u64, expires: Timestamp, urgency: Urgency },
     /// Online metadata was signed again before it lapsed.
     Resigned { files: Vec<String> },
     /// A rollout began.
@@ -263,6 +266,12 @@ impl fmt::Display for Fact {
                 write!(f, "delta {model} {base} -> {version} is made, {length} bytes")
             }
             Self::Published { files, by } => write!(f, "{by} published {}", files.join(", ")),
+            Self::RoleExpires { role, version, expires, urgency: Urgency::Expired } => {
+                write!(f, "EXPIRED: {role} version {version} was good until {expires}")
+            }
+            Self::RoleExpires { role, version, expires, .. } => {
+                write!(f, "EXPIRES SOON: {role} version {version}, {expires}")
+            }
             Self::Resigned { files } => write!(f, "signed again: {}", files.join(", ")),
             Self::RolloutStarted { rollout, devices, by, .. } => {
                 write!(f, "{by} started {rollout} for {devices} devices")
@@ -272,24 +281,6 @@ impl fmt::Display for Fact {
                 write!(f, "{rollout} halted by {by}: {reason}")
             }
             Self::RolloutFinished { rollout } => write!(f, "{rollout} finished"),
-            Self::RolloutPlanned { .. }
-            | Self::RolloutApproved { .. }
-            | Self::RolloutWithdrawn { .. }
-            | Self::RolloutPaused { .. }
-            | Self::RolloutResumed { .. }
-            | Self::GroupPassed { .. }
-            | Self::TurnAwaited { .. }
-            | Self::TurnGiven { .. }
-            | Self::Overtaken { .. }
-            | Self::Regressed { .. }
-            | Self::StepDone { .. }
-            | Self::CordPulled { .. }
-            | Self::CordReleased { .. }
-            | Self::Labelled { .. }
-            | Self::ApproverKeyEntered { .. }
-            | Self::WebhookMade { .. }
-            | Self::WebhookStopped { .. }
-            | Self::WebhookGaveUp { .. } => self.fmt_rollout(f),
             Self::Ordered { device, order, what, .. } => {
                 write!(f, "order {order} to {device}: {what}")
             }
@@ -318,6 +309,8 @@ impl fmt::Display for Fact {
             Self::LogRegressed { device, known, got } => {
                 write!(f, "INDICATOR: the log of {device} went from {known} records to {got}")
             }
+            // What is about plans, people and the cord.
+            _ => self.fmt_rollout(f),
         }
     }
 }

@@ -34,6 +34,7 @@ const TPM: &str = "lazaret-protocol-tpm";
 const TUF: &str = "lazaret-protocol-tuf";
 const SERVER: &str = "lazaret-server";
 const DOMAIN: &str = "lazaret-server-domain";
+const SIM: &str = "lazaret-server-domain-sim";
 const STORE: &str = "lazaret-server-store";
 const BLOBS: &str = "lazaret-server-blobs";
 const PUBLISH: &str = "lazaret-server-publish";
@@ -154,6 +155,13 @@ pub(crate) const ROOMS: &[Room] = &[
         ]),
     },
     Room {
+        package: SIM,
+        folder: "server/domain/sim",
+        ours: &[PROTOCOL, DOMAIN],
+        // `libm` for the spread of install times.
+        outside: Outside::Pure(&["libm", "serde"]),
+    },
+    Room {
         package: STORE,
         folder: "server/store",
         ours: &[PROTOCOL, EVIDENCE, DOMAIN],
@@ -195,7 +203,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         package: CLI,
         folder: "cli",
-        ours: &[PROTOCOL, EVIDENCE, TUF, DOMAIN],
+        ours: &[PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, DOMAIN, SIM],
         outside: Outside::Shell,
     },
     Room {
@@ -211,7 +219,7 @@ pub(crate) const ROOMS: &[Room] = &[
         package: BENCHES,
         folder: "tests/benches",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, SIM, STORE, BLOBS, PUBLISH, AGENT,
             CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,

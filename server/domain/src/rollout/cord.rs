@@ -119,7 +119,6 @@ pub fn release(
 }
 
 /// Notes, once, how many offers were open when the cord was pulled.
-#[must_use]
 pub fn counted(found: &Found<Cord>, outstanding: u64) -> Decision<()> {
     let Some(cord) = &found.value else { return Decision::reply(()) };
     let Some(pulled) = cord.pulled.clone().filter(|pulled| pulled.open_offers.is_none()) else {

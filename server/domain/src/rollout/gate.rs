@@ -25,8 +25,8 @@ pub enum Verdict {
 /// Failure is looked at before success. A group can pass both thresholds at once (success at 80 %
 /// and errors at 15 % with limits of 80 and 10), and then the safe answer is to halt.
 ///
-/// Where the group's rules name a minimum sample, percentages are of the devices that were tried,
-/// and only *done* devices count towards the sample: if failures counted, one more of them could
+/// Where the group's rules name a minimum sample, percentages are of the devices that said how it
+/// went, and only *done* devices count towards the sample: if failures counted, one more of them could
 /// open the next group. Without one, percentages are of the whole group.
 #[must_use]
 pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verdict {
@@ -40,7 +40,7 @@ pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verd
     } else {
         group.rules.minimum_sample.min(able).max(1)
     };
-    let tried = counts.done.saturating_add(failed).saturating_add(counts.unknown);
+    let tried = counts.done.saturating_add(failed);
     let basis = if sample == 0 { total } else { tried.max(sample) };
     if failed > 0 && reaches(failed, thresholds.error_percent, basis) {
         let reason = format!(

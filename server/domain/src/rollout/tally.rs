@@ -259,7 +259,8 @@ impl Tally {
         self.groups.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    fn cohort(&mut self, name: &str) -> &mut CohortTally {
+    /// The counts of one cohort, empty where nothing was counted yet.
+    pub fn cohort(&mut self, name: &str) -> &mut CohortTally {
         let at = match self.cohorts.binary_search_by(|known| known.cohort.as_str().cmp(name)) {
             Ok(at) => at,
             Err(_) if self.cohorts.len() >= COHORTS_MAX => self.cohorts.len().saturating_sub(1),
@@ -287,10 +288,13 @@ pub const SILENT: &str = "silent";
 fn code_of(part: &Assignment, place: Place) -> Option<&str> {
     match (&part.state, place) {
         (AssignmentState::Late { code, .. }, _) => Some(code),
-        (AssignmentState::Ended { outcome, .. }, Place::Failed | Place::Refused) => match outcome {
-            Outcome::Failed { code, .. } | Outcome::Refused { code, .. } => Some(code),
-            _ => None,
-        },
+        (
+            AssignmentState::Ended {
+                outcome: Outcome::Failed { code, .. } | Outcome::Refused { code, .. },
+                ..
+            },
+            Place::Failed | Place::Refused,
+        ) => Some(code),
         _ => None,
     }
 }

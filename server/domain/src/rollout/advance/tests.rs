@@ -59,3 +59,126 @@ fn what_has_halted_stays_halted() {
     assert_eq!(after, None);
     assert_eq!(facts, []);
 }
+
+fn running_with(soak_ms: u64) -> Rollout {
+    let mut rollout = rollout(&[GroupState::Open, GroupState::Closed]);
+    for group in &mut rollout.groups {
+        group.rules.minimum_sample = 5;
+        group.rules.success_percent = 80;
+        group.rules.error_percent = 20;
+        group.rules.soak_ms = soak_ms;
+    }
+    rollout
+}
+
+fn tally(groups: Vec<GroupTally>) -> Tally {
+    Tally { rollout: "r-1".parse().unwrap(), groups, cohorts: vec![] }
+}
+
+const FREE: CordState = CordState::Free;
+
+#[test]
+fn a_group_passes_only_when_it_was_good_for_its_whole_soak() {
+    let good = tally(vec![counts(5, 0), counts(0, 0)]);
+    let at = Timestamp::from_ms;
+    let (once, _, _) = advanced_state(&running_with(100), &good, at(10));
+    assert_eq!(once.groups[1].state, GroupState::Closed);
+    assert_eq!(once.groups[0].good_since, Some(at(10)));
+    let bad = tally(vec![counts(5, 1), counts(0, 0)]);
+    let (worse, _, _) = advanced_state(&once, &bad, at(50));
+    assert_eq!(worse.groups[0].good_since, Some(at(10)), "5 of 6 are still enough");
+    let (early, _, _) = advanced_state(&worse, &good, at(109));
+    assert_eq!(early.groups[1].state, GroupState::Closed);
+    let (passed, _, _) = advanced_state(&early, &good, at(110));
+    assert_eq!(passed.groups[1].state, GroupState::Open);
+    assert_eq!(passed.groups[1].opened, Some(at(110)));
+}
+
+fn advanced_state(
+    rollout: &Rollout,
+    tally: &Tally,
+    now: Timestamp,
+) -> (Rollout, Vec<Fact>, Vec<u64>) {
+    super::advanced(rollout, tally, (FREE, now))
+}
+
+#[test]
+fn a_pulled_cord_opens_no_group_and_still_lets_failures_halt() {
+    let good = tally(vec![counts(5, 0), counts(0, 0)]);
+    let now = Timestamp::from_ms(1);
+    let (held, _, _) = super::advanced(&running_with(0), &good, (CordState::Pulled, now));
+    assert_eq!(held.groups[1].state, GroupState::Closed);
+    let bad = tally(vec![counts(2, 4), counts(0, 0)]);
+    let (halted, _, _) = super::advanced(&running_with(0), &bad, (CordState::Pulled, now));
+    assert_eq!(halted.state, RolloutState::Halted);
+}
+
+fn found(rollout: Rollout) -> Found<Rollout> {
+    Found { key: "rollout/r-1".into(), version: Some(1), value: Some(rollout) }
+}
+
+#[test]
+fn who_resumes_names_every_failure() {
+    let mut bad = tally(vec![counts(2, 4), counts(0, 0)]);
+    bad.groups[0].failures = vec![ReasonCount { code: "probe-failed".into(), count: 4 }];
+    let now = Timestamp::from_ms(1);
+    let (halted, _, _) = advanced_state(&running_with(0), &bad, now);
+    let resumed = |accepted: &[ReasonCount]| {
+        resume(&found(halted.clone()), &bad, accepted, ("ana", "seen", now))
+    };
+    let few = ReasonCount { code: "probe-failed".into(), count: 3 };
+    let detail = resumed(&[few]).unwrap_err().detail;
+    assert_eq!(detail, "expected all failures to be accepted by name: probe-failed=4");
+    let decision = resumed(&[ReasonCount { code: "probe-failed".into(), count: 4 }]).unwrap();
+    let going = decision.preview().clone();
+    assert_eq!(going.state, RolloutState::Running);
+    let (still, _, _) = advanced_state(&going, &bad, now);
+    assert_eq!(still.state, RolloutState::Running, "accepted failures do not halt it again");
+    bad.groups[0].failed += 2;
+    let (again, _, _) = advanced_state(&going, &bad, now);
+    assert_eq!(again.state, RolloutState::Halted, "two more of four do");
+}
+
+proptest::proptest! {
+    #[test]
+    fn halting_is_final_until_somebody_resumes(
+        done in 0u64..10, failed in 0u64..10, later in 0u64..1_000_000_000,
+    ) {
+        let mut halted = running_with(0);
+        halted.state = RolloutState::Halted;
+        let any = tally(vec![
+            GroupTally { done, failed, waiting: 20, ready: 3, ..GroupTally::default() },
+            GroupTally { ready: 3, ..GroupTally::default() },
+        ]);
+        let (after, facts, turns) = advanced_state(&halted, &any, Timestamp::from_ms(later));
+        proptest::prop_assert_eq!(after, halted);
+        proptest::prop_assert_eq!(facts, vec![]);
+        proptest::prop_assert!(turns.iter().all(|turns| *turns == 0));
+    }
+
+    #[test]
+    fn one_more_failure_never_opens_a_group(
+        done in 0u64..30, failed in 0u64..30, waiting in 1u64..30, now in 0u64..1000,
+    ) {
+        let fewer = GroupTally { done, failed, waiting, ..GroupTally::default() };
+        let more = GroupTally { failed: failed + 1, waiting: waiting - 1, ..fewer.clone() };
+        let opens = |counts: GroupTally| {
+            let tally = tally(vec![counts, counts_of_nobody()]);
+            let (after, _, _) = advanced_state(&running_with(0), &tally, Timestamp::from_ms(now));
+            after.groups[1].state == GroupState::Open
+        };
+        proptest::prop_assert!(opens(fewer) || !opens(more));
+    }
+
+    #[test]
+    fn an_open_group_is_never_closed(done in 0u64..30, failed in 0u64..30, later in 0u64..1000) {
+        let any = GroupTally { done, failed, waiting: 5, ..GroupTally::default() };
+        let tally = tally(vec![any, counts_of_nobody()]);
+        let (after, _, _) = advanced_state(&running_with(0), &tally, Timestamp::from_ms(later));
+        proptest::prop_assert_ne!(after.groups[0].state, GroupState::Closed);
+    }
+}
+
+fn counts_of_nobody() -> GroupTally {
+    GroupTally { waiting: 10, ..GroupTally::default() }
+}
