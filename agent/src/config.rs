@@ -263,8 +263,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let mirror_ca = from.optional_path("mirror_ca");
     let download_bytes_per_second_min =
         from.number("download_bytes_per_second_min", 128, 0..=1 << 20);
-    let stale_alarm_ms =
-        from.number("stale_alarm_seconds", 3600, 1..=604_800).saturating_mul(1000);
+    let stale_alarm_ms = from.number("stale_alarm_seconds", 3600, 1..=604_800).saturating_mul(1000);
     let tuf_root = from.path("tuf_root");
     let state_dir = from.path("state_dir");
     let slots_dir = from.path("slots_dir");

@@ -1,7 +1,7 @@
 //! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
-//! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the repository), `updating`
-//! (images), `by_hand` (bundles) and
-//! `collecting` (evidence). No part decides what the core could decide.
+//! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the
+//! repository), `updating` (images), `by_hand` (bundles) and `collecting` (evidence). No part
+//! decides what the core could decide.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! An offline bundle, opened and never unpacked: what it holds and where. The whole of it is refused
-//! for one odd entry. Nothing here believes its content; TUF judges that.
+//! An offline bundle, opened and never unpacked: what it holds and where. The whole of it is
+//! refused for one odd entry. Nothing here believes its content; TUF judges that.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -76,8 +76,7 @@ impl OfflineBundle {
     /// # Errors
     /// It cannot be read, or something in it has no place there: then nothing of it is used.
     pub fn open_file(path: &Path) -> Result<Self, BundleRefused> {
-        let unreadable =
-            |source| BundleRefused::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| BundleRefused::Unreadable { path: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
         if !about.is_file() {
@@ -146,8 +145,7 @@ fn entries(
     file: &File,
     whole: u64,
 ) -> Result<BTreeMap<String, (u64, u64)>, BundleRefused> {
-    let not_whole =
-        |why: String| BundleRefused::NotWhole { path: path.to_owned(), why };
+    let not_whole = |why: String| BundleRefused::NotWhole { path: path.to_owned(), why };
     let mut found = BTreeMap::new();
     let (mut long_name, mut end) = (None, 0);
     let mut archive = Archive::new(file);
@@ -169,9 +167,10 @@ fn entries(
             why: why.to_owned(),
         };
         if kind == EntryType::GNULongName && long_name.is_none() {
-            long_name = Some(read_long_name(&mut entry, length).ok_or_else(|| {
-                odd(&header_name, "its name is longer than any of ours")
-            })?);
+            long_name = Some(
+                read_long_name(&mut entry, length)
+                    .ok_or_else(|| odd(&header_name, "its name is longer than any of ours"))?,
+            );
             continue;
         }
         let name = long_name.take().unwrap_or(header_name);

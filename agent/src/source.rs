@@ -12,8 +12,8 @@ use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::clock::Clock;
-use crate::transport::{TransportError, succeeded, unreachable};
 use crate::offline::OfflineBundle;
+use crate::transport::{TransportError, succeeded, unreachable};
 
 /// Remarks that are kept until somebody asks for them.
 const REMARKS_MAX: usize = 8;

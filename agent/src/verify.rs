@@ -88,6 +88,18 @@ impl VerifyError {
         }
     }
 
+    /// Whether trusted metadata say that there is no such target: nobody lists it, or whoever might
+    /// has never signed anything.
+    fn says_that_there_is_none(&self) -> bool {
+        match self {
+            Self::Tuf(TufError::TargetNotFound { .. }) => true,
+            Self::Tuf(TufError::RoleUnverified { source, .. }) => {
+                matches!(**source, TufError::NotInSnapshot { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the source is behind what this device has seen already: a stale mirror, or an attack
     /// where it persists.
     #[must_use]
@@ -258,7 +270,7 @@ impl Repository {
                 let name = delta_target(model, version, base);
                 match self.find(source, trusted, &name, findings) {
                     Ok(target) => custom_of_delta(target),
-                    Err(VerifyError::Tuf(TufError::TargetNotFound { .. })) => None,
+                    Err(err) if err.says_that_there_is_none() => None,
                     // Deltas are an encoding and no authority: whatever is wrong with them, the
                     // image stays. That something is wrong is for the log.
                     Err(VerifyError::Tuf(err)) => {
@@ -289,7 +301,7 @@ impl Repository {
         let found = self.find(source, trusted, &emergency_target(model, version), findings);
         match found.and_then(|target| custom(&target)) {
             Ok(emergency) => Ok(Some(emergency)),
-            Err(VerifyError::Tuf(TufError::TargetNotFound { .. })) => Ok(None),
+            Err(err) if err.says_that_there_is_none() => Ok(None),
             Err(err @ (VerifyError::Tuf(_) | VerifyError::BadCustom { .. })) => {
                 findings.set_aside.push(err);
                 Ok(None)

@@ -1,5 +1,5 @@
-//! The offline bundle: one tar file that carries a release, and the signed metadata that leads to it,
-//! to a device without a network. `lazaret release export` writes it, `lazaret-agent apply` reads
+//! The offline bundle: one tar file that carries a release, and the signed metadata that leads to
+//! it, to a device without a network. `lazaret release export` writes it, `lazaret-agent apply` reads
 //! it. Nothing in it is believed for being there: every byte that counts is signed by TUF.
 
 use alloc::string::String;
@@ -92,9 +92,22 @@ mod tests {
         }
         let long = "targets/".to_owned() + &"a".repeat(BUNDLE_NAME_BYTES_MAX);
         for bad in [
-            "", "/metadata/a", "metadata/", "metadata/../a", "metadata/a/b", "targets/../a",
-            "targets//a", "targets/a/", "targets/./a", "targets/a\\b", "targets/a\0", "targets/a b",
-            "other/a", "a", "targets", long.as_str(),
+            "",
+            "/metadata/a",
+            "metadata/",
+            "metadata/../a",
+            "metadata/a/b",
+            "targets/../a",
+            "targets//a",
+            "targets/a/",
+            "targets/./a",
+            "targets/a\\b",
+            "targets/a\0",
+            "targets/a b",
+            "other/a",
+            "a",
+            "targets",
+            long.as_str(),
         ] {
             assert!(!is_bundle_name(bad), "{bad:?}");
         }

@@ -48,7 +48,6 @@ pub enum Pace {
 impl Pace {
     /// Whether there is nothing to say about it.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
     pub fn is_ordinary(&self) -> bool {
         *self == Self::Ordinary
     }

@@ -148,7 +148,12 @@ fn attacks(fleet: &Fleet, before: &Path) -> anyhow::Result<Vec<Attack>> {
         ends: Ends::Done,
     };
     Ok(vec![
-        refused("rollback", at_timestamp(Answer::Bytes(old_timestamp)), &["tuf-rollback"]),
+        // A stale mirror at first, an alarm once it persists.
+        refused(
+            "rollback",
+            at_timestamp(Answer::Bytes(old_timestamp)),
+            &["\"alarm\"", "stale-mirror", "went back to version"],
+        ),
         refused(
             "freeze",
             at_timestamp(Answer::Bytes(lapsed(&fleet.site, &timestamp)?)),
@@ -177,7 +182,10 @@ fn attacks(fleet: &Fleet, before: &Path) -> anyhow::Result<Vec<Attack>> {
             &["tuf-role-unverified", "needs valid signatures of 2 distinct keys, has 1"],
         ),
         fails("wrong-hash", at_image(Answer::Bytes(changed))),
-        fails("endless-image", at_image(Answer::Endless)),
+        Attack {
+            logged: &["verification-refused", "download-too-long"],
+            ..fails("endless-image", at_image(Answer::Endless))
+        },
         doubted("tampered-delta", Answer::OneByteChanged),
         doubted("foreign-delta", Answer::Bytes(foreign_delta(&image)?)),
     ])

@@ -1,6 +1,7 @@
-//! A hostile mirror between a device and its server: it ends the device's TLS with the server's own
-//! certificate, goes on with the device's, and answers chosen paths by itself. What it may do is
-//! what somebody could who took the server over, but has none of the offline keys.
+//! A hostile mirror. Before a device it ends the device's TLS with the server's own certificate,
+//! goes on with the device's, and answers chosen paths by itself: what somebody could do who took
+//! the server over, but has none of the offline keys. As a public mirror it speaks plain HTTP and
+//! has the repository alone.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -26,6 +27,9 @@ pub const ENDLESS_BYTES: usize = 64 * 1024 * 1024;
 /// Longest silence on a connection: more than a poll is held.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Between two bytes of an answer that trickles.
+const TRICKLE: Duration = Duration::from_millis(50);
+
 /// What is answered in place of the server.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -37,6 +41,14 @@ pub enum Answer {
     Endless,
     /// What the server says, with one byte in the middle of the body changed.
     OneByteChanged,
+    /// That it is elsewhere.
+    Redirected(String),
+    /// What the server says, a byte every 50 ms.
+    Trickling,
+    /// What the server says, under a head that says this of its range, with status 206.
+    UnderRange(String),
+    /// What the server says, up to so many bytes of the body, and the connection ends.
+    CutAfter(usize),
 }
 
 /// One lie.
@@ -57,7 +69,8 @@ pub struct Mirror {
 
 #[derive(Debug)]
 struct Shared {
-    acceptor: Arc<ServerConfig>,
+    /// None on a public mirror, which speaks plain HTTP.
+    acceptor: Option<Arc<ServerConfig>>,
     onward: Arc<ClientConfig>,
     upstream: u16,
     lies: Mutex<Vec<Lie>>,
@@ -87,8 +100,29 @@ impl Mirror {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain.collect::<Result<_, _>>()?, key)?;
+        let mirror = Self::listen(site, device, Some(Arc::new(acceptor)))?;
+        device.set(&format!("server = \"https://localhost:{}\"", mirror.port))?;
+        Ok(mirror)
+    }
+
+    /// Stands beside the server as the first mirror of a device that is enrolled, in plain HTTP,
+    /// and tells the device's settings so. The agent has to start again to see that.
+    ///
+    /// # Errors
+    /// The device has no certificate, or no port can be had.
+    pub fn public(site: &Site, device: &Device) -> anyhow::Result<Self> {
+        let mirror = Self::listen(site, device, None)?;
+        device.set(&format!("mirrors = [\"http://127.0.0.1:{}/repo\"]", mirror.port))?;
+        Ok(mirror)
+    }
+
+    fn listen(
+        site: &Site,
+        device: &Device,
+        acceptor: Option<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
-            acceptor: Arc::new(acceptor),
+            acceptor,
             onward: http::tls(site, Some(&credential(device)?))?,
             upstream: site.device_port,
             lies: Mutex::default(),
@@ -99,8 +133,13 @@ impl Mirror {
         let port = listener.local_addr()?.port();
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &serving));
-        device.set(&format!("server = \"https://localhost:{port}\""))?;
         Ok(Self { port, shared })
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Tells these lies and no others.
@@ -158,15 +197,28 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-type Inward = StreamOwned<ServerConnection, TcpStream>;
+/// What the device's side is read from and written to.
+trait Inward: Read + Write {}
+
+impl<S: Read + Write> Inward for S {}
 
 /// One request, one answer, and the connection ends.
 fn serve(shared: &Shared, connection: TcpStream) -> io::Result<()> {
     connection.set_read_timeout(Some(SILENCE_MAX))?;
     connection.set_write_timeout(Some(SILENCE_MAX))?;
-    let tls = ServerConnection::new(Arc::clone(&shared.acceptor)).map_err(io::Error::other)?;
+    let Some(acceptor) = &shared.acceptor else {
+        let mut device = connection;
+        return serve_over(shared, &mut device);
+    };
+    let tls = ServerConnection::new(Arc::clone(acceptor)).map_err(io::Error::other)?;
     let mut device = StreamOwned::new(tls, connection);
-    let Some(request) = Request::read(&mut device)? else { return Ok(()) };
+    serve_over(shared, &mut device)?;
+    device.conn.send_close_notify();
+    device.flush()
+}
+
+fn serve_over(shared: &Shared, device: &mut dyn Inward) -> io::Result<()> {
+    let Some(request) = Request::read(device)? else { return Ok(()) };
     let lie = held(&shared.lies).iter().find(|lie| request.path.contains(&lie.part)).cloned();
     match lie {
         None => device.write_all(&shared.ask(&request)?)?,
@@ -182,10 +234,9 @@ fn serve(shared: &Shared, connection: TcpStream) -> io::Result<()> {
                     told.bytes += bytes;
                 }
             };
-            shared.tell(&mut device, &request, lie.answer, &mut count)?;
+            shared.tell(device, &request, lie.answer, &mut count)?;
         }
     }
-    device.conn.send_close_notify();
     device.flush()
 }
 
@@ -209,7 +260,7 @@ impl Shared {
 
     fn tell(
         &self,
-        device: &mut Inward,
+        device: &mut dyn Inward,
         request: &Request,
         answer: Answer,
         count: &mut dyn FnMut(usize),
@@ -257,8 +308,44 @@ impl Shared {
                 count(answer.len());
                 device.write_all(&answer)
             }
+            Answer::Redirected(to) => {
+                let head = "HTTP/1.1 302 Found\r\nconnection: close\r\ncontent-length: 0\r\n";
+                device.write_all(format!("{head}location: {to}\r\n\r\n").as_bytes())
+            }
+            Answer::Trickling => {
+                let (head, body) = split(self.ask(request)?);
+                device.write_all(&head)?;
+                for byte in body {
+                    device.write_all(&[byte])?;
+                    device.flush()?;
+                    count(1);
+                    std::thread::sleep(TRICKLE);
+                }
+                Ok(())
+            }
+            Answer::UnderRange(range) => {
+                let (_, body) = split(self.ask(request)?);
+                let length = Some(body.len());
+                device.write_all(&head("206 Partial Content", length, Some(range)))?;
+                count(body.len());
+                device.write_all(&body)
+            }
+            Answer::CutAfter(most) => {
+                let (head, body) = split(self.ask(request)?);
+                device.write_all(&head)?;
+                let part = body.get(..most.min(body.len())).unwrap_or_default();
+                count(part.len());
+                device.write_all(part)
+            }
         }
     }
+}
+
+/// The head of an answer, with its empty line, and the body.
+fn split(mut answer: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = answer.split_off(end);
+    (answer, body)
 }
 
 fn head(status: &str, length: Option<usize>, range: Option<String>) -> Vec<u8> {
@@ -285,7 +372,7 @@ struct Request {
 
 impl Request {
     /// The next request; none where the device hung up.
-    fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
+    fn read(stream: &mut dyn Inward) -> io::Result<Option<Self>> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -315,8 +402,12 @@ impl Request {
     fn onward(&self) -> Vec<u8> {
         let kept =
             self.head.iter().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
-        let mut lines: Vec<&str> = kept.map(String::as_str).collect();
-        lines.extend(["connection: close", "", ""]);
+        let mut lines: Vec<String> = kept.cloned().collect();
+        // A public mirror has the repository under a name of its own.
+        if let Some(first) = lines.first_mut() {
+            *first = first.replace(" /repo/", " /v1/repo/");
+        }
+        lines.extend(["connection: close", "", ""].map(str::to_owned));
         let mut bytes = lines.join("\r\n").into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes

@@ -140,7 +140,8 @@ mod tests {
             told in any::<u64>(),
             horizon in any::<u32>(),
         ) {
-            let (floor, horizon) = (Timestamp::from_ms(floor.into()), Timestamp::from_ms(horizon.into()));
+            let floor = Timestamp::from_ms(floor.into());
+            let horizon = Timestamp::from_ms(horizon.into());
             let told = Timestamp::from_ms(told);
             let next = raised(floor, told, horizon);
             prop_assert!(next >= floor);

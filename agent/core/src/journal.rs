@@ -123,8 +123,8 @@ impl Journal {
 }
 
 impl Journal {
-    /// The journal without what every poll and every stretch of staging changes: what must be in its
-    /// copy.
+    /// The journal without what every poll and every stretch of staging changes: what must be in
+    /// its copy.
     #[must_use]
     pub fn without_pulse(&self) -> Self {
         let mut facts = Self {

@@ -15,7 +15,7 @@ use lazaret_agent_core::order::apply_refused;
 use lazaret_agent_core::slot::{Release, Slot};
 use lazaret_protocol::offline::OfflineManifest;
 use lazaret_protocol::order::Outcome;
-use lazaret_protocol::time::DAY_MS;
+use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ use crate::drive::{self, Stop};
 use crate::durable::{Durable, JournalFile, StateLock};
 use crate::identity::{Certificate, DeviceKey};
 use crate::offline::OfflineBundle;
-use crate::verify::{Findings, Repository};
+use crate::verify::{Findings, Found, Repository};
 
 /// How often the agent's progress is looked at, in milliseconds.
 const LOOK_MS: u64 = 200;
@@ -41,8 +41,8 @@ const REASON_BYTES_MAX: usize = 300;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs every check that an update from the server has to pass: signatures and thresholds, versions that
-never go back, expiry, hardware model, release floor, signed schedule. Then the image goes into the
+Runs every check that an update from the server has to pass: signatures and thresholds, versions
+that never go back, expiry, hardware model, release floor, signed schedule. Then the image goes into the
 other slot, is read back, started on trial, judged by the probes, and kept or left again. The server
 is told when the device meets it again.
 
@@ -99,12 +99,19 @@ impl From<Rule> for Overrule {
     }
 }
 
+/// Whether the bundle would be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Install,
+    Refuse,
+}
+
 /// What a rehearsal came to.
 #[derive(Debug, Serialize)]
 struct Rehearsal {
     bundle: OfflineManifest,
-    /// `install` or `refuse`.
-    verdict: &'static str,
+    verdict: Verdict,
     /// The rule that says no.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
@@ -149,7 +156,7 @@ fn apply(args: &Args, config: Config, overrules: &[Overrule]) -> ExitCode {
         Ok(rehearsal) => rehearsal,
         Err(why) => return refused(args, "device-not-ready", &why),
     };
-    if args.dry_run || rehearsal.verdict != "install" {
+    if args.dry_run || rehearsal.verdict != Verdict::Install {
         return show(args, &rehearsal);
     }
     drop(bundle);
@@ -201,7 +208,7 @@ fn rehearse(
     let manifest = bundle.manifest();
     let no = |code: &str, reason: String| Rehearsal {
         bundle: manifest.clone(),
-        verdict: "refuse",
+        verdict: Verdict::Refuse,
         overrule: overruled_by(code, bundle, clock.now()),
         code: Some(code.to_owned()),
         reason: Some(reason),
@@ -216,59 +223,63 @@ fn rehearse(
     let repository =
         Repository::new(&config.state_dir, &config.tuf_root, durable.clone()).rehearsed();
     let mut findings = Findings::default();
-    let read =
-        by_hand::read(&repository, (bundle, &clock), (&journal, overrules), &mut findings);
+    let read = by_hand::read(&repository, (bundle, &clock), (&journal, overrules), &mut findings);
     let found = match read {
         Ok(read) => read.found,
         Err(err) => return Ok(no(err.code(), chain(&err))),
     };
-    let slot = Slot::inactive(booted);
+    if booted.and_then(|slot| journal.slots.release(slot)).is_some_and(|r| r.sha256 == found.sha256)
+    {
+        return Ok(no("already-runs", format!("{} runs already", manifest.version)));
+    }
+    let free_bytes = slots.room(Slot::inactive(booted)).map_err(|err| told(&err))?;
+    let counter = Some(found.custom.counter);
+    let sha256 = Some(found.sha256.to_string());
+    let delta = found.delta.is_some();
+    let (install, offer) = meant(manifest, found, (overrules, free_bytes), at.now)?;
+    Ok(match judge(&journal, &install, &offer, &at) {
+        Ok(pace) => Rehearsal {
+            bundle: manifest.clone(),
+            verdict: Verdict::Install,
+            code: None,
+            reason: None,
+            overrule: None,
+            pace: Some(pace),
+            delta,
+            counter,
+            sha256,
+        },
+        Err((code, reason)) => Rehearsal { counter, sha256, ..no(code, reason) },
+    })
+}
+
+/// The install and the offer that the bundle would become.
+fn meant(
+    manifest: &OfflineManifest,
+    found: Found,
+    (overrules, free_bytes): (&[Overrule], u64),
+    now: Timestamp,
+) -> Result<(Install, Offer), String> {
+    let rollout =
+        "by-hand".parse().map_err(|err: lazaret_protocol::id::IdError| err.to_string())?;
+    let install = Install {
+        order: BY_HAND,
+        expires: now.plus_ms(DAY_MS),
+        rollout,
+        version: manifest.version.clone(),
+        by_hand: Some(ByHand { overrules: overrules.to_vec() }),
+    };
     let release = Release {
         version: manifest.version.clone(),
         counter: found.custom.counter,
         sha256: found.sha256,
         length: found.image.length,
     };
-    let free_bytes = slots.room(slot).map_err(|err| told(&err))?;
-    let runs = booted.and_then(|slot| journal.slots.release(slot));
-    if runs.is_some_and(|running| running.sha256 == release.sha256) {
-        return Ok(no("already-runs", format!("{} runs already", release.version)));
-    }
-    let install = Install {
-        order: BY_HAND,
-        expires: at.now.plus_ms(DAY_MS),
-        rollout: "by-hand".parse().map_err(|err| told(&err))?,
-        version: manifest.version.clone(),
-        by_hand: Some(ByHand { overrules: overrules.to_vec() }),
-    };
-    let (counter, sha256) = (release.counter, release.sha256.to_string());
-    let offer =
-        Offer { release, custom: found.custom, emergency: found.emergency, free_bytes };
-    Ok(match judge(&journal, &install, &offer, &at) {
-        Ok(pace) => Rehearsal {
-            bundle: manifest.clone(),
-            verdict: "install",
-            code: None,
-            reason: None,
-            overrule: None,
-            pace: Some(pace),
-            delta: found.delta.is_some(),
-            counter: Some(counter),
-            sha256: Some(sha256),
-        },
-        Err((code, reason)) => Rehearsal {
-            counter: Some(counter),
-            sha256: Some(sha256),
-            ..no(code, reason)
-        },
-    })
+    let (custom, emergency) = (found.custom, found.emergency);
+    Ok((install, Offer { release, custom, emergency, free_bytes }))
 }
 
-fn overruled_by(
-    code: &str,
-    bundle: &OfflineBundle,
-    now: lazaret_protocol::time::Timestamp,
-) -> Option<&'static str> {
+fn overruled_by(code: &str, bundle: &OfflineBundle, now: Timestamp) -> Option<&'static str> {
     match code {
         "schedule-not-reached" => Some(Overrule::Schedule.as_str()),
         "failed-before" => Some(Overrule::FailedBefore.as_str()),
@@ -316,7 +327,7 @@ fn carry_out(args: &Args, config: Config, request: &Request) -> Result<Finished,
 
 /// Follows the agent that runs until it has written how it ended.
 fn wait(args: &Args, config: &Config) -> Result<Finished, String> {
-    let clock = Clock::new(lazaret_protocol::time::Timestamp::default());
+    let clock = Clock::new(Timestamp::default());
     let mut taken_up = false;
     loop {
         let request = by_hand::request_path(&config.state_dir);
@@ -373,7 +384,7 @@ fn finish(args: &Args, rehearsal: &Rehearsal, ended: &Ended) -> ExitCode {
 }
 
 fn show(args: &Args, rehearsal: &Rehearsal) -> ExitCode {
-    let code = if rehearsal.verdict == "install" { 0 } else { EXIT_FAILED };
+    let code = if rehearsal.verdict == Verdict::Install { 0 } else { EXIT_FAILED };
     let text = if args.json {
         serde_json::to_string(rehearsal).unwrap_or_default()
     } else {

@@ -1,6 +1,6 @@
-//! What somebody at the device asks for: a request in the state folder names a bundle, the loop takes
-//! it up like an order, and the end of it is written beside. The request outlives a power cut, so
-//! that an update from a bundle goes on where it was.
+//! What somebody at the device asks for: a request in the state folder names a bundle, the loop
+//! takes it up like an order, and the end of it is written beside. The request outlives a power
+//! cut, so that an update from a bundle goes on where it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,9 +126,9 @@ impl ReadError {
     }
 }
 
-/// Asks a bundle what a server would be asked: the same client, the same floors, the same time. Only
-/// where somebody overrules freshness are timestamp and snapshot judged by the last moment at which
-/// the bundle was fresh, and then the offline roles by the true time all the same.
+/// Asks a bundle what a server would be asked: the same client, the same floors, the same time.
+/// Only where somebody overrules freshness are timestamp and snapshot judged by the last moment at
+/// which the bundle was fresh, and then the offline roles by the true time all the same.
 ///
 /// # Errors
 /// It is not trusted.

@@ -27,6 +27,25 @@ pub(super) struct Staleness {
     alarmed: bool,
 }
 
+/// What a device says with every poll for as long as it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// Every source is behind.
+    StaleMirror,
+    /// The server's clock is not believed.
+    ClockDoubted,
+}
+
+impl Alarm {
+    /// Its name in logs and polls.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::StaleMirror => "stale-mirror",
+            Self::ClockDoubted => "clock-doubted",
+        }
+    }
+}
+
 /// What one source came to.
 enum Answer {
     Fresh(Box<Trusted>, Box<Anchors>),
@@ -127,7 +146,7 @@ impl Drive {
 
     fn is_fresh(&mut self) -> Result<(), Stop> {
         if std::mem::take(&mut self.staleness).alarmed {
-            self.note("alarm-over", Detail::none().text("code", "stale-mirror"))?;
+            self.note("alarm-over", Detail::none().text("code", Alarm::StaleMirror.code()))?;
         }
         Ok(())
     }
@@ -149,7 +168,7 @@ impl Drive {
         }
         self.staleness.alarmed = true;
         let detail = Detail::none()
-            .text("code", "stale-mirror")
+            .text("code", Alarm::StaleMirror.code())
             .text("why", why)
             .number("lasted-ms", lasted_ms)
             .number("rounds", u64::from(self.staleness.rounds));
@@ -158,10 +177,10 @@ impl Drive {
 
     /// What the server is told with every poll for as long as it holds; none where all is well.
     pub(super) fn alarms(&self) -> Option<String> {
-        let stale = self.staleness.alarmed.then_some("stale-mirror");
-        let doubted = self.refusals.iter().any(|(code, _)| code == "clock-doubted");
-        let clock = doubted.then_some("clock-doubted");
-        let all: Vec<&str> = stale.into_iter().chain(clock).collect();
+        let doubted = |(code, _): &(String, String)| code == Alarm::ClockDoubted.code();
+        let stale = self.staleness.alarmed.then_some(Alarm::StaleMirror);
+        let clock = self.refusals.iter().any(doubted).then_some(Alarm::ClockDoubted);
+        let all: Vec<&str> = stale.into_iter().chain(clock).map(Alarm::code).collect();
         (!all.is_empty()).then(|| all.join(","))
     }
 
@@ -180,7 +199,7 @@ impl Drive {
     /// what it found.
     pub(super) fn found_out(&mut self, findings: Findings) -> Result<(), Stop> {
         for err in &findings.set_aside {
-            self.refuse(err.code().unwrap_or("set-aside"), err)?;
+            self.not_verified(err)?;
         }
         for notice in &findings.notices {
             let (code, detail) = match notice {
@@ -200,9 +219,7 @@ impl Drive {
             }
         }
         match findings.floors {
-            Some(floors) => {
-                self.tell(&Event::TufAdvanced { floors, expires: findings.expires })
-            }
+            Some(floors) => self.tell(&Event::TufAdvanced { floors, expires: findings.expires }),
             None => Ok(()),
         }
     }

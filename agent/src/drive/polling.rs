@@ -15,6 +15,7 @@ use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::Detail;
 
+use super::metadata::Alarm;
 use super::start::{mirrors, transport};
 use super::{Drive, Pace, Stop, random};
 use crate::cli::chain;
@@ -98,7 +99,7 @@ impl Drive {
             self.clock.doubted(time);
             return Ok(word);
         }
-        self.refusals.retain(|(code, _)| code != "clock-doubted");
+        self.refusals.retain(|(code, _)| code != Alarm::ClockDoubted.code());
         if let Some(off_ms) = self.clock.told(time) {
             let detail = Detail::none().number("off-ms", off_ms).number("told", time.as_ms());
             self.note("clock-step", detail)?;
@@ -109,16 +110,19 @@ impl Drive {
 
     /// Says that the server's clock is not believed, once until it is again.
     fn doubt(&mut self, time: Timestamp) -> Result<(), Stop> {
-        if !self.is_news("clock-doubted", "") {
+        let code = Alarm::ClockDoubted.code();
+        if !self.is_news(code, "") {
             return Ok(());
         }
         let horizon = self.journal.time_horizon;
-        tracing::warn!("the server says that it is {time}, signed metadata only reach to {horizon}");
+        tracing::warn!(
+            "the server says that it is {time}, signed metadata only reach to {horizon}"
+        );
         let detail = Detail::none()
-            .text("code", "clock-doubted")
+            .text("code", code)
             .number("told", time.as_ms())
             .number("horizon", horizon.as_ms());
-        self.note("clock-doubted", detail)
+        self.note(code, detail)
     }
 
     pub(super) fn take_orders(&mut self, orders: &[Envelope]) -> Result<(), Stop> {

@@ -75,13 +75,7 @@ pub(super) fn start_over(
     let mut slots = bootloader(&config, &durable)?;
     let booted = slots.boot()?;
     let key = DeviceKey::load_or_make(&config.state_dir, &durable)?;
-    let certificate = match Certificate::load(&config.state_dir, &key)? {
-        Some(certificate) if certificate.reply.not_after > clock.now() => certificate,
-        Some(ended) if matches!(network, Network::None) => ended,
-        Some(ended) => enroll_again(&config, &key, &clock, &durable).unwrap_or(ended),
-        None if matches!(network, Network::None) => return Err(DriveError::NotEnrolled.into()),
-        None => enroll(&config, &key, &clock, &durable)?,
-    };
+    let certificate = certificate(&config, &key, network, (&clock, &durable))?;
     let transport = match network {
         Network::There(connect) => connect(&config, &certificate, &key, &clock)?,
         Network::None => transport(&config, &certificate, &key, &clock)?,
@@ -146,6 +140,22 @@ pub(super) fn start_over(
     Ok(drive)
 }
 
+/// The device's certificate: the stored one, or a new one where it has ended or there is none.
+fn certificate(
+    config: &Config,
+    key: &DeviceKey,
+    network: Network<'_>,
+    (clock, durable): (&Clock, &Durable),
+) -> Result<Certificate, DriveError> {
+    let alone = matches!(network, Network::None);
+    match Certificate::load(&config.state_dir, key)? {
+        Some(certificate) if alone || certificate.reply.not_after > clock.now() => Ok(certificate),
+        Some(ended) => Ok(enroll_again(config, key, clock, durable).unwrap_or(ended)),
+        None if alone => Err(DriveError::NotEnrolled),
+        None => enroll(config, key, clock, durable),
+    }
+}
+
 /// Tries of a few seconds in all: an agent that starts itself again meets its own shadow.
 fn lock(config: &Config) -> Result<StateLock, DriveError> {
     for _ in 0..LOCK_TRIES {
@@ -207,8 +217,7 @@ pub(super) fn note_alone(
     let path = config.state_dir.join("log.jsonl");
     let clock = Clock::new(Timestamp::default());
     let limit = config.forensic_log_bytes_max;
-    let mut log =
-        ForensicLog::open(&path, certificate.device(), limit, clock, durable.clone())?;
+    let mut log = ForensicLog::open(&path, certificate.device(), limit, clock, durable.clone())?;
     Ok(log.append(kind, detail)?)
 }
 

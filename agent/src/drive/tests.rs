@@ -26,11 +26,15 @@ fn signer() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn signed(mut content: Value, kind: &str, now: Timestamp) -> Vec<u8> {
+fn signed(content: Value, kind: &str, now: Timestamp) -> Vec<u8> {
+    signed_until(content, kind, now.plus_ms(30 * DAY_MS))
+}
+
+fn signed_until(mut content: Value, kind: &str, expires: Timestamp) -> Vec<u8> {
     content["_type"] = kind.into();
     content["spec_version"] = "1.0.33".into();
     content["version"] = 1.into();
-    content["expires"] = now.plus_ms(30 * DAY_MS).to_rfc3339().into();
+    content["expires"] = expires.to_rfc3339().into();
     let signature = signer().sign(&canonical::to_bytes(&content).unwrap()).to_bytes();
     let sig = hex::encode(signature);
     let file = json!({ "signed": content, "signatures": [{ "keyid": "k", "sig": sig }] });
@@ -42,8 +46,22 @@ fn entry(bytes: &[u8], custom: Value) -> Value {
     json!({ "length": bytes.len(), "hashes": { "sha256": sha256 }, "custom": custom })
 }
 
+/// What a repository has beside the anchors and one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// Another model, whose role's file is this; none where it is not there.
+    Delegatee(Option<&'static [u8]>),
+    /// Another model whose role is not even in the snapshot.
+    UnlistedDelegatee,
+    /// Another model whose role has lapsed.
+    LapsedDelegatee,
+    /// An emergency for the image, which its own schedule does not let in.
+    Emergency,
+}
+
 /// A repository with one key for everything, that lists the anchors and one image.
-fn repository(now: Timestamp) -> Answers {
+fn repository(now: Timestamp, beside: Beside) -> Answers {
     let public = hex::encode(signer().verifying_key().as_bytes());
     let keys = json!({ "k": {
         "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": public }
@@ -61,19 +79,28 @@ fn repository(now: Timestamp) -> Answers {
     let anchors = canonical::to_bytes(&anchors).unwrap();
     let targets = json!({
         "targets": { "trust/anchors": entry(&anchors, json!({})) },
-        "delegations": { "keys": keys, "roles": [{
-            "name": "rel-gw2", "keyids": ["k"], "threshold": 1,
-            "paths": ["gw2/*/image"], "terminating": false,
-        }] },
+        "delegations": { "keys": keys, "roles": [
+            delegation("emergency", "emergency/*/*"),
+            delegation("rel-gw1", "gw1/*/image"),
+            delegation("rel-gw2", "gw2/*/image"),
+        ] },
     });
+    let early = beside == Beside::Emergency;
+    let opens = if early { now.plus_ms(9 * DAY_MS).as_ms() } else { 0 };
     let custom = json!({
         "counter": 5, "floor": 4, "model": "gw2",
-        "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": 0 }] },
+        "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": opens }] },
     });
     let release = json!({ "targets": { "gw2/v5/image": entry(IMAGE, custom) } });
-    let listed = json!({
+    let mut listed = json!({
         "targets.json": { "version": 1 }, "rel-gw2.json": { "version": 1 }
     });
+    if beside == Beside::Emergency {
+        listed["emergency.json"] = json!({ "version": 1 });
+    }
+    if matches!(beside, Beside::Delegatee(_) | Beside::LapsedDelegatee) {
+        listed["rel-gw1.json"] = json!({ "version": 1 });
+    }
     let snapshot = signed(json!({ "meta": listed }), "snapshot", now);
     let sha256 = Sha256Digest::of(&snapshot).to_string();
     let listed = json!({ "snapshot.json": {
@@ -88,7 +115,16 @@ fn repository(now: Timestamp) -> Answers {
         ("1.rel-gw2.json", signed(release, "targets", now)),
     ];
     let mut answers = Answers::default();
-    for (name, bytes) in metadata {
+    let other = match beside {
+        Beside::Delegatee(Some(bytes)) => Some(("1.rel-gw1.json", bytes.to_vec())),
+        Beside::LapsedDelegatee => {
+            let lapsed = Timestamp::from_ms(now.as_ms() - 1000);
+            Some(("1.rel-gw1.json", signed_until(json!({ "targets": {} }), "targets", lapsed)))
+        }
+        Beside::Emergency => Some(("1.emergency.json", signed(emergency(now), "targets", now))),
+        _ => None,
+    };
+    for (name, bytes) in metadata.into_iter().chain(other) {
         answers.files.insert(format!("/v1/repo/metadata/{name}"), bytes);
     }
     for (name, bytes) in [("trust/HASH.anchors", anchors.as_slice()), ("gw2/v5/HASH.image", IMAGE)]
@@ -97,6 +133,22 @@ fn repository(now: Timestamp) -> Answers {
         answers.files.insert(format!("/v1/repo/targets/{name}"), bytes.to_vec());
     }
     answers
+}
+
+fn delegation(role: &str, path: &str) -> Value {
+    json!({
+        "name": role, "keyids": ["k"], "threshold": 1, "paths": [path], "terminating": false,
+    })
+}
+
+/// What the incident team signs for the image.
+fn emergency(now: Timestamp) -> Value {
+    let custom = json!({
+        "image_sha256": Sha256Digest::of(IMAGE), "reason": "CVE-2026-1",
+        "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": 0 }] },
+        "expires": now.plus_ms(DAY_MS),
+    });
+    json!({ "targets": { "emergency/gw2/v5": entry(b"", custom) } })
 }
 
 fn install() -> OrderKind {
@@ -131,8 +183,12 @@ impl World {
 
     /// The last of the orders is number 41.
     fn with_orders(probe: &'static str, orders: Vec<OrderKind>) -> Self {
+        Self::beside(probe, orders, Beside::Nothing)
+    }
+
+    fn beside(probe: &'static str, orders: Vec<OrderKind>, beside: Beside) -> Self {
         let now = Clock::new(Timestamp::default()).now();
-        let mut answers = repository(now);
+        let mut answers = repository(now, beside);
         let first = 42 - u64::try_from(orders.len()).unwrap();
         let orders = (first..).zip(orders).map(|(sequence, kind)| ordered(sequence, kind, now));
         let orders: Vec<Envelope> = orders.collect();
@@ -332,6 +388,11 @@ fn check(world: &World, drive: &Drive, outcome: &str, n: u64) {
     assert!(log.is_ok(), "cut {n}: {log:?}");
 }
 
+/// Puts other content into a file, as a bad disk would.
+fn spoil(path: &std::path::Path, bytes: &[u8]) {
+    Durable::default().write(path, bytes, crate::durable::Access::Folder, "anchors").unwrap();
+}
+
 const YEAR_2099: Timestamp = Timestamp::from_ms(4_070_908_800_000);
 
 /// The kinds in a device's forensic log, each with what it says.
@@ -426,7 +487,7 @@ fn a_corrupt_file_is_refused_by_name_and_fetched_again_above_its_floor() {
         drop(world.run(&Failpoints::default()));
         let path = world.folder.path().join("state").join(file);
         let good = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+        spoil(&path, &good[..good.len() / 2]);
         let mut drive = world.start(Failpoints::default()).unwrap();
         let floors = drive.journal.tuf.clone();
         assert!(drive.refresh().unwrap().is_some(), "{file}");
@@ -444,11 +505,10 @@ fn a_lost_journal_is_refused_by_name_and_recovered_with_its_floors() {
     let world = World::new("/bin/true");
     let before = world.run(&Failpoints::default()).journal.clone();
     let path = world.folder.path().join("state/journal");
-    let lose: [&dyn Fn(); 3] = [
-        &|| std::fs::remove_file(&path).unwrap(),
-        &|| std::fs::write(&path, [0; 8192]).unwrap(),
-        &|| std::fs::write(&path, [1; 8192]).unwrap(),
-    ];
+    let lose: [&dyn Fn(); 3] =
+        [&|| std::fs::remove_file(&path).unwrap(), &|| spoil(&path, &[0; 8192]), &|| {
+            spoil(&path, &[1; 8192])
+        }];
     for (round, lose) in lose.iter().enumerate() {
         lose();
         let refused = world.start(Failpoints::default());
@@ -485,4 +545,55 @@ fn a_flood_of_refused_orders_is_counted_and_does_not_fill_the_log() {
         kind == "repeats-begin" && said.contains("of=order-refused")
     };
     assert!(after.iter().any(begun), "{after:?}");
+}
+
+#[test]
+fn a_bad_delegatee_stops_only_its_own_targets() {
+    for beside in [
+        Beside::Delegatee(Some(b"{ this is no metadata")),
+        Beside::Delegatee(None),
+        Beside::LapsedDelegatee,
+        Beside::UnlistedDelegatee,
+    ] {
+        let world = World::beside("/bin/true", vec![install()], beside);
+        drop(world.run(&Failpoints::default()));
+        assert_eq!(world.reports(), [Outcome::Done], "{beside:?}");
+    }
+}
+
+#[test]
+fn an_emergency_lets_a_device_in_early_and_is_said_loudly() {
+    let world = World::beside("/bin/true", vec![install()], Beside::Emergency);
+    drop(world.run(&Failpoints::default()));
+    assert_eq!(world.reports(), [Outcome::Done]);
+    assert_eq!(says(&world, "emergency-used", "CVE-2026-1"), 1);
+    let answers = world.server.answers.lock().unwrap();
+    let (_, report) = answers.posted.iter().find(|(path, _)| path == "/v1/report").unwrap();
+    let envelope = Envelope::parse(report).unwrap();
+    let report: Report = serde_json::from_slice(&envelope.payload).unwrap();
+    assert_eq!(report.pace, lazaret_protocol::report::Pace::Emergency);
+}
+
+#[test]
+fn a_stale_source_is_asked_again_and_is_an_alarm_only_when_it_persists() {
+    let world = World::new("/bin/true");
+    drop(world.run(&Failpoints::default()));
+    let mut drive = world.start(Failpoints::default()).unwrap();
+    // The server speaks of a version that it does not serve.
+    drive.announced = 7;
+    for _ in 0..5 {
+        assert!(drive.refresh().unwrap().is_none(), "stale metadata was taken for new");
+    }
+    assert_eq!(says(&world, "alarm", ""), 0);
+    assert!(drive.poll_request().posture.is_none());
+    drive.config.stale_alarm_ms = 0;
+    assert!(drive.refresh().unwrap().is_none());
+    assert!(drive.refresh().unwrap().is_none());
+    assert_eq!(says(&world, "alarm", "stale-mirror"), 1, "once for as long as it lasts");
+    let posture = drive.poll_request().posture.unwrap();
+    assert_eq!(posture.attributes["alarm"], "stale-mirror");
+    drive.announced = 1;
+    assert!(drive.refresh().unwrap().is_some());
+    assert_eq!(says(&world, "alarm-over", "stale-mirror"), 1);
+    assert!(drive.poll_request().posture.is_none());
 }

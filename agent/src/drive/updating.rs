@@ -18,8 +18,8 @@ use crate::probes::Surroundings;
 use crate::stage::{Progress, Stage, StageError, StageSettings};
 use crate::verify::{Findings, Found, VerifyError};
 
-/// How often an image that came whole and wrong is fetched again before it has failed: at least, and
-/// once more than there are sources.
+/// How often an image that came whole and wrong is fetched again before it has failed: at least,
+/// and once more than there are sources.
 const MISMATCHES_MAX: u32 = 2;
 
 impl Drive {
@@ -129,7 +129,9 @@ impl Drive {
         }
         let outcome = stage.advance(&source, &|| clock.monotonic_ms() >= until);
         for remark in source.remarks() {
-            self.refuse(remark.code().unwrap_or("download"), &remark)?;
+            if let Some(code) = remark.code() {
+                self.refuse(code, &remark)?;
+            }
         }
         let fetched = stage.fetched();
         match outcome {

@@ -1,5 +1,5 @@
-//! The journal's file and its copy. Two records written in turn outlive any power cut; the copy beside
-//! them outlives the loss of both, and shows where an old journal was put back.
+//! The journal's file and its copy. Two records written in turn outlive any power cut; the copy
+//! beside them outlives the loss of both, and shows where an old journal was put back.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -26,7 +26,8 @@ pub struct JournalFile {
 /// The copy of the journal, as far as there is a good one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
-    /// There is none: the device has never written a journal, or comes from an agent without copies.
+    /// There is none: the device has never written a journal, or comes from an agent without
+    /// copies.
     Nothing,
     /// It cannot be read.
     Corrupt,
@@ -50,8 +51,8 @@ impl JournalFile {
     /// Opens the file and reads the newest journal in it.
     ///
     /// # Errors
-    /// There is no such file, both of its records are corrupt, or it is older than its copy: never a
-    /// silent reset.
+    /// There is no such file, both of its records are corrupt, or it is older than its copy: never
+    /// a silent reset.
     pub fn open(durable: &Durable, path: &Path) -> Result<(Self, Journal), DurableError> {
         let file = OpenOptions::new()
             .read(true)
@@ -118,8 +119,8 @@ impl JournalFile {
     }
 
     /// The copy is for the day on which both records are lost: floors, orders and what the slots
-    /// hold. It follows whatever of the journal is more than the pulse of polls, and goes before it:
-    /// so it is never behind on a floor.
+    /// hold. It follows whatever of the journal is more than the pulse of polls, and goes before
+    /// it: so it is never behind on a floor.
     fn copy(&self, journal: &Journal, bytes: &[u8]) -> Result<(), DurableError> {
         let facts = journal.without_pulse();
         if self.copied.borrow().as_ref() == Some(&facts) {

@@ -21,6 +21,11 @@ pub(crate) fn cut_at(n: u64) -> Durable {
     }))
 }
 
+/// Puts other content into a file, as a bad disk would.
+fn spoil(path: &Path, bytes: &[u8]) {
+    Durable::default().write(path, bytes, Access::Folder, "anchors").unwrap();
+}
+
 fn of_generation(generation: u64) -> Journal {
     Journal { generation, ..Journal::fresh() }
 }
@@ -153,7 +158,7 @@ fn a_lost_journal_comes_back_from_its_copy_with_every_floor() {
         let Copied::Good(copy) = JournalFile::load_copy(&path) else { panic!("no copy") };
         assert_eq!(copy.without_pulse(), journal.without_pulse());
     }
-    fs::write(&path, vec![7; JOURNAL_BYTES]).unwrap();
+    spoil(&path, &[7; JOURNAL_BYTES]);
     assert!(matches!(JournalFile::open(&durable, &path), Err(DurableError::Journal { .. })));
     let Copied::Good(copy) = JournalFile::load_copy(&path) else { panic!("no copy") };
     let now = lazaret_protocol::time::Timestamp::from_ms(1_790_000_000_000);
@@ -177,7 +182,7 @@ fn a_journal_that_was_put_back_is_refused() {
     file.write(&of(1)).unwrap();
     let old = fs::read(&path).unwrap();
     (2..6).for_each(|generation| file.write(&of(generation)).unwrap());
-    fs::write(&path, old).unwrap();
+    spoil(&path, &old);
     let refused = JournalFile::open(&durable, &path);
     assert!(matches!(refused, Err(DurableError::JournalWentBack { copied: 5, got: 1, .. })));
 }
@@ -194,7 +199,7 @@ fn a_newest_record_that_rots_takes_no_floor_with_it() {
     let mut bytes = fs::read(&path).unwrap();
     let at = usize::try_from(record::place(2)).unwrap() + 100;
     bytes[at] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    spoil(&path, &bytes);
     let (_, journal) = JournalFile::open(&durable, &path).unwrap();
     assert_eq!(journal.generation, 2);
     assert_eq!((journal.release_floor, journal.order_sequence), (4, 9));

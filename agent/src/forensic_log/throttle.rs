@@ -1,5 +1,5 @@
-//! What a peer can make the device say again and again is said so often an hour and then counted, so
-//! that nobody fills the log by repeating himself. The first entries of a kind are kept word for
+//! What a peer can make the device say again and again is said so often an hour and then counted,
+//! so that nobody fills the log by repeating himself. The first entries of a kind are kept word for
 //! word; the count of the others follows when the hour is over. Which kinds are never held back
 //! stands here as well.
 
@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn of_a_flood_the_first_are_written_and_the_others_counted() {
         let mut throttle = Throttle::default();
-        let verdicts: Vec<_> = (0..1000).map(|n| throttle.weigh("order-refused", "replay", n)).collect();
+        let verdicts: Vec<_> =
+            (0..1000).map(|n| throttle.weigh("order-refused", "replay", n)).collect();
         let most = usize::try_from(VERBATIM_MAX).unwrap();
         assert!(verdicts[..most].iter().all(|verdict| *verdict == Verdict::Write));
         assert_eq!(verdicts[most], Verdict::BeginCounting);
@@ -138,8 +139,9 @@ mod tests {
     #[test]
     fn a_flood_of_codes_is_bounded_as_well() {
         let mut throttle = Throttle::default();
-        let written = (0..100_000_u64)
-            .filter(|n| throttle.weigh("verification-refused", &n.to_string(), 0) == Verdict::Write);
+        let written = (0..100_000_u64).filter(|n| {
+            throttle.weigh("verification-refused", &n.to_string(), 0) == Verdict::Write
+        });
         assert!(written.count() <= KEYS_MAX + usize::try_from(VERBATIM_MAX).unwrap());
     }
 }

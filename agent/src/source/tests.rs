@@ -59,7 +59,10 @@ fn a_lying_content_range_is_refused_by_name() {
     ] {
         assert_eq!(code(&saying(206, headers), 4), Some("download-wrong-range"), "{headers}");
     }
-    assert_eq!(fetched(&saying(206, "Content-Range: bytes FROM-LAST/*\r\n"), 4).unwrap(), b"456789");
+    assert_eq!(
+        fetched(&saying(206, "Content-Range: bytes FROM-LAST/*\r\n"), 4).unwrap(),
+        b"456789"
+    );
 }
 
 #[test]
@@ -98,7 +101,8 @@ fn a_server_without_ranges_is_used_all_the_same_and_remarked_on() {
 #[test]
 fn what_follows_the_signed_length_is_cut_off_and_remarked_on() {
     let headers = "Content-Range: bytes FROM-LAST/*\r\n".to_owned();
-    let answers = Answers { said: Some((206, headers)), trailer: vec![b'x'; 5000], ..Answers::default() };
+    let answers =
+        Answers { said: Some((206, headers)), trailer: vec![b'x'; 5000], ..Answers::default() };
     let server = server(answers);
     assert_eq!(fetched(&server, 7).unwrap(), b"789");
     let codes: Vec<_> = server.source.remarks().iter().map(TransportError::code).collect();
@@ -144,5 +148,8 @@ fn nothing_but_the_configured_address_is_asked() {
     );
     assert_eq!(source.name(), "server");
     assert!(Arc::strong_count(&source.remarks) == 1);
-    assert!(matches!(source.metadata("timestamp.json", 1), Err(TransportError::Unreachable { .. })));
+    assert!(matches!(
+        source.metadata("timestamp.json", 1),
+        Err(TransportError::Unreachable { .. })
+    ));
 }

@@ -66,6 +66,7 @@ trial_seconds = 20
 hold_ms = 5000
 backoff_base_ms = 200
 backoff_ceiling_ms = 1000
+stale_alarm_seconds = 1
 log = "debug"
 
 [[probes]]

@@ -1,6 +1,6 @@
-//! `lazaret release export`: a release, its deltas and the metadata that leads to them, in one file for
-//! a stick. The metadata is walked with the very client of the devices, so that a bundle which this
-//! command makes is one that a device can take.
+//! `lazaret release export`: a release, its deltas and the metadata that leads to them, in one file
+//! for a stick. The metadata is walked with the very client of the devices, so that a bundle which
+//! this command makes is one that a device can take.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -31,12 +31,13 @@ use crate::output::{self, Output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The file is a plain tar: lazaret-offline.json, every root, the other metadata that leads to the
-release, the trust anchors, the image, and the deltas from the releases of --from. It is written whole
-or not at all, and a file that exists is kept.
+release, the trust anchors, the image, and the deltas from the releases of --from. It is written
+whole or not at all, and a file that exists is kept.
 
-A device takes it with `lazaret-agent apply FILE`, and checks all of it as if it came from the server.
-It is fresh until the first signature lapses, two days for timestamp; after that the person at the
-device has to say `--overrule freshness`, and past the expiry of root, targets or release nobody can.
+A device takes it with `lazaret-agent apply FILE`, and checks all of it as if it came from the
+server. It is fresh until the first signature lapses, two days for timestamp; after that the person
+at the device has to say `--overrule freshness`, and past the expiry of root, targets or release
+nobody can.
 
 Example:
   lazaret release export --model gw2 --version 1.4.0 --out gw2-1.4.0.lazaret
@@ -120,9 +121,9 @@ impl Walk<'_> {
         let anchors = self.find(&mut trusted, ANCHORS_TARGET)?;
         let anchors = anchors.context("the repository has no trust/anchors")?;
         let name = image_target(&args.model, &args.version);
-        let image = self.find(&mut trusted, &name)?.with_context(|| {
-            format!("{} of {} is not published", args.version, args.model)
-        })?;
+        let image = self
+            .find(&mut trusted, &name)?
+            .with_context(|| format!("{} of {} is not published", args.version, args.model))?;
         let mut fresh_until = trusted.expires().min(image.expires).min(anchors.expires);
         let mut targets = vec![anchors, image];
         let emergency = emergency_target(&args.model, &args.version);
@@ -133,9 +134,8 @@ impl Walk<'_> {
         let mut deltas_from = Vec::new();
         for base in &args.from {
             let delta = self.find(&mut trusted, &delta_target(&args.model, &args.version, base))?;
-            let delta = delta.with_context(|| {
-                format!("there is no delta from {base} to {}", args.version)
-            })?;
+            let delta = delta
+                .with_context(|| format!("there is no delta from {base} to {}", args.version))?;
             fresh_until = fresh_until.min(delta.expires);
             targets.push(delta);
             deltas_from.push(base.clone());
@@ -145,9 +145,10 @@ impl Walk<'_> {
 
     /// Every root from the first on: a device may hold any of them.
     fn older_roots(&mut self) -> anyhow::Result<()> {
-        let newest = self.metadata.keys().filter_map(|name| {
-            name.strip_suffix(".root.json")?.parse::<u64>().ok()
-        });
+        let newest = self
+            .metadata
+            .keys()
+            .filter_map(|name| name.strip_suffix(".root.json")?.parse::<u64>().ok());
         for version in 1..newest.max().unwrap_or(1) {
             let name = format!("{version}.root.json");
             if !self.metadata.contains_key(&name) {
@@ -273,7 +274,7 @@ impl<R> Checked<R> {
         let got: [u8; 32] = self.hash.finalize().into();
         anyhow::ensure!(
             self.length == target.length && target.hashes.sha256 == Some(got),
-            "{} from the server is not what was signed: expected {} bytes, got {} with the digest {}",
+            "{} from the server is not what was signed: expected {} bytes, got {}, with digest {}",
             target.name,
             target.length,
             self.length,
