@@ -39,7 +39,7 @@ pub(crate) enum Misuse {
     Exists { path: PathBuf },
     /// Nothing to sign with.
     #[error(
-        "expected --key or --signature, got neither. To sign elsewhere:\n  {command}\nand then \
+        "expected --ssh-key or --signature, got neither. To sign elsewhere:\n  {command}\nand then \
          --signature plan.sig"
     )]
     NoKey { command: String },

@@ -22,11 +22,11 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  lazaret approver add --key ~/.ssh/id_ed25519.pub")]
+  lazaret approver add --ssh-key ~/.ssh/id_ed25519.pub")]
 pub(crate) struct AddArgs {
     /// The public key
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    ssh_key: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,8 +48,8 @@ impl Command {
 }
 
 fn add(args: &AddArgs, session: &Session) -> anyhow::Result<()> {
-    let path = args.key.display();
-    let text = String::from_utf8(pem_bytes(&args.key)?);
+    let path = args.ssh_key.display();
+    let text = String::from_utf8(pem_bytes(&args.ssh_key)?);
     let text = text.with_context(|| format!("{path} is no public key"))?;
     let key: SshKey = text.trim().parse().with_context(|| format!("{path} cannot be used"))?;
     let view: ApproverKeyView =

@@ -21,11 +21,11 @@ Signs the hash of the plan as you see it here. ssh-keygen does the signing, so k
 ssh-agent (give the public key) and in FIDO2 tokens will do. Enter your key once with `lazaret
 approver add`. An approval dies when the plan changes, and nobody approves their own plan.
 
-Without --key and --signature it shows the plan and the command that signs it elsewhere:
+Without --ssh-key and --signature it shows the plan and the command that signs it elsewhere:
   echo HASH | ssh-keygen -Y sign -n lazaret-plan@lazaret -f ~/.ssh/id_ed25519 > plan.sig
 
 Example:
-  lazaret rollout approve r-1 --key ~/.ssh/id_ed25519
+  lazaret rollout approve r-1 --ssh-key ~/.ssh/id_ed25519
   lazaret rollout approve r-1 --signature plan.sig")]
 pub(crate) struct Args {
     /// Which rollout
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     rollout: RolloutId,
     /// Your SSH key; a public key where the private one is in ssh-agent
     #[arg(long, value_name = "FILE", conflicts_with = "signature")]
-    key: Option<PathBuf>,
+    ssh_key: Option<PathBuf>,
     /// A signature that was made elsewhere
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         args.plan
     );
     let text = approval_text(&hash);
-    let signature = match (&args.key, &args.signature) {
+    let signature = match (&args.ssh_key, &args.signature) {
         (Some(key), _) => sign(key, &text)?,
         (None, Some(file)) => start::read(file)?,
         (None, None) => {

@@ -106,8 +106,8 @@ fn next(plan: &Plan, dry_run: bool) -> String {
     match plan.rollout.state {
         _ if dry_run => "nothing is kept: this was a dry run\n".to_owned(),
         RolloutState::Planned if missing > 0 => format!(
-            "next: {missing} other(s) than {} approve it: lazaret rollout approve {id} --key \
-             ~/.ssh/id_ed25519\n",
+            "next: {missing} other(s) than {} approve it: lazaret rollout approve {id} \
+             --ssh-key ~/.ssh/id_ed25519\n",
             plan.rollout.started_by
         ),
         RolloutState::Planned | RolloutState::Approved => {
