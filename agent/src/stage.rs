@@ -231,9 +231,8 @@ impl Stage {
             match step? {
                 delta::Step::Doubt(why) => return Ok(Progress::DeltaDoubted { why }),
                 delta::Step::KeepOnly(offset) => self.cut(offset)?,
-                delta::Step::Append(bytes) => {
-                    self.append(&bytes)?;
-                    self.give_back(bytes);
+                delta::Step::Wrote(bytes) => {
+                    self.offset = self.offset.saturating_add(bytes);
                     if self.due() {
                         return self.sync();
                     }
@@ -251,13 +250,6 @@ impl Stage {
             if time_is_up() {
                 return Ok(Progress::Paused);
             }
-        }
-    }
-
-    /// The delta's buffer is allocated once and goes back and forth.
-    fn give_back(&mut self, bytes: Vec<u8>) {
-        if let Going::Delta(run) = &mut self.route {
-            run.take_back(bytes);
         }
     }
 

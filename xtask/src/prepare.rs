@@ -68,6 +68,26 @@ const NEEDS: &[Need] = &[
         why: "quarantine is one nftables load",
     },
     Need {
+        found_by: FoundBy::Command("mksquashfs"),
+        package: "squashfs-tools",
+        why: "images with compressed parts, as deltas meet them",
+    },
+    Need {
+        found_by: FoundBy::Command("lz4"),
+        package: "lz4",
+        why: "kernels are packed with it, and packed again by our own code",
+    },
+    Need {
+        found_by: FoundBy::Command("zstd"),
+        package: "zstd",
+        why: "frames of zstd that are not ours",
+    },
+    Need {
+        found_by: FoundBy::Command("xz"),
+        package: "xz-utils",
+        why: "what deltas have to leave alone",
+    },
+    Need {
         found_by: FoundBy::Command("ip"),
         package: "iproute2",
         why: "tests of the network run in namespaces of their own",

@@ -7,7 +7,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 
 use lazaret_protocol::target::DeltaCustom;
-use lazaret_protocol_delta::{BaseReader, DecodeLimits, Decoder, Frame, HEADER_BYTES_MAX, Header};
+use lazaret_protocol_delta::{BaseReader, DecodeLimits, HEADER_BYTES_MAX, Header};
+use lazaret_protocol_delta_repack::{Application, ApplyError, fitting, needed_bytes};
 use lazaret_protocol_tuf::Target;
 
 use super::{StageError, length_of};
@@ -23,8 +24,8 @@ pub(super) enum Step {
     Doubt(String),
     /// Only so many bytes of what is in the slot fit the delta.
     KeepOnly(u64),
-    /// These bytes come next.
-    Append(Vec<u8>),
+    /// So many bytes have been written to the slot.
+    Wrote(u64),
     /// All of them are there.
     End,
 }
@@ -34,13 +35,12 @@ pub(super) enum Step {
 pub(super) struct DeltaRun {
     target: Target,
     custom: DeltaCustom,
-    base: Base,
-    decoder: Option<Decoder>,
+    base: File,
+    application: Option<Application<Image>>,
     connection: Option<Connection>,
     fetched: u64,
-    /// Kept from frame to frame, so that each is allocated once.
+    /// Kept from frame to frame, so that it is allocated once.
     payload: Vec<u8>,
-    result: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -50,10 +50,11 @@ struct Connection {
     at: u64,
 }
 
+/// An image on a disk: the one that runs, or the one that is made.
 #[derive(Debug)]
-struct Base(File);
+struct Image(File);
 
-impl BaseReader for Base {
+impl BaseReader for Image {
     type Error = io::Error;
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), io::Error> {
@@ -66,12 +67,11 @@ impl DeltaRun {
         Self {
             target,
             custom,
-            base: Base(base),
-            decoder: None,
+            base,
+            application: None,
             connection: None,
             fetched: 0,
             payload: Vec::new(),
-            result: Vec::new(),
         }
     }
 
@@ -83,10 +83,6 @@ impl DeltaRun {
         self.connection = None;
     }
 
-    pub(super) fn take_back(&mut self, bytes: Vec<u8>) {
-        self.result = bytes;
-    }
-
     /// The next step from `offset` on. `limits` are the memory it may take and the image it has to
     /// yield.
     pub(super) fn next(
@@ -96,10 +92,10 @@ impl DeltaRun {
         offset: u64,
         limits: (u64, &Target),
     ) -> Result<Step, StageError> {
-        if self.decoder.is_none() {
+        if self.application.is_none() {
             return self.begin(source, slot, offset, limits);
         }
-        let outcome = self.frame(source, offset);
+        let outcome = self.step(source, slot, offset);
         match outcome {
             Ok(step) => Ok(step),
             Err(Fetch::Doubt(why)) => Ok(Step::Doubt(why)),
@@ -107,36 +103,29 @@ impl DeltaRun {
         }
     }
 
-    /// Fetches and decodes the frame that begins at `offset`, after the control block that it needs.
-    fn frame(&mut self, source: &Source, offset: u64) -> Result<Step, Fetch> {
-        let Some(decoder) = &self.decoder else { return Ok(Step::End) };
-        let frames = decoder.header().frames();
-        let Some(number) = frames.iter().position(|frame| frame.result_offset >= offset) else {
-            return Ok(self.end());
-        };
-        let Some(frame) = frames.get(number).copied() else { return Ok(Step::End) };
-        if frame.result_offset != offset {
-            return Ok(Step::KeepOnly(0));
-        }
-        let wanted = decoder.control_wanted(number);
-        if let Some((section, at)) = wanted.map(|(section, at)| (section, *at)) {
-            self.payload(source, at.control_offset, u64::from(at.control_length))?;
-            let Some(decoder) = &mut self.decoder else { return Ok(Step::End) };
-            let loaded = decoder.load_control(section, &self.payload);
-            loaded.map_err(|err| Fetch::Doubt(err.to_string()))?;
-        }
-        self.payload(source, frame.payload_offset, u64::from(frame.payload_length))?;
-        let Some(decoder) = &mut self.decoder else { return Ok(Step::End) };
-        let mut result = std::mem::take(&mut self.result);
-        match decoder.frame(number, &self.payload, &mut self.base, &mut result) {
-            Ok(()) => Ok(Step::Append(result)),
-            Err(err) => Ok(Step::Doubt(format!("frame {number}: {err}"))),
+    /// Fetches what the delta wants next, and writes what that makes of the image from `offset` on.
+    fn step(&mut self, source: &Source, slot: &File, offset: u64) -> Result<Step, Fetch> {
+        let wanted = self.application.as_ref().and_then(Application::wanted);
+        let Some(wanted) = wanted else { return Ok(self.end()) };
+        self.payload(source, wanted.start, wanted.end.saturating_sub(wanted.start))?;
+        let Some(application) = &mut self.application else { return Ok(Step::End) };
+        let frame = application.frame();
+        let mut at = offset;
+        let taken = application.take(&self.payload, |bytes| {
+            slot.write_all_at(bytes, at)?;
+            at = at.saturating_add(length_of(bytes.len()));
+            Ok(())
+        });
+        match taken {
+            Ok(()) => Ok(Step::Wrote(at.saturating_sub(offset))),
+            Err(ApplyError::Write(err)) => Err(Fetch::Later(StageError::Slot(err))),
+            Err(err) => Ok(Step::Doubt(format!("frame {frame}: {}", in_full(&err)))),
         }
     }
 
     /// A delta that is longer than its frames is not what its encoder made.
     fn end(&self) -> Step {
-        let end = self.decoder.as_ref().and_then(|decoder| decoder.header().delta_length());
+        let end = self.application.as_ref().and_then(|it| it.header().delta_length());
         match end {
             Some(end) if end != self.target.length => Step::Doubt(format!(
                 "expected a delta of {} bytes, its frames end at {end}",
@@ -171,15 +160,27 @@ impl DeltaRun {
         if header.result().length != limits.1.length {
             return Ok(Step::Doubt("its header says another length than the image's".into()));
         }
-        if !header.tables().base_layout.is_plain() || !header.tables().result_layout.is_plain() {
-            return Ok(Step::Doubt("it needs parts of an image to be packed again".into()));
-        }
-        if let Err(err) = header.check_base(&mut self.base) {
+        let mut base = Image(self.base.try_clone().map_err(StageError::Slot)?);
+        if let Err(err) = header.check_base(&mut base) {
             return Ok(Step::Doubt(format!("the image that runs: {err}")));
         }
-        let keep = fitting(&header, slot, offset)?;
-        self.decoder = Some(Decoder::new(header));
-        Ok(Step::KeepOnly(keep))
+        match needed_bytes(&header) {
+            Ok(needed) if needed <= limits.0 => {}
+            Ok(needed) => return Ok(Step::Doubt(too_much_memory(needed, limits.0))),
+            Err(err) => return Ok(Step::Doubt(err.to_string())),
+        }
+        let slot = Image(slot.try_clone().map_err(StageError::Slot)?);
+        let kept = match fitting(&header, slot, offset) {
+            Ok(kept) => kept,
+            Err(err) => return Ok(Step::Doubt(err.to_string())),
+        };
+        let begun = Application::begin::<io::Error>(header, base, kept, limits.0);
+        let (application, kept) = match begun {
+            Ok(begun) => begun,
+            Err(err) => return Ok(Step::Doubt(in_full(&err))),
+        };
+        self.application = Some(application);
+        Ok(Step::KeepOnly(kept))
     }
 
     /// What the signed description alone rules out.
@@ -192,10 +193,7 @@ impl DeltaRun {
             return Some("its target names another result than the image".into());
         }
         if custom.ram_bytes > ram {
-            return Some(format!(
-                "it needs {} bytes of memory, {ram} are allowed",
-                custom.ram_bytes
-            ));
+            return Some(too_much_memory(custom.ram_bytes, ram));
         }
         None
     }
@@ -275,22 +273,18 @@ enum Fetch {
     Later(StageError),
 }
 
-/// How many bytes in the slot are whole frames of this delta: each is hashed again, because the
-/// power may have gone while they were written.
-fn fitting(header: &Header, slot: &File, offset: u64) -> Result<u64, StageError> {
-    let mut keep = 0;
-    let mut bytes = Vec::new();
-    for frame in header.frames() {
-        let end = frame.result_offset.saturating_add(u64::from(frame.result_length));
-        if end > offset {
-            break;
-        }
-        bytes.resize(usize::try_from(frame.result_length).unwrap_or(usize::MAX), 0);
-        slot.read_exact_at(&mut bytes, frame.result_offset).map_err(StageError::Slot)?;
-        if Frame::digest_of(&bytes) != frame.digest {
-            break;
-        }
-        keep = end;
+fn too_much_memory(needed: u64, allowed: u64) -> String {
+    format!("it needs {needed} bytes of memory, {allowed} are allowed")
+}
+
+/// An error with what caused it, in one line.
+fn in_full(err: &ApplyError<io::Error, io::Error>) -> String {
+    let mut words = err.to_string();
+    let mut source = std::error::Error::source(err);
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
     }
-    Ok(keep)
+    words
 }

@@ -10,6 +10,7 @@ use crate::frame::{EncodedFrame, FrameMaker};
 use crate::ops::SectionOps;
 use crate::options::EncodeOptions;
 use crate::parallel::parallel;
+use crate::payload::{PayloadReport, encode_payloads};
 use crate::plan::{Pair, plan};
 use crate::program::{self, Programs};
 use crate::source::{ReadAt, read};
@@ -48,9 +49,12 @@ pub struct EncodeSummary {
     pub ram_bytes: u64,
     /// How many frames use each codec, in the order of [`Codec::ALL`].
     pub frames_by_codec: [usize; Codec::ALL.len()],
+    /// What became of the result's compressed parts.
+    pub payloads: PayloadReport,
 }
 
-/// Writes the delta from `base` to `result`, both plain, to `out`. `progress` is called from several
+/// Writes the delta from `base` to `result` to `out`; their compressed parts are unpacked where that
+/// helps and is proved to come back. `progress` is called from several
 /// threads with how many bytes of work are done, and how many there are.
 ///
 /// Both images are read piece by piece; the delta is held in memory until it is complete, because
@@ -72,11 +76,7 @@ where
     R: ReadAt,
     W: Write,
 {
-    options.check()?;
-    let base_id = identify(base, Side::Base)?;
-    let result_id = identify(result, Side::Result)?;
-    let plain = |expanded, id| Image { expanded, layout: Layout::default(), id };
-    encode_images(&plain(base, base_id), &plain(result, result_id), options, progress, out)
+    encode_payloads(base, result, options, progress, out)
 }
 
 /// Writes the delta between two images that may have packed parts. See [`encode`].
@@ -122,8 +122,8 @@ pub fn encode_images<W: Write>(
     write(images, options.frame_bytes, &tables, &parts, out)
 }
 
-/// Hashes a plain image.
-fn identify(image: &dyn ReadAt, side: Side) -> Result<ImageId, EncodeError> {
+/// Hashes an image as it lies on disk.
+pub(crate) fn identify(image: &dyn ReadAt, side: Side) -> Result<ImageId, EncodeError> {
     let length = image.length().map_err(|source| EncodeError::Read { side, source })?;
     let mut hasher = Sha256::new();
     let mut offset = 0;
@@ -265,5 +265,6 @@ fn write<W: Write>(
         delta_bytes: header.delta_length().unwrap_or(header_bytes),
         ram_bytes: header.ram_bytes(),
         frames_by_codec,
+        payloads: PayloadReport::default(),
     })
 }

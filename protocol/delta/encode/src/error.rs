@@ -80,6 +80,9 @@ pub enum EncodeError {
     /// The header could not be put together.
     #[error("failed to make the header")]
     Header(#[source] DeltaError),
+    /// A compressed part cannot be handled after all.
+    #[error("failed to unpack a compressed part")]
+    Repack(#[source] lazaret_protocol_delta_repack::Fault),
     /// The delta could not be written.
     #[error("failed to write the delta")]
     Write(#[source] io::Error),

@@ -32,17 +32,17 @@ const PARTS_MAX: usize = 12_000;
 pub(crate) const DEVICE_BYTES_MAX: u64 = 4_800 << 10;
 
 /// Writes the delta from `base` to `result`, whose compressed parts are unpacked where that helps, and
-/// tells what became of them. See [`crate::encode_images`].
+/// tells what became of them. See [`crate::encode`].
 ///
 /// # Errors
 /// As [`crate::encode_images`].
-pub fn encode_payloads<W: Write>(
+pub(crate) fn encode_payloads<W: Write>(
     base: &dyn ReadAt,
     result: &dyn ReadAt,
     options: &EncodeOptions,
     progress: impl Fn(u64, u64) + Sync,
     out: &mut W,
-) -> Result<(EncodeSummary, PayloadReport), EncodeError> {
+) -> Result<EncodeSummary, EncodeError> {
     options.check()?;
     let found = Payloads::find(base, result, options)?;
     let (old, new) = (&found.base, &found.result);
@@ -51,7 +51,8 @@ pub fn encode_payloads<W: Write>(
     let new = Image { expanded: new, layout: new.layout().clone(), id: result };
     let mut summary = encode_images(&old, &new, options, progress, out)?;
     summary.ram_bytes = summary.ram_bytes.saturating_add(found.device_bytes);
-    Ok((summary, found.report))
+    summary.payloads = found.report;
+    Ok(summary)
 }
 
 /// Both images, unpacked where that helps.
@@ -105,7 +106,8 @@ impl<'a> Payloads<'a> {
         new: Vec<Chosen>,
         report: PayloadReport,
     ) -> Result<Payloads<'a>, EncodeError> {
-        let (old_layout, new_layout) = (layout(base, Side::Base, &old)?, layout(result, Side::Result, &new)?);
+        let (old_layout, new_layout) =
+            (layout(base, Side::Base, &old)?, layout(result, Side::Result, &new)?);
         let device_bytes = memory_bytes(&old_layout, &new_layout).map_err(EncodeError::Repack)?;
         Ok(Payloads {
             base: Expanded::new(base, Side::Base, old_layout, &old)?,

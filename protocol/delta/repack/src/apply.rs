@@ -9,6 +9,7 @@ use crate::base::ExpandedBase;
 use crate::error::{BaseError, Fault};
 use crate::memory::memory_bytes;
 use crate::repack::Repacker;
+use lazaret_protocol_delta::layout::Segment;
 use lazaret_protocol_delta::{BaseReader, Decoder, DeltaError, Frame, Header};
 use std::ops::Range;
 use thiserror::Error;
@@ -30,7 +31,9 @@ where
     #[error("failed to pack a part of the image")]
     Part(#[source] Fault),
     /// Applying takes more memory than is allowed.
-    #[error("delta needs {needed} bytes of memory with its compressed parts, {allowed} are allowed")]
+    #[error(
+        "delta needs {needed} bytes of memory with its compressed parts, {allowed} are allowed"
+    )]
     Memory {
         /// What it takes.
         needed: u64,
@@ -83,6 +86,48 @@ pub fn needed_bytes(header: &Header) -> Result<u64, Fault> {
     let tables = header.tables();
     let parts = memory_bytes(&tables.base_layout, &tables.result_layout)?;
     Ok(header.ram_bytes().saturating_add(parts))
+}
+
+/// How many of the first `durable` bytes of a result are what this delta makes: its whole frames are
+/// read back, unpacked where they were packed, and hashed. `slot` reads the result on disk.
+///
+/// # Errors
+/// When a part of the result cannot be handled here. A slot that cannot be read has no frames.
+pub fn fitting<S: BaseReader>(header: &Header, slot: S, durable: u64) -> Result<u64, Fault> {
+    let layout = &header.tables().result_layout;
+    let length = header.result().length;
+    let (_, expanded) = layout.resume(durable.min(length));
+    let mut slot = ExpandedBase::new(slot, layout, length)?;
+    let mut content = Vec::new();
+    let mut fits = 0;
+    for frame in header.frames() {
+        let end = frame.result_offset.saturating_add(frame.result_length.into());
+        if end > expanded {
+            break;
+        }
+        content.resize(usize::try_from(frame.result_length).unwrap_or(usize::MAX), 0);
+        let is_read = slot.read_at(frame.result_offset, &mut content).is_ok();
+        if !is_read || Frame::digest_of(&content) != frame.digest {
+            break;
+        }
+        fits = end;
+    }
+    Ok(layout_offset(header, fits))
+}
+
+/// The bytes on disk that the first `expanded` bytes of the result make; a part that is not whole
+/// does not count.
+fn layout_offset(header: &Header, expanded: u64) -> u64 {
+    let layout = &header.tables().result_layout;
+    let mut placed = layout.placed().take_while(|placed| placed.expanded_offset <= expanded);
+    let Some(last) = placed.by_ref().last() else { return expanded };
+    let into = expanded.saturating_sub(last.expanded_offset);
+    let into = match last.segment {
+        Segment::Plain { length } => into.min(length),
+        Segment::Packed { packed, unpacked, .. } if into >= unpacked.into() => packed.into(),
+        Segment::Packed { .. } => 0,
+    };
+    last.packed_offset.saturating_add(into)
 }
 
 impl<B: BaseReader> Application<B> {

@@ -106,7 +106,8 @@ impl<B: BaseReader> ExpandedBase<B> {
         into: u64,
         buf: &mut [u8],
     ) -> Result<usize, BaseError<B::Error>> {
-        let page_bytes = if part.unpacked <= WHOLE_BYTES_MAX { u64::from(u32::MAX) } else { PAGE_BYTES };
+        let page_bytes =
+            if part.unpacked <= WHOLE_BYTES_MAX { u64::from(u32::MAX) } else { PAGE_BYTES };
         let key = (part.number, into / page_bytes);
         if !self.cache.has(key) {
             let page = self.page(part, into / page_bytes)?;

@@ -31,7 +31,7 @@ mod error;
 mod memory;
 mod repack;
 
-pub use apply::{Application, ApplyError, needed_bytes};
+pub use apply::{Application, ApplyError, fitting, needed_bytes};
 pub use base::ExpandedBase;
 pub use codec::{
     Codec, DEFLATE_VERSION, LZ4_VERSION, Streamed, proves, unpack_unmeasured, zstd_version,

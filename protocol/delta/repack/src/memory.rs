@@ -64,10 +64,7 @@ fn base_bytes(layout: &Layout) -> Result<u64, Fault> {
         }
     }
     let cache = u64::try_from(CACHE_BYTES).unwrap_or(u64::MAX);
-    Ok(index_bytes(layout)
-        .saturating_add(cache)
-        .saturating_add(whole)
-        .saturating_add(stream))
+    Ok(index_bytes(layout).saturating_add(cache).saturating_add(whole).saturating_add(stream))
 }
 
 fn result_bytes(layout: &Layout) -> Result<u64, Fault> {

@@ -41,11 +41,16 @@ impl Repacker {
     pub fn new(layout: &Layout, length: u64, durable: u64) -> Result<Repacker, Fault> {
         layout.expanded_length(length).ok_or(Fault::Layout)?;
         let (offset, _) = layout.resume(durable.min(length));
-        let mut sink =
-            Repacker { layout: layout.clone(), number: 0, current: None, plain_left: length - offset };
-        let begun = layout.placed().enumerate().find(|(_, placed)| {
-            placed.packed_offset + placed.segment.packed_length() > offset
-        });
+        let mut sink = Repacker {
+            layout: layout.clone(),
+            number: 0,
+            current: None,
+            plain_left: length - offset,
+        };
+        let begun = layout
+            .placed()
+            .enumerate()
+            .find(|(_, placed)| placed.packed_offset + placed.segment.packed_length() > offset);
         if let Some((number, placed)) = begun {
             sink.number = number;
             sink.begin(placed)?;

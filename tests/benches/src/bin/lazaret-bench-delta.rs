@@ -8,9 +8,10 @@ use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
-use lazaret_protocol_delta::{BaseReader, DecodeLimits, Decoder, Header};
+use anyhow::{bail, ensure};
+use lazaret_protocol_delta::{BaseReader, DecodeLimits, Header};
 use lazaret_protocol_delta_encode::{EncodeOptions, encode};
+use lazaret_protocol_delta_repack::Application;
 use sha2::{Digest as _, Sha256};
 
 /// What the agent allows a delta by its own configuration is more; this is the promise.
@@ -46,7 +47,7 @@ impl BaseReader for Base {
 }
 
 fn apply(base: &Path, delta: &Path, result: &Path) -> anyhow::Result<()> {
-    let mut base = Base(File::open(base)?);
+    let base = Base(File::open(base)?);
     let mut delta = BufReader::with_capacity(64 << 10, File::open(delta)?);
     let mut read = |length: u64| -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -61,21 +62,18 @@ fn apply(base: &Path, delta: &Path, result: &Path) -> anyhow::Result<()> {
     let limits = DecodeLimits { ram_bytes_max: RAM_BYTES_MAX, result_bytes_max: u64::MAX };
     let (header, _) = Header::parse(&head, &limits)?;
     drop(head);
-    let frames = header.frames().len();
     let wanted = *header.result();
-    let mut decoder = Decoder::new(header);
+    let begun = Application::begin::<std::io::Error>(header, base, 0, RAM_BYTES_MAX);
+    let (mut application, _) = begun?;
     let mut out = File::create(result)?;
-    let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
-    for number in 0..frames {
-        if let Some((section, at)) = decoder.control_wanted(number) {
-            let block = read(at.control_length.into())?;
-            decoder.load_control(section, &block)?;
-        }
-        let frame = decoder.header().frames().get(number).context("a frame")?;
-        let payload = read(frame.payload_length.into())?;
-        decoder.frame(number, &payload, &mut base, &mut bytes)?;
-        hash.update(&bytes);
-        out.write_all(&bytes)?;
+    let mut hash = Sha256::new();
+    // Whatever is wanted next lies behind what was wanted before.
+    while let Some(range) = application.wanted() {
+        let bytes = read(range.end.saturating_sub(range.start))?;
+        application.take(&bytes, |made| {
+            hash.update(made);
+            out.write_all(made)
+        })?;
     }
     ensure!(hash.finalize().as_slice() == wanted.sha256, "result has another digest");
     Ok(())

@@ -58,8 +58,12 @@ pub(super) fn proved(
 fn candidates(part: &Part) -> Vec<Codec> {
     let has_checksum = part.has_checksum;
     let all: Vec<Codec> = match part.kind {
-        Kind::Zstd => ZSTD_LEVELS.iter().map(|level| Codec::Zstd { level: *level, has_checksum }).collect(),
-        Kind::Deflate => (1..=9).rev().map(|level| Codec::Deflate { level, memory_level: 8 }).collect(),
+        Kind::Zstd => {
+            ZSTD_LEVELS.iter().map(|level| Codec::Zstd { level: *level, has_checksum }).collect()
+        }
+        Kind::Deflate => {
+            (1..=9).rev().map(|level| Codec::Deflate { level, memory_level: 8 }).collect()
+        }
         Kind::Lz4 => {
             let levels = [9, 8, 7, 6, 5, 4, 3].into_iter();
             levels

@@ -71,7 +71,9 @@ impl Streams {
         let last = self.last.take().filter(|place| fits(&place));
         let mark = self.marks.iter().filter(fits).max_by_key(|place| place.made);
         match (last, mark) {
-            (Some(last), mark) if mark.is_none_or(|mark| mark.made <= last.made) => return Ok(last),
+            (Some(last), mark) if mark.is_none_or(|mark| mark.made <= last.made) => {
+                return Ok(last);
+            }
             (_, Some(mark)) => return Ok(mark.clone()),
             (_, None) => {}
         }

@@ -37,7 +37,8 @@ fn sample(seed: u64, length: usize) -> Vec<u8> {
         match next() % 8 {
             0 => bytes.extend((0..count).map(|_| next().to_le_bytes()[0])),
             1 => bytes.extend(std::iter::repeat_n(next().to_le_bytes()[0] & 3, count * 40)),
-            2 | 3 => bytes.extend(b"the quick brown fox jumps over the lazy dog".iter().cycle().take(count)),
+            2 | 3 => bytes
+                .extend(b"the quick brown fox jumps over the lazy dog".iter().cycle().take(count)),
             _ if bytes.is_empty() => {}
             _ => {
                 let from = usize::try_from(next()).unwrap_or(7) % bytes.len();
@@ -95,8 +96,8 @@ fn literals_longer_than_the_buffer_are_refused_and_not_miswritten() {
 #[test]
 fn zstd_contexts_stay_within_what_is_declared() {
     let content = sample(3, 1 << 20);
-    for length in [1, 9_000, 16 << 10, 30_000, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20] {
-        for level in 1..=22 {
+    for length in [16 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20] {
+        for level in [1, 3, 5, 6, 8, 10, 11, 12, 14, 19, 22] {
             let Some(declared) = zstd::pack_bytes(level, length) else { continue };
             let part = &content[..length.try_into().unwrap()];
             let mut context = ::zstd::zstd_safe::CCtx::create();

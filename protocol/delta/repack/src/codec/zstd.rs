@@ -7,15 +7,15 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, ResetDirective, compress_bound, ve
 /// What unpacking takes beside packed and unpacked bytes.
 pub(crate) const UNPACK_WORK_BYTES: u64 = 160 << 10;
 
-/// The version of libzstd that is linked, as a number: 10507 is 1.5.7.
+/// The version of libzstd that is linked, as a number: 10505 is 1.5.5.
 pub fn version() -> u16 {
     u16::try_from(version_number()).unwrap_or(u16::MAX)
 }
 
 /// KiB that libzstd's context takes: the longest content, the highest level, KiB. The first row
-/// that fits counts. Measured with libzstd 1.5.7 (`ZSTD_sizeof_CCtx`) and rounded up; a test holds
+/// that fits counts. Measured with libzstd 1.5.5 (`ZSTD_sizeof_CCtx`) and rounded up; a test holds
 /// the library to it.
-const CONTEXT_KIB: [(u32, u8, u64); 13] = [
+const CONTEXT_KIB: [(u32, u8, u64); 15] = [
     (16 << 10, 10, 288),
     (16 << 10, 22, 576),
     (32 << 10, 22, 968),
@@ -25,8 +25,10 @@ const CONTEXT_KIB: [(u32, u8, u64); 13] = [
     (256 << 10, 5, 1792),
     (256 << 10, 10, 3072),
     (256 << 10, 22, 5384),
+    (512 << 10, 3, 1280),
     (512 << 10, 6, 3072),
     (512 << 10, 12, 5632),
+    (1 << 20, 3, 1280),
     (1 << 20, 6, 3072),
     (1 << 20, 8, 5632),
 ];
@@ -43,7 +45,8 @@ pub(crate) fn pack_bytes(level: u8, unpacked: u32) -> Option<u64> {
 /// Unpacks one frame. Its content must have the length said.
 pub(crate) fn unpack(packed: &[u8], unpacked: usize) -> Result<Vec<u8>, Fault> {
     let mut content = vec![0; unpacked];
-    let length = DCtx::create().decompress(&mut content[..], packed).map_err(|_| Fault::Malformed)?;
+    let length =
+        DCtx::create().decompress(&mut content[..], packed).map_err(|_| Fault::Malformed)?;
     if length == unpacked { Ok(content) } else { Err(Fault::Malformed) }
 }
 

@@ -250,6 +250,8 @@ fn xz(image: &Image<'_>, at: u64) -> Result<Option<Found>, EncodeError> {
     let mut head = Head(&bytes);
     let (Some(_), Some(flags)) = (head.number(6), head.number(2)) else { return Ok(None) };
     let is_known = flags & 0xff == 0 && flags >> 8 <= 10;
-    let part = Part { kind: Kind::Xz, offset: at, packed: 12, unpacked: u32::MAX, has_checksum: false };
+    // Where it ends is not looked for; its beginning tells whether it is in the base.
+    let packed = u32::try_from(NEXT_BYTES.min(image.length - at)).unwrap_or(0);
+    let part = Part { kind: Kind::Xz, offset: at, packed, unpacked: u32::MAX, has_checksum: false };
     Ok(is_known.then_some(Found { parts: vec![part], end: at + 12 }))
 }

@@ -126,7 +126,8 @@ impl Search {
             }
             let step = self.step(index);
             let is_in_run = self.attempts >= RUNS_FROM_ATTEMPTS && step == 1;
-            let turn = if is_in_run { turn(window, wanted, index - 1, &mut run)? } else { Turn::Follow };
+            let turn =
+                if is_in_run { turn(window, wanted, index - 1, &mut run)? } else { Turn::Follow };
             match turn {
                 Turn::Follow => index -= step,
                 Turn::Jump(to) => index = to,
@@ -165,7 +166,8 @@ fn compare(
         return Ok(None);
     }
     let back = window.common_back(candidate, wanted.place, low);
-    let forward = counted(wanted, wanted.place, window.common(candidate, wanted.place, wanted.limit))?;
+    let forward =
+        counted(wanted, wanted.place, window.common(candidate, wanted.place, wanted.limit))?;
     let length = forward + back;
     Ok((length > longest).then_some(Match { length, offset: 0, back }))
 }

@@ -248,7 +248,11 @@ fn same_at_start(one: Piece<'_>, other: Piece<'_>, length: usize) -> usize {
             common(one.get(..length).unwrap_or_default(), other.get(..length).unwrap_or_default())
         }
         (Piece::Run(one, _), Piece::Run(other, _)) => {
-            if one == other { length } else { 0 }
+            if one == other {
+                length
+            } else {
+                0
+            }
         }
         (Piece::Mixed(bytes), Piece::Run(byte, _)) | (Piece::Run(byte, _), Piece::Mixed(bytes)) => {
             bytes.iter().take(length).take_while(|other| **other == byte).count()
@@ -264,7 +268,11 @@ fn same_at_end(one: Piece<'_>, other: Piece<'_>, length: usize) -> usize {
             pairs.take(length).take_while(|(one, other)| one == other).count()
         }
         (Piece::Run(one, _), Piece::Run(other, _)) => {
-            if one == other { length } else { 0 }
+            if one == other {
+                length
+            } else {
+                0
+            }
         }
         (Piece::Mixed(bytes), Piece::Run(byte, _)) | (Piece::Run(byte, _), Piece::Mixed(bytes)) => {
             bytes.iter().rev().take(length).take_while(|other| **other == byte).count()
