@@ -19,7 +19,8 @@ pub const KINDS_MAX: usize = 64;
 /// Webhooks of one server.
 pub const WEBHOOKS_MAX: usize = 64;
 
-/// The header with the number of the delivery: the same when it is tried again.
+/// The header with the name of the delivery: the webhook, its first and its last event. One that is
+/// tried again may have grown, and then has another name; events are told apart by their sequence.
 pub const HEADER_ID: &str = "webhook-id";
 /// The header with the time in seconds since 1970: the receiver refuses what is old.
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
