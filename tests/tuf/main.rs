@@ -7,6 +7,7 @@
     reason = "a test fails where it is wrong about what there is"
 )]
 
+mod canonical;
 mod differential;
 mod generated;
 mod scenarios;
