@@ -19,8 +19,8 @@ struct Desk {
 
 /// alice, bob and carol hold everything 2 of 3; dora has a key and no role; gw2 has one release.
 ///
-/// Every test runs in a process of its own, and deriving a dozen keys takes seconds: the ceremony is
-/// held once per build of this suite, and each test gets a copy.
+/// Every test runs in a process of its own, and deriving a dozen keys takes seconds: the ceremony
+/// is held once per build of this suite, and each test gets a copy.
 fn desk() -> Desk {
     let own = std::env::current_exe().unwrap();
     let built = fs::metadata(&own).unwrap().modified().unwrap();

@@ -15,6 +15,7 @@ pub(crate) mod advance_rollouts;
 pub(crate) mod deliver_webhooks;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
+pub(crate) mod watch_expiry;
 
 /// Between being woken and looking.
 const WAKE_PAUSE: Duration = Duration::from_millis(100);
@@ -43,6 +44,7 @@ pub(crate) enum Wakes {
 /// Every reconciler.
 pub(crate) const RECONCILERS: &[Reconciler] = &[
     refresh_timestamp::RECONCILER,
+    watch_expiry::RECONCILER,
     advance_rollouts::RECONCILER,
     make_deltas::RECONCILER,
     deliver_webhooks::RECONCILER,

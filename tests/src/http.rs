@@ -207,11 +207,17 @@ impl Connection {
         self.stream.flush()
     }
 
-    /// Waits for one answer.
+    /// Waits for the answer to a HEAD, after whose head nothing comes.
     ///
     /// # Errors
-    /// The connection ends before the whole answer is there, or it has no length.
-    pub fn answer(&mut self) -> anyhow::Result<Answer> {
+    /// The connection ends before the whole head is there.
+    pub fn head(&mut self) -> anyhow::Result<Answer> {
+        let head = self.read_head()?;
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok(Answer { status, head, body: Vec::new() })
+    }
+
+    fn read_head(&mut self) -> anyhow::Result<String> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
@@ -219,8 +225,20 @@ impl Connection {
             self.more()?;
         };
         let rest = self.read.split_off(end);
-        let head = String::from_utf8(std::mem::replace(&mut self.read, rest))?;
+        Ok(String::from_utf8(std::mem::replace(&mut self.read, rest))?)
+    }
+
+    /// Waits for one answer.
+    ///
+    /// # Errors
+    /// The connection ends before the whole answer is there, or it has no length.
+    pub fn answer(&mut self) -> anyhow::Result<Answer> {
+        let head = self.read_head()?;
         let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        // RFC 9112, 6.3: it ends with its head, whatever the head says.
+        if status == 304 {
+            return Ok(Answer { status, head, body: Vec::new() });
+        }
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())

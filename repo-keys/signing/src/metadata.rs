@@ -226,7 +226,8 @@ pub fn assemble(payload: &[u8], signatures: &[Signature]) -> Vec<u8> {
 }
 
 /// OLPC canonical JSON writes a line feed within a string, as PEM keys have it, as it is, which no
-/// reader of JSON takes. Outside of strings it has no such bytes, so they can be escaped one by one.
+/// reader of JSON takes. Outside of strings it has no such bytes, so they can be escaped one by
+/// one.
 #[must_use]
 pub fn as_json(payload: &[u8]) -> Vec<u8> {
     let mut json = Vec::with_capacity(payload.len());

@@ -41,6 +41,24 @@ impl Record for PublishedTarget {
     }
 }
 
+/// What was said last about a role's expiry, so that it is said once and again when it gets worse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryWarning {
+    /// The role.
+    pub role: String,
+    /// The version that it was said of.
+    pub version: u64,
+    /// How pressing it was.
+    pub urgency: lazaret_protocol::target::Urgency,
+}
+
+impl Record for ExpiryWarning {
+    const KIND: &'static str = "expiry-warning";
+    fn name(&self) -> String {
+        self.role.clone()
+    }
+}
+
 /// Which versions are served, and the key that every activation rests on: two activations at once
 /// cannot both win.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Whole ceremonies through `lazaret-keys`, published here and read by tough and by our own client.
 
+mod emergency;
 mod house;
 mod readers;
 mod rotation;

@@ -8,6 +8,7 @@ pub(crate) mod deltas;
 pub(crate) mod enroll;
 pub(crate) mod error;
 pub(crate) mod evidence;
+pub(crate) mod expiry;
 pub(crate) mod fleet;
 pub(crate) mod follow;
 pub(crate) mod held;
