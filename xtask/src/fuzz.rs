@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz TARGET --minutes N`: builds the fuzz targets instrumented, and lets libFuzzer
-//! follow their coverage. The compiler's own pass instruments, on the stable toolchain of this tree;
-//! there is no second toolchain and nothing to install.
+//! follow their coverage. The compiler's own pass instruments, on the stable toolchain of this
+//! tree; there is no second toolchain and nothing to install.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

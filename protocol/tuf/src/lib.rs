@@ -65,9 +65,9 @@
 //!
 //! # What is decided here where the specification leaves it open
 //!
-//! - Keys: ed25519 (strictly verified) and ECDSA over P-256; with the feature `rsa`, which no device
-//!   has, also RSA-PSS. Keys of other types or schemes are left aside and never count. A key id only
-//!   finds a key; keys are counted.
+//! - Keys: ed25519 (strictly verified) and ECDSA over P-256; with the feature `rsa`, which no
+//!   device has, also RSA-PSS. Keys of other types or schemes are left aside and never count. A key
+//!   id only finds a key; keys are counted.
 //! - Hashes: sha256 and sha512; all of these that are listed must match. Others are left aside, and
 //!   an entry with only others is refused.
 //! - Numbers are integers of 64 bits. Metadata with fractions, exponents or larger integers is

@@ -1,7 +1,8 @@
-//! `cargo xtask bench tuf`: what a device's TUF client costs, beside tough and python-tuf on the same
-//! files: requests and bytes of metadata for a poll without news, a new release and a cold start, and
-//! processor time and memory of the client. Each client is a program of its own with state on disk, as
-//! on a device; files come from a folder, so that neither HTTP nor TLS is in any figure.
+//! `cargo xtask bench tuf`: what a device's TUF client costs, beside tough and python-tuf on the
+//! same files: requests and bytes of metadata for a poll without news, a new release and a cold
+//! start, and processor time and memory of the client. Each client is a program of its own with
+//! state on disk, as on a device; files come from a folder, so that neither HTTP nor TLS is in any
+//! figure.
 
 // The harness's own file, without the harness's dependencies.
 #[allow(unreachable_pub, reason = "it is public in the harness")]
@@ -21,7 +22,8 @@ use crate::report::Row;
 
 /// A poll without news is the newest root that there is not, and the timestamp.
 const QUIET_REQUESTS_MAX: f64 = 2.0;
-/// The timestamp of a repository that says versions only (measured with python-tuf's, facts/tuf.md).
+/// The timestamp of a repository that says versions only (measured with python-tuf's,
+/// facts/tuf.md).
 const QUIET_BYTES_MAX: f64 = 369.0;
 
 /// The client as a script, put beside the repository.

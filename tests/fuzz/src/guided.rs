@@ -1,5 +1,6 @@
 //! The same targets under libFuzzer, which follows the coverage of instrumented code. Built and run
-//! by `cargo xtask fuzz`, which names the target in the environment and hands libFuzzer its options.
+//! by `cargo xtask fuzz`, which names the target in the environment and hands libFuzzer its
+//! options.
 #![no_main]
 #![allow(clippy::panic, reason = "a finding of a fuzz target is a panic")]
 #![allow(clippy::disallowed_methods, reason = "libFuzzer takes the command line for itself")]

@@ -1,6 +1,6 @@
 //! A repository as our server publishes it (DESIGN section 3): root 3-of-5, targets 2-of-3 with a
-//! role for each model, `emergency` and `deltas`, a snapshot and a timestamp that say versions only,
-//! compact JSON. Keys are made from their names.
+//! role for each model, `emergency` and `deltas`, a snapshot and a timestamp that say versions
+//! only, compact JSON. Keys are made from their names.
 #![allow(clippy::indexing_slicing, reason = "an index into what was just made of literals")]
 
 use std::collections::BTreeMap;
@@ -91,7 +91,10 @@ fn releases(model: &str, version: u64) -> Vec<u8> {
     for release in 1..=OLDER + version {
         let custom = json!({
             "counter": release, "floor": 1, "model": model,
-            "schedule": {"salt": "abcd", "steps": [{"not_before": "2026-01-01T00:00:00Z", "permille": 1000}]},
+            "schedule": {
+                "salt": "abcd",
+                "steps": [{"not_before": "2026-01-01T00:00:00Z", "permille": 1000}],
+            },
         });
         let name = format!("{model}/{release}.0.0/image");
         targets.insert(name.clone(), entry(&name, &custom));
