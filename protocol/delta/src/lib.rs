@@ -71,7 +71,8 @@
 //! The payload of `split` begins with one byte: the kind of [`Code`] in the low four bits, by which
 //! bytes of the base are rewritten before anything is added to them ([`Predictor`]), and 16 if the
 //! differences are sparse. Then come streams. Dense: all differences; sparse: for every difference
-//! that is not zero the number of zeros before it, and these differences. Last, all literals.
+//! that is not zero the number of zeros before it, and these differences. Or, with 32 instead of 16,
+//! the differences as [`model`] codes them. Last, all literals.
 //! Neither the differences, nor both of the sparse streams together, nor the literals are longer
 //! than the result.
 //!
@@ -103,6 +104,7 @@ mod decode;
 mod error;
 mod header;
 pub mod layout;
+pub mod model;
 mod number;
 mod predict;
 pub mod ram;

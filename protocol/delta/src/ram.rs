@@ -5,6 +5,7 @@ use crate::FRAME_RESULT_BYTES_MAX;
 use crate::codec::Codec;
 use crate::control::{OP_BYTES, OP_WORK_BYTES};
 use crate::header::{Header, Section};
+use crate::model::MODEL_BYTES;
 use crate::unlzma::WORK_BYTES;
 
 /// Through how much memory windows of the base are read.
@@ -77,7 +78,7 @@ fn frame_bytes(codec: Codec, result_length: u32, payload_length: u32) -> u64 {
         Codec::Zstd => ZSTD_WORK_BYTES,
         Codec::Bsdiff => ZSTD_WORK_BYTES.saturating_add(chunk),
         // Differences, or literals, are decoded beside the result.
-        Codec::Split => WORK_BYTES.saturating_add(result),
+        Codec::Split => WORK_BYTES.max(MODEL_BYTES).saturating_add(result),
     };
     work.saturating_add(result).saturating_add(u64::from(payload_length))
 }

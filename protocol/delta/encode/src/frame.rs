@@ -5,11 +5,15 @@ use crate::compress::{self, push_shortest};
 use crate::error::{EncodeError, Side};
 use crate::plan::Pair;
 use crate::source::read;
-use lazaret_protocol_delta::{Code, Codec, Control, Frame, Predictor};
+use lazaret_protocol_delta::model::{BitWriter, Model};
+use lazaret_protocol_delta::{Code, Codec, Control, Frame, Predictor, StreamMethod, push_stream};
 use std::io;
 
 /// In the first byte of a payload: the differences are sparse.
 const SPARSE: u8 = 16;
+
+/// They are coded with a model.
+const MODELLED: u8 = 32;
 
 /// A finished frame. Its offsets are not set; the header sets them.
 pub(crate) struct EncodedFrame {
@@ -76,16 +80,16 @@ impl FrameMaker<'_> {
         if parts.literals.is_empty() && parts.old == parts.new {
             return Ok((Codec::Copy, Vec::new()));
         }
-        let mut best = (Code::None, differences(&parts.old, &parts.new));
-        let mut best_cost = cost(&best.1);
+        let mut best = (Code::None, parts.old.clone());
+        let mut best_cost = cost(&best.1, &parts.new);
         for code in self.codes {
-            let difference = differences(&self.rewritten(*code, parts), &parts.new);
-            let cost = cost(&difference);
+            let rewritten = self.rewritten(*code, parts);
+            let cost = cost(&rewritten, &parts.new);
             if cost < best_cost {
-                (best, best_cost) = ((*code, difference), cost);
+                (best, best_cost) = ((*code, rewritten), cost);
             }
         }
-        let split = split(best.0, &best.1, &parts.literals)?;
+        let split = split(best.0, best.1, parts)?;
         let mut candidates = vec![(Codec::Stored, bytes.to_vec())];
         // Compressed by itself, a frame takes about a third: no use trying where the base helps.
         if split.len() > bytes.len() / 8 {
@@ -113,32 +117,48 @@ fn differences(old: &[u8], new: &[u8]) -> Vec<u8> {
     new.iter().zip(old).map(|(new, old)| new.wrapping_sub(*old)).collect()
 }
 
-/// About how much these differences cost: one for each that is not zero, and one for each run.
-fn cost(differences: &[u8]) -> usize {
-    let mut before = 0;
+/// About how much the differences cost: one for each that is not zero, and one for each run.
+fn cost(old: &[u8], new: &[u8]) -> usize {
+    let mut was_same = true;
     let mut cost = 0;
-    for byte in differences {
-        cost += usize::from(*byte != 0) + usize::from(*byte != 0 && before == 0);
-        before = *byte;
+    for (old, new) in old.iter().zip(new) {
+        let is_same = old == new;
+        cost += usize::from(!is_same) + usize::from(!is_same && was_same);
+        was_same = is_same;
     }
     cost
 }
 
-/// The payload of the codec `split`, dense or sparse, whichever is shorter.
-fn split(code: Code, difference: &[u8], literals: &[u8]) -> io::Result<Vec<u8>> {
-    let (gaps, values) = sparse(difference);
-    let mut payload = vec![code.number() | SPARSE];
-    push_shortest(&mut payload, &gaps)?;
-    push_shortest(&mut payload, &values)?;
-    if gaps.len() + values.len() > difference.len() {
-        let mut dense = vec![code.number()];
-        push_shortest(&mut dense, difference)?;
-        if dense.len() < payload.len() || gaps.len() + values.len() > difference.len() {
-            payload = dense;
+/// The payload of the codec `split`, modelled or sparse.
+fn split(code: Code, mut old: Vec<u8>, parts: &Parts) -> io::Result<Vec<u8>> {
+    let (gaps, values) = sparse(&differences(&old, &parts.new));
+    let mut payload = vec![code.number() | MODELLED];
+    let modelled = modelled(&mut old, parts).ok_or(io::ErrorKind::InvalidData)?;
+    push_stream(&mut payload, StreamMethod::Stored, modelled.len(), &modelled);
+    // The sparse form is read in half the time, so it is kept where it is nearly as short.
+    if gaps.len() + values.len() <= parts.new.len() {
+        let mut sparse = vec![code.number() | SPARSE];
+        push_shortest(&mut sparse, &gaps)?;
+        push_shortest(&mut sparse, &values)?;
+        if sparse.len() <= payload.len() + payload.len() / 32 {
+            payload = sparse;
         }
     }
-    push_shortest(&mut payload, literals)?;
+    push_shortest(&mut payload, &parts.literals)?;
     Ok(payload)
+}
+
+/// The differences as the model codes them.
+fn modelled(old: &mut [u8], parts: &Parts) -> Option<Vec<u8>> {
+    let (mut model, mut bits) = (Model::new(), BitWriter::default());
+    let (mut old, mut wanted) = (old, parts.new.as_slice());
+    for (_, new, length) in &parts.pieces {
+        let (bytes, after) = old.split_at_mut(*length);
+        let (aim, rest) = wanted.split_at(*length);
+        model.piece(&mut bits, bytes, Some(aim), *new)?;
+        (old, wanted) = (after, rest);
+    }
+    Some(bits.finish())
 }
 
 /// For every difference that is not zero, the zeros before it and the difference.
@@ -151,10 +171,12 @@ fn sparse(difference: &[u8]) -> (Vec<u8>, Vec<u8>) {
             continue;
         }
         while gap >= 0x80 {
-            gaps.push((gap & 0x7f) as u8 | 0x80);
+            let [low, ..] = gap.to_le_bytes();
+            gaps.push(low | 0x80);
             gap >>= 7;
         }
-        gaps.push(gap as u8);
+        let [low, ..] = gap.to_le_bytes();
+        gaps.push(low);
         values.push(*byte);
         gap = 0;
     }

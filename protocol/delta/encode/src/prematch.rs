@@ -91,7 +91,7 @@ impl Blocks {
 
 /// The top bits of the hash depend on all bytes of a block.
 fn filter_place(hash: u64) -> (usize, u64) {
-    ((hash >> 48) as usize, 1 << (hash >> 42 & 63))
+    (usize::try_from(hash >> 48).unwrap_or(0), 1 << (hash >> 42 & 63))
 }
 
 fn hash(block: &[u8]) -> u64 {

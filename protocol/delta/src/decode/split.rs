@@ -7,6 +7,7 @@ use crate::code::Code;
 use crate::control::{Control, Piece};
 use crate::error::ControlFault;
 use crate::header::{Frame, Header};
+use crate::model::{BitReader, Model};
 use crate::number::Numbers;
 use crate::predict::Predictor;
 use crate::stream::Stream;
@@ -14,6 +15,9 @@ use alloc::vec::Vec;
 
 /// In the first byte of the payload: the differences are sparse.
 const SPARSE: u8 = 16;
+
+/// They are coded with a model.
+const MODELLED: u8 = 32;
 
 /// Makes a frame that the base has as it is.
 pub(super) fn copy<B: BaseReader>(
@@ -41,9 +45,11 @@ pub(super) fn fill<B: BaseReader>(
     scratch: &mut Vec<u8>,
 ) -> Result<(), Fault<B::Error>> {
     let (kind, mut payload) = payload.split_first().ok_or(ControlFault::Encoding)?;
-    let code = Code::from_number(kind & !SPARSE).ok_or(ControlFault::Kind(*kind))?;
+    let form = kind & (SPARSE | MODELLED);
+    let code = Code::from_number(kind & !form).filter(|_| form != SPARSE | MODELLED);
+    let code = code.ok_or(ControlFault::Kind(*kind))?;
     let first = Stream::cut(&mut payload)?;
-    let second = if kind & SPARSE == 0 { None } else { Some(Stream::cut(&mut payload)?) };
+    let second = if form == SPARSE { Some(Stream::cut(&mut payload)?) } else { None };
     let literals = Stream::cut(&mut payload)?;
     if !payload.is_empty() {
         return Err(ControlFault::Encoding.into());
@@ -71,6 +77,9 @@ pub(super) fn fill<B: BaseReader>(
     scratch.reserve_exact(differences.max(literals.length()));
     first.read_to(scratch)?;
     match second {
+        None if form == MODELLED => {
+            change_modelled(pieces(frame, control)?, control, scratch, out)?
+        }
         None => add_dense(pieces(frame, control)?, scratch, out)?,
         Some(values) => {
             values.read_to(scratch)?;
@@ -110,6 +119,22 @@ fn add_dense(
         take(&mut out, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
     }
     if differences.is_empty() { Ok(()) } else { Err(ControlFault::Lengths) }
+}
+
+fn change_modelled(
+    pieces: impl Iterator<Item = (Piece, u32)>,
+    control: &Control,
+    coded: &[u8],
+    mut out: &mut [u8],
+) -> Result<(), ControlFault> {
+    let (mut model, mut bits) = (Model::new(), BitReader::new(coded));
+    for (piece, end) in pieces {
+        let bytes = take(&mut out, piece.add)?;
+        let new = control.first().saturating_add(piece.new.into());
+        model.piece(&mut bits, bytes, None, new).ok_or(ControlFault::Compression)?;
+        take(&mut out, end.saturating_sub(piece.new).saturating_sub(piece.add))?;
+    }
+    if bits.is_at_end() { Ok(()) } else { Err(ControlFault::Lengths) }
 }
 
 fn add_sparse(

@@ -252,9 +252,10 @@ fn lzma(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn split_payloads_that_break_a_rule_are_refused() {
     use ControlFault::{Encoding, Kind, Lengths};
-    let cases: [(u8, &[&[u8]], ControlFault); 10] = [
+    let cases: [(u8, &[&[u8]], ControlFault); 11] = [
         (5, &[&[], &[7; 10]], Kind(5)),
-        (32, &[&[], &[7; 10]], Kind(32)),
+        (48, &[&[], &[7; 10]], Kind(48)),
+        (64, &[&[], &[7; 10]], Kind(64)),
         (0, &[&[0; 9], &[7; 10]], Lengths),
         (SPARSE, &[&[3, 5], &[9], &[7; 10]], Lengths),
         (SPARSE, &[&[3, 5], &[9, 1, 1], &[7; 10]], Lengths),
@@ -371,7 +372,7 @@ proptest! {
         kind in any::<u8>(), gaps in prop::collection::vec(any::<u8>(), 0..30),
         values in prop::collection::vec(any::<u8>(), 0..30), literals in 8usize..12,
     ) {
-        let payload = split_payload(kind & 23, &[&gaps, &values, &vec![7; literals]]);
+        let payload = split_payload(kind & 55, &[&gaps, &values, &vec![7; literals]]);
         if let Ok(made) = split_outcome(&payload) {
             prop_assert_eq!(made, split_case().1);
         }
