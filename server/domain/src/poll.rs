@@ -193,14 +193,17 @@ impl Turn {
             return;
         }
         let runs = self.device.running.as_ref().map(|running| running.sha256);
-        let (code, reason) = match &self.sick {
+        let bad = match &self.sick {
             _ if runs != Some(rollout.release.sha256) => {
                 let runs = self.device.running.as_ref().map(|running| running.version.as_str());
-                ("rolled-back-late", format!("it runs {} again", runs.unwrap_or("nothing")))
+                Some(("rolled-back-late", format!("it runs {} again", runs.unwrap_or("nothing"))))
             }
-            Some(probe) => ("probe-regressed", format!("its probe {probe} does not pass any more")),
-            None => return,
+            Some(probe) => {
+                Some(("probe-regressed", format!("its probe {probe} does not pass any more")))
+            }
+            None => None,
         };
+        let Some((code, reason)) = bad else { return };
         let late = AssignmentState::Late { code: code.into(), reason: reason.clone(), at: now };
         self.moved.push((rollout.id.clone(), late));
         self.facts.push(Fact::Regressed {
@@ -281,8 +284,8 @@ impl Turn {
                 self.leave_out(rollout, ("quarantined", "the device is in quarantine"), now);
             }
             Hold::ScheduleNever { .. } => {
-                let why = ("schedule-not-reached", "the signed schedule never reaches it");
-                self.leave_out(rollout, why, now);
+                let code = "schedule-not-reached";
+                self.leave_out(rollout, (code, "the signed schedule never reaches it"), now);
             }
             Hold::Turn { since: None } => {
                 self.moved.push((rollout.id.clone(), AssignmentState::Ready { since: now }));

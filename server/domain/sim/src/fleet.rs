@@ -90,7 +90,8 @@ impl Fleet {
         }
     }
 
-    /// Its last poll that got through at or before `t`; where there was none for long, one long ago.
+    /// Its last poll that got through at or before `t`; where there was none for long, one long
+    /// ago.
     pub(crate) fn last_poll(&self, device: u32, t: u64) -> u64 {
         let machine = self.machine(device);
         let phase = u64::from(machine.phase_ms);
@@ -106,7 +107,8 @@ impl Fleet {
         }
     }
 
-    /// When a word that is ready at `t` gets through: at once, or with the next poll after the night.
+    /// When a word that is ready at `t` gets through: at once, or with the next poll after the
+    /// night.
     pub(crate) fn heard_at(&self, device: u32, t: u64) -> u64 {
         if self.machine(device).off_for(t) == 0 { t } else { self.next_poll(device, t) }
     }

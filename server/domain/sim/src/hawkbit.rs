@@ -1,6 +1,6 @@
 //! hawkBit's rules over the same fleet, from its documentation (`docs/rollout-management.md`) and
-//! the defaults of its `RolloutGroupConditionBuilder.withDefaults()`: the next group starts when 50 %
-//! of a group have succeeded, and the rollout pauses when 50 % of a group have failed. A paused
+//! the defaults of its `RolloutGroupConditionBuilder.withDefaults()`: the next group starts when 50
+//! % of a group have succeeded, and the rollout pauses when 50 % of a group have failed. A paused
 //! rollout starts no further group; the actions of groups that have started go on. An action ends
 //! with the device's first word: what happens to the device later is not seen.
 //!
@@ -22,8 +22,8 @@ use crate::scenario::{BEGINNING, Scenario};
 /// Groups of equal size.
 pub const HAWKBIT_GROUPS: u32 = 10;
 
-/// hawkBit's scheduler looks at rollouts every so often. Its own is 2 s; the coarser step is the one
-/// that ours is given too.
+/// hawkBit's scheduler looks at rollouts every so often. Its own is 2 s; the coarser step is the
+/// one that ours is given too.
 const TICK_MS: u64 = 10 * SECOND_MS;
 
 /// What its user can set.

@@ -34,8 +34,8 @@ pub fn run(scenario: &Scenario, policy: &Policy) -> Result<Report, SimError> {
     ours::run(&fleet, scenario, policy)
 }
 
-/// The records that the poll of one device reads once the rollout runs: the device, the rollout over
-/// the whole fleet, and the device's part in it.
+/// The records that the poll of one device reads once the rollout runs: the device, the rollout
+/// over the whole fleet, and the device's part in it.
 ///
 /// # Errors
 /// The policy or the scenario is not usable.

@@ -1,7 +1,7 @@
 //! Our rules over a made-up fleet. The plan is the domain's survey, the gate of a device is the
-//! domain's `hold`, where it stands is the domain's `place`, and what follows from the counts is the
-//! domain's `advanced`. What is done here instead of by the server is to remember each device's part
-//! in a few bytes, and to count with each change instead of all over again.
+//! domain's `hold`, where it stands is the domain's `place`, and what follows from the counts is
+//! the domain's `advanced`. What is done here instead of by the server is to remember each device's
+//! part in a few bytes, and to count with each change instead of all over again.
 //!
 //! Simplified: past [`EXACT_MAX`] tried devices silence is counted over a sample of them, and the
 //! devices that wait are compared by a sample of [`CONTROLS_MAX`].

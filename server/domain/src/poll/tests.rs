@@ -217,3 +217,70 @@ fn a_poll_writes_only_records_of_its_own_device() {
         assert!(matches!(key.as_str(), "device/d-1" | "assignment/r-1/d-1"), "{key}");
     }
 }
+
+fn decided(view: &PollView, request: &Verified<FromDevice<PollRequest>>) -> Vec<Fact> {
+    let parts = answered(view, request).into_parts().unwrap();
+    parts.events.into_iter().map(|event| event.fact).collect()
+}
+
+#[test]
+fn nothing_is_offered_while_the_cord_is_pulled_and_what_was_offered_is_taken_back() {
+    let running = rollout(RolloutState::Running, GroupState::Open);
+    let pulled = || Cord {
+        number: 1,
+        pulled: Some(crate::rollout::cord::Pulled {
+            by: "ana".parse().unwrap(),
+            reason: "smoke".into(),
+            at: NOW,
+            open_offers: None,
+        }),
+    };
+    let mut waiting = view(device(), running.clone(), AssignmentState::Waiting);
+    waiting.cord.value = Some(pulled());
+    assert_eq!(answered(&waiting, &request(5, 0)).preview().orders, []);
+
+    let mut offered = device();
+    let kind = OrderKind::Install {
+        rollout: "r-1".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: "2.0".parse().unwrap(),
+    };
+    let order = offered.give_order(kind, Some("r-1".parse().unwrap()), NOW).unwrap();
+    let state = AssignmentState::Offered { order, lapses: NOW.plus_ms(1), at: NOW };
+    let mut taken = view(offered, running, state);
+    taken.cord.value = Some(pulled());
+    let decision = answered(&taken, &request(5, order));
+    let orders: Vec<OrderKind> = decision.preview().orders.iter().map(|o| o.kind.clone()).collect();
+    assert_eq!(orders, [OrderKind::Halt { install: order }]);
+}
+
+#[test]
+fn a_device_that_confirmed_and_runs_the_old_image_again_is_a_late_failure() {
+    let mut watched = rollout(RolloutState::Running, GroupState::Open);
+    watched.conduct.watch_ms = 1000;
+    let done = |at| AssignmentState::Ended { outcome: Outcome::Done, at };
+    let facts = decided(&view(device(), watched.clone(), done(NOW)), &request(5, 0));
+    let late =
+        |fact: &Fact| matches!(fact, Fact::Regressed { code, .. } if code == "rolled-back-late");
+    assert!(facts.iter().any(late), "{facts:?}");
+    let long_ago = Timestamp::from_ms(NOW.as_ms() - 1000);
+    let facts = decided(&view(device(), watched, done(long_ago)), &request(5, 0));
+    assert!(!facts.iter().any(late), "{facts:?}");
+}
+
+#[test]
+fn under_a_cap_a_device_waits_for_its_turn_and_is_offered_with_it() {
+    use crate::rollout::policy::{Growing, Growth};
+    let mut capped = rollout(RolloutState::Running, GroupState::Open);
+    let cap = Growing { start: 1, most: 1, growth: Growth::Linear { percent: 0 } };
+    capped.groups[0].rules.concurrency = Some(cap);
+    let waiting = view(device(), capped.clone(), AssignmentState::Waiting);
+    let first = answered(&waiting, &request(5, 0));
+    assert_eq!(first.preview().orders, []);
+    assert_eq!(first.preview().bearing, Bearing::Moves);
+    let ready = view(device(), capped.clone(), AssignmentState::Ready { since: NOW });
+    let second = answered(&ready, &request(5, 0));
+    assert_eq!(second.preview().bearing, Bearing::Quiet);
+    let turn = view(device(), capped, AssignmentState::Admitted { until: NOW.plus_ms(1) });
+    assert_eq!(answered(&turn, &request(5, 0)).preview().orders.len(), 1);
+}

@@ -26,13 +26,14 @@ pub enum Verdict {
 /// and errors at 15 % with limits of 80 and 10), and then the safe answer is to halt.
 ///
 /// Where the group's rules name a minimum sample, percentages are of the devices that said how it
-/// went, and only *done* devices count towards the sample: if failures counted, one more of them could
-/// open the next group. Without one, percentages are of the whole group.
+/// went, and only *done* devices count towards the sample: if failures counted, one more of them
+/// could open the next group. Without one, percentages are of the whole group.
 #[must_use]
 pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verdict {
     let failed = counts.failed.saturating_sub(group.accepted);
     let total = counts.total();
-    // Devices that were refused, lapsed or cannot be reached can never be done; at least one must be.
+    // Devices that were refused, lapsed or cannot be reached can never be done; at least one must
+    // be.
     let able = total.saturating_sub(counts.ended()).saturating_add(counts.done);
     let able = able.saturating_add(counts.failed);
     let sample = if group.rules.minimum_sample == 0 || total == 0 {

@@ -1,6 +1,6 @@
-//! The one gate that holds a device. Polls ask it before they offer, and `lazaret why` asks the same
-//! function, so that what people are told is what was decided. Nothing here depends on how many
-//! devices there are.
+//! The one gate that holds a device. Polls ask it before they offer, and `lazaret why` asks the
+//! same function, so that what people are told is what was decided. Nothing here depends on how
+//! many devices there are.
 
 use alloc::collections::BTreeMap;
 use alloc::format;

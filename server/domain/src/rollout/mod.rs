@@ -1,6 +1,6 @@
 //! Rollouts: what a policy asks for (`policy`, `span`, `window`), who is in which group (`plan`,
-//! `survey`) and what that looks like (`preview`), who approved it (`approval`), how a rollout and a
-//! device's part in it stand (`state`), the counts (`tally`), what they call for (`gate`,
+//! `survey`) and what that looks like (`preview`), who approved it (`approval`), how a rollout and
+//! a device's part in it stand (`state`), the counts (`tally`), what they call for (`gate`,
 //! `statistics`, `advance`), turns under caps (`pace`), the one gate that holds a device (`hold`),
 //! and the fleet-wide cord (`cord`).
 

@@ -16,8 +16,8 @@ pub const READY_POLL_MS: u64 = 10_000;
 
 /// Turns that a group may hand out at `now`, and its tokens as they are before any is taken.
 ///
-/// At most `concurrency` devices are at work, and at most `rate` turns are handed out in any minute;
-/// both grow with the devices that are done.
+/// At most `concurrency` devices are at work, and at most `rate` turns are handed out in any
+/// minute; both grow with the devices that are done.
 #[must_use]
 pub fn budget(group: &Group, counts: &GroupTally, now: Timestamp) -> (u64, Tokens) {
     let room = match group.rules.concurrency {

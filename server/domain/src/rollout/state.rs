@@ -287,7 +287,7 @@ impl AssignmentState {
     #[must_use]
     pub fn is_taken_back(&self) -> bool {
         matches!(self, Self::Ended { outcome: Outcome::Refused { code, .. }, .. }
-            if code == Self::TAKEN_BACK)
+            if Self::TAKEN_BACK == code.as_str())
     }
 
     /// Whether an offer could still be made.

@@ -2,10 +2,10 @@
 //!
 //! **Hypothesis.** For each cohort (one hardware model and revision), and for all cohorts together:
 //! a device that is offered the image turns bad with a probability of at most `p0`. Bad is, in one
-//! stream, *failed* (the trial failed, it rolled back, a probe went bad after it had confirmed) and,
-//! in another, *silent*. `p0` is the larger of the policy's baseline and what the same cohort shows
-//! meanwhile without the image: the upper end of Wilson's interval (three standard deviations) of
-//! the share of sick or silent devices among those that still wait.
+//! stream, *failed* (the trial failed, it rolled back, a probe went bad after it had confirmed)
+//! and, in another, *silent*. `p0` is the larger of the policy's baseline and what the same cohort
+//! shows meanwhile without the image: the upper end of Wilson's interval (three standard
+//! deviations) of the share of sick or silent devices among those that still wait.
 //!
 //! **Statistic.** The likelihood ratio of Wald's sequential probability ratio test, mixed over five
 //! alternatives between 3 % and 95 % of extra failures with equal weight (Robbins' mixture):
@@ -14,19 +14,19 @@
 //!
 //! Under the hypothesis E is a non-negative supermartingale that begins at 1, so that by Ville's
 //! inequality it ever reaches `1 / alpha` with a probability of at most `alpha`, however often one
-//! looks. Of the test's two errors `alpha` (a good rollout is halted) is the policy's; `beta` is not
-//! bounded, because the hypothesis is never accepted: a rollout goes on by its thresholds, and the
-//! test stays awake. `alpha` is shared equally among the streams (Bonferroni).
+//! looks. Of the test's two errors `alpha` (a good rollout is halted) is the policy's; `beta` is
+//! not bounded, because the hypothesis is never accepted: a rollout goes on by its thresholds, and
+//! the test stays awake. `alpha` is shared equally among the streams (Bonferroni).
 //!
 //! **Devices still at work count as good.** They can only turn bad, which raises E, so E is never
-//! above the supermartingale over devices in the order of their offers. That makes the test blind to
-//! the order and the delay of reports: failures that report faster than successes do not halt a good
-//! rollout, and the same reports in any order give the same verdict.
+//! above the supermartingale over devices in the order of their offers. That makes the test blind
+//! to the order and the delay of reports: failures that report faster than successes do not halt a
+//! good rollout, and the same reports in any order give the same verdict.
 //!
-//! **What is not exact.** `p0` from the cohort is an estimate, and silent devices may come back; both
-//! make the bound approximate, which `lazaret sim` and `cargo xtask bench rollout` measure. Silence
-//! is judged only while at least [`CONTROL_MIN`] devices of the cohort wait: without them nightfall
-//! looks like a poison, and there is nobody left to protect by halting.
+//! **What is not exact.** `p0` from the cohort is an estimate, and silent devices may come back;
+//! both make the bound approximate, which `lazaret sim` and `cargo xtask bench rollout` measure.
+//! Silence is judged only while at least [`CONTROL_MIN`] devices of the cohort wait: without them
+//! nightfall looks like a poison, and there is nobody left to protect by halting.
 //!
 //! Sources: A. Wald, "Sequential Tests of Statistical Hypotheses", Ann. Math. Statist. 16 (1945);
 //! H. Robbins, "Statistical Methods Related to the Law of the Iterated Logarithm", Ann. Math.

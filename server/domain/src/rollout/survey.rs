@@ -220,8 +220,8 @@ fn members(group: &GroupPolicy) -> Result<Members, Refused> {
 }
 
 /// Divides devices, which stand in the order of the signed schedule, into groups. Named groups take
-/// theirs first; shares are of all devices of the plan and are rounded up, so that a canary group of
-/// some permille is never nobody.
+/// theirs first; shares are of all devices of the plan and are rounded up, so that a canary group
+/// of some permille is never nobody.
 fn divide(members: Vec<Member>, groups: &[Members]) -> Vec<Vec<Member>> {
     let total = members.len();
     let mut grouped: Vec<Vec<Member>> = groups.iter().map(|_| Vec::new()).collect();

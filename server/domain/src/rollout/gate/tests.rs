@@ -49,7 +49,7 @@ fn silence_is_not_success() {
     let offered = GroupTally { done: 7, offered: 3, ..GroupTally::default() };
     let limits = Thresholds { success_percent: 80, error_percent: 10 };
     assert_eq!(judge(&offered, &group(0), limits), Verdict::Hold);
-    let silent = GroupTally { done: 7, unknown: 3, waiting: 5, ..GroupTally::default() };
+    let silent = GroupTally { done: 4, unknown: 6, waiting: 5, ..GroupTally::default() };
     assert_eq!(judge(&silent, &group(5), limits), Verdict::Hold);
 }
 

@@ -80,7 +80,9 @@ fn an_unknown_key_is_no_policy() {
 
 proptest! {
     #[test]
-    fn rules_of_any_policy_are_in_range(success in any::<u32>(), error in any::<u32>(), sample in any::<u32>()) {
+    fn rules_of_any_policy_are_in_range(
+        success in any::<u32>(), error in any::<u32>(), sample in any::<u32>(),
+    ) {
         let any = GroupPolicy {
             success_percent: success,
             error_percent: error,

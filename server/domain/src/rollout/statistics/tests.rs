@@ -92,9 +92,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_reports_does_not_matter(reports in proptest::collection::vec((0usize..3, any::<bool>()), 0..60)) {
+    fn the_order_of_reports_gives_the_same_verdict(
+        reports in proptest::collection::vec((0usize..3, any::<bool>()), 0..60),
+    ) {
         let count = |reports: &[(usize, bool)]| {
-            let mut cohorts: Vec<CohortTally> = vec![cohort("a", 0, 0), cohort("b", 0, 0), cohort("c", 0, 0)];
+            let mut cohorts: Vec<CohortTally> =
+                vec![cohort("a", 0, 0), cohort("b", 0, 0), cohort("c", 0, 0)];
             for (at, bad) in reports {
                 cohorts[*at].tried += 1;
                 cohorts[*at].failed += u64::from(*bad);
@@ -107,7 +110,9 @@ proptest! {
     }
 
     #[test]
-    fn the_upper_share_is_above_the_share_and_no_more_than_all(bad in 0u64..500, good in 0u64..500) {
+    fn the_upper_share_is_above_the_share_and_no_more_than_all(
+        bad in 0u64..500, good in 0u64..500,
+    ) {
         prop_assume!(bad + good > 0);
         let share = upper_share(bad, bad + good);
         #[allow(clippy::cast_precision_loss, reason = "small numbers")]

@@ -55,3 +55,95 @@ proptest! {
         prop_assert_eq!(total, u64::try_from(parts.len()).unwrap());
     }
 }
+
+fn watched() -> Rollout {
+    let mut rollout = rollout(&[GroupState::Open]);
+    rollout.conduct.silent_ms = 100;
+    rollout.conduct.watch_ms = 1000;
+    rollout.conduct.give_up_ms = 10_000;
+    rollout
+}
+
+fn seen(ms: u64) -> Heard {
+    Heard { last_seen: Some(Timestamp::from_ms(ms)), sick: false }
+}
+
+fn done_at(ms: u64) -> AssignmentState {
+    AssignmentState::Ended { outcome: Outcome::Done, at: Timestamp::from_ms(ms) }
+}
+
+#[test]
+fn a_device_that_falls_silent_is_unknown_and_stays_so_until_it_calls() {
+    let (rollout, done) = (watched(), part(0, done_at(10)));
+    let at = |heard, now| place(&rollout, &done, heard, Timestamp::from_ms(now));
+    assert_eq!(at(seen(50), 149), Place::Done);
+    assert_eq!(at(seen(50), 150), Place::Unknown);
+    assert_eq!(at(seen(50), 999_999), Place::Unknown, "silence does not become success");
+    assert_eq!(at(seen(1010), 999_999), Place::Done, "it was well when the watch ended");
+    let lapses = Timestamp::from_ms(u64::MAX);
+    let offer = AssignmentState::Offered { order: 1, lapses, at: Timestamp::from_ms(10) };
+    let offered = part(0, offer);
+    let at = |heard, now| place(&rollout, &offered, heard, Timestamp::from_ms(now));
+    assert_eq!(at(seen(5), 109), Place::Offered);
+    assert_eq!(at(seen(5), 110), Place::Unknown);
+    assert_eq!(at(seen(60), 110), Place::Offered);
+    assert_eq!(at(seen(60), 10_010), Place::Expired, "it does not hold the rollout for ever");
+}
+
+#[test]
+fn a_device_that_waits_for_ever_is_unreachable_or_expired() {
+    let (rollout, waiting) = (watched(), part(0, AssignmentState::Waiting));
+    let at = |heard, now| place(&rollout, &waiting, heard, Timestamp::from_ms(now));
+    assert_eq!(at(HEARD, 9_999), Place::Waiting);
+    assert_eq!(at(HEARD, 10_000), Place::Unreachable);
+    assert_eq!(at(seen(9_000), 10_000), Place::Expired, "it calls, and no gate ever opened");
+}
+
+#[test]
+fn an_offer_that_was_taken_back_waits_again_when_the_rollout_goes_on() {
+    let outcome = Outcome::Refused { code: "halted".into(), reason: "x".into() };
+    let back = part(0, AssignmentState::Ended { outcome, at: Timestamp::from_ms(1) });
+    let mut rollout = watched();
+    let now = Timestamp::from_ms(5);
+    assert_eq!(place(&rollout, &back, seen(4), now), Place::Waiting);
+    rollout.state = RolloutState::Halted;
+    assert_eq!(place(&rollout, &back, seen(4), now), Place::Refused);
+    let tally = Tally::count(&rollout, [(&back, seen(4))], now);
+    assert_eq!((tally.groups[0].taken_back, tally.groups[0].outstanding), (1, 0));
+}
+
+#[test]
+fn a_record_from_before_there_were_policies_is_read() {
+    let old = r#"{"rollout":"r-1","device":"d-1","group":0,
+        "state":{"state":"ended","outcome":"failed","code":"c","reason":"d"}}"#;
+    let read: Assignment = serde_json::from_str(old).unwrap();
+    assert_eq!(place(&watched(), &read, HEARD, Timestamp::from_ms(1)), Place::Failed);
+    let json = serde_json::to_value(rollout(&[GroupState::Open])).unwrap();
+    let mut json = json.as_object().unwrap().clone();
+    for new in ["steps", "direction", "conduct", "plan", "approvals", "accepted"] {
+        json.remove(new).unwrap();
+    }
+    json["groups"] = serde_json::json!([{ "state": "open", "size": 10 }]);
+    let read: Rollout = serde_json::from_value(json.into()).unwrap();
+    assert_eq!(read.thresholds_of(&read.groups[0]), read.thresholds);
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_reports_does_not_matter(
+        states in proptest::collection::vec((0u64..3, state(), 0u64..900), 0..40),
+        now in 0u64..2000,
+    ) {
+        let mut rollout = rollout(&[GroupState::Open; 3]);
+        rollout.conduct = watched().conduct;
+        let parts: Vec<(Assignment, Heard)> =
+            states.into_iter().map(|(group, state, ms)| (part(group, state), seen(ms))).collect();
+        let count = |parts: &[(Assignment, Heard)]| {
+            let parts = parts.iter().map(|(part, heard)| (part, *heard));
+            Tally::count(&rollout, parts, Timestamp::from_ms(now))
+        };
+        let mut reversed = parts.clone();
+        reversed.reverse();
+        prop_assert_eq!(count(&parts), count(&reversed));
+    }
+}
