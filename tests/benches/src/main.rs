@@ -3,6 +3,7 @@
 //! Benchmarks measure the crates and programs as they ship; none of them is a test.
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod delta;
 mod program;
 mod report;
 mod tuf;
@@ -40,6 +41,11 @@ struct Bench {
 
 /// All benchmarks, by name. One row each.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "delta",
+        about: "size, time and memory of deltas beside bsdiff, zstd, xdelta3 and HDiffPatch",
+        run: delta::run,
+    },
     Bench {
         name: "tuf",
         about: "requests, bytes, time and memory of TUF clients at 1, 20 and 100 models",

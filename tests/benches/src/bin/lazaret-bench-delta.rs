@@ -23,6 +23,12 @@ fn main() -> anyhow::Result<()> {
     match arguments[..] {
         ["make", base, result, delta] => make(base.as_ref(), result.as_ref(), delta.as_ref()),
         ["apply", base, delta, result] => apply(base.as_ref(), delta.as_ref(), result.as_ref()),
+        ["reference-make", base, result, delta] => {
+            reference_make(base.as_ref(), result.as_ref(), delta.as_ref())
+        }
+        ["reference-apply", base, delta, result] => {
+            reference_apply(base.as_ref(), delta.as_ref(), result.as_ref())
+        }
         _ => bail!("expected make BASE RESULT DELTA, or apply BASE DELTA RESULT"),
     }
 }
@@ -77,4 +83,22 @@ fn apply(base: &Path, delta: &Path, result: &Path) -> anyhow::Result<()> {
     }
     ensure!(hash.finalize().as_slice() == wanted.sha256, "result has another digest");
     Ok(())
+}
+
+/// The crate bsdiff by itself, compressed with zstd-19.
+#[allow(clippy::disallowed_methods, reason = "a scratch file of a benchmark")]
+fn reference_make(base: &Path, result: &Path, delta: &Path) -> anyhow::Result<()> {
+    let (base, result) = (std::fs::read(base)?, std::fs::read(result)?);
+    let mut patch = Vec::new();
+    bsdiff::diff(&base, &result, &mut patch)?;
+    Ok(std::fs::write(delta, zstd::bulk::compress(&patch, 19)?)?)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a scratch file of a benchmark")]
+fn reference_apply(base: &Path, delta: &Path, result: &Path) -> anyhow::Result<()> {
+    let base = std::fs::read(base)?;
+    let mut patch = zstd::Decoder::new(File::open(delta)?)?;
+    let mut made = Vec::new();
+    bsdiff::patch(&base, &mut patch, &mut made)?;
+    Ok(std::fs::write(result, made)?)
 }

@@ -1,0 +1,156 @@
+//! Deltas beside those of the peers: size, and what making and applying them costs in processor time
+//! and memory, on pairs of real images from public packages. Ours are made and applied by a program of
+//! their own (`lazaret-bench-delta`), which reads as the agent does.
+
+mod pairs;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+use crate::Options;
+use crate::program::{Cost, is_there, measured};
+use crate::report::Row;
+use pairs::{PAIRS, Pair};
+
+/// The reference: the crate bsdiff, compressed with zstd-19.
+const REFERENCE: &str = "crate bsdiff + zstd-19";
+
+const HDIFFPATCH: &str = "HDiffPatch lzma2";
+
+/// What one way to say a pair came to.
+struct Outcome {
+    bytes: f64,
+    make: Cost,
+    apply: Cost,
+}
+
+/// A program that makes deltas and applies them. `OLD`, `NEW`, `PATCH` and `OUT` stand for files.
+struct Peer {
+    name: &'static str,
+    make: &'static [&'static str],
+    apply: &'static [&'static str],
+}
+
+const PEERS: &[Peer] = &[
+    Peer {
+        name: "Debian bsdiff",
+        make: &["bsdiff", "OLD", "NEW", "PATCH"],
+        apply: &["bspatch", "OLD", "OUT", "PATCH"],
+    },
+    Peer {
+        name: "zstd --patch-from -19",
+        make: &["zstd", "-19", "--long=31", "-T1", "-qf", "--patch-from=OLD", "NEW", "-o", "PATCH"],
+        apply: &["zstd", "-d", "--long=31", "-qf", "--patch-from=OLD", "PATCH", "-o", "OUT"],
+    },
+    Peer {
+        name: "xdelta3",
+        make: &["xdelta3", "-9", "-f", "-e", "-s", "OLD", "NEW", "PATCH"],
+        apply: &["xdelta3", "-f", "-d", "-s", "OLD", "PATCH", "OUT"],
+    },
+    Peer {
+        name: HDIFFPATCH,
+        make: &["hdiffz", "-f", "-m-6", "-SD", "-c-lzma2-9-16m", "OLD", "NEW", "PATCH"],
+        apply: &["hpatchz", "-f", "-s-256k", "OLD", "PATCH", "OUT"],
+    },
+];
+
+/// Measures every pair with everything that is installed.
+///
+/// # Errors
+/// A pair cannot be fetched, or a program fails or makes another image.
+pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
+    let wanted = |pair: &&Pair| {
+        let only = options.only.as_deref().is_none_or(|text| pair.name.contains(text));
+        only && (!options.quick || pair.is_small)
+    };
+    let mut rows = Vec::new();
+    for pair in PAIRS.iter().filter(wanted) {
+        eprintln!("{}: fetching", pair.name);
+        let (old, new) = pair.fetch()?;
+        rows.extend(measure(pair, &old, &new)?);
+    }
+    Ok(rows)
+}
+
+fn measure(pair: &Pair, old: &Path, new: &Path) -> anyhow::Result<Vec<Row>> {
+    let ours = beside("lazaret-bench-delta")?;
+    let ours = ours.to_str().context("a path in UTF-8")?;
+    eprintln!("{}: ours", pair.name);
+    let made = outcome(
+        old,
+        new,
+        &[ours, "make", "OLD", "NEW", "PATCH"],
+        &[ours, "apply", "OLD", "PATCH", "OUT"],
+    )?;
+    let reference = [ours, "reference-make", "OLD", "NEW", "PATCH"];
+    let again = [ours, "reference-apply", "OLD", "PATCH", "OUT"];
+    // The crate takes seventeen times the image, and hours where much repeats.
+    let reference = if pair.is_for_the_crate {
+        eprintln!("{}: {REFERENCE}", pair.name);
+        Some(outcome(old, new, &reference, &again)?)
+    } else {
+        None
+    };
+    let mut peers = vec![(REFERENCE, reference)];
+    for peer in PEERS {
+        let installed = peer.make.first().is_some_and(|program| is_there(program));
+        if installed {
+            eprintln!("{}: {}", pair.name, peer.name);
+        }
+        let made = installed.then(|| outcome(old, new, peer.make, peer.apply)).transpose();
+        // A peer that gives up on a pair is told so, and does not end the run.
+        let made = made.unwrap_or_else(|err| {
+            eprintln!("{}: {}: {err:#}", pair.name, peer.name);
+            None
+        });
+        peers.push((peer.name, made));
+    }
+    Ok(rows(pair, &made, &peers))
+}
+
+fn rows(pair: &Pair, ours: &Outcome, peers: &[(&str, Option<Outcome>)]) -> Vec<Row> {
+    type Figure = fn(&Outcome) -> f64;
+    let row = |metric: &str, unit: &str, figure: Figure| {
+        let row = Row::new(pair.name, metric, unit, figure(ours));
+        peers.iter().fold(row, |row, (name, it)| row.peer(name, it.as_ref().map(figure)))
+    };
+    vec![
+        row("size", "bytes", |it| it.bytes).at_most_of(pair.size_goal, HDIFFPATCH),
+        row("make, processor", "s", |it| it.make.cpu_seconds).at_most_of(0.5, REFERENCE),
+        row("make, memory", "bytes", |it| it.make.peak_bytes).at_most_of(0.6, REFERENCE),
+        row("apply, processor", "s", |it| it.apply.cpu_seconds).at_most_of(2.5, HDIFFPATCH),
+        row("apply, memory", "bytes", |it| it.apply.peak_bytes).at_most(8_388_608.0),
+    ]
+}
+
+/// Makes and applies once, and checks what comes out.
+fn outcome(old: &Path, new: &Path, make: &[&str], apply: &[&str]) -> anyhow::Result<Outcome> {
+    let folder = tempfile::tempdir()?;
+    let (patch, out) = (folder.path().join("patch"), folder.path().join("out"));
+    let filled = |words: &[&str]| {
+        let fill = |word: &&str| {
+            let files = [("OLD", old), ("NEW", new), ("PATCH", &*patch), ("OUT", &*out)];
+            files.into_iter().fold((*word).to_owned(), |word, (name, path)| {
+                word.replace(name, &path.to_string_lossy())
+            })
+        };
+        let words: Vec<String> = words.iter().map(fill).collect();
+        let mut words = words.into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        command
+    };
+    let make = measured(&filled(make))?;
+    let apply = measured(&filled(apply))?;
+    let same = Command::new("cmp").arg("-s").args([new, &out]).status()?;
+    ensure!(same.success(), "another image came out");
+    let bytes = u32::try_from(std::fs::metadata(&patch)?.len())?;
+    Ok(Outcome { bytes: bytes.into(), make, apply })
+}
+
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    Ok(this.parent().context("this program is in no folder")?.join(name))
+}
