@@ -6,6 +6,7 @@
 mod delta;
 mod program;
 mod report;
+mod rollout;
 mod tuf;
 
 use std::process::ExitCode;
@@ -45,6 +46,11 @@ const BENCHES: &[Bench] = &[
         name: "delta",
         about: "size, time and memory of deltas beside bsdiff, zstd, xdelta3 and HDiffPatch",
         run: delta::run,
+    },
+    Bench {
+        name: "rollout",
+        about: "devices harmed, time to 99 %, false halts, and what deciding one poll costs",
+        run: rollout::run,
     },
     Bench {
         name: "tuf",
