@@ -63,11 +63,12 @@ fn a_release_on_a_stick_is_installed_without_a_network_under_every_rule() -> any
     }
     fleet.install_first()?;
     let first = export(&fleet, Release(1), &[])?;
+    // From here on they see nothing but what is carried to them.
+    fleet.devices.iter_mut().try_for_each(Device::kill)?;
     fleet.publish(Release(2))?;
     let second = export(&fleet, Release(2), &["1.0"])?;
     fleet.publish_from(Release(3), Some("1000@2027-06-01T00:00:00Z"))?;
     let third = export(&fleet, Release(3), &[])?;
-    fleet.devices.iter_mut().try_for_each(Device::kill)?;
     fleet.site.kill_server()?;
 
     hostile_bundles_are_refused(&fleet, &second)?;
@@ -94,7 +95,7 @@ fn a_release_on_a_stick_is_installed_without_a_network_under_every_rule() -> any
     let (code, said) = apply(alone, &second, &[])?;
     ensure!(code == 1 && code_of(&said) == "already-runs", "the same again: {said}");
     let (code, said) = apply(alone, &first, &["--overrule", "schedule", "--reason", "x"])?;
-    ensure!(code == 1 && code_of(&said) == "not-newer", "an older release: {said}");
+    ensure!(code == 1 && code_of(&said) == "tuf-rollback", "an older bundle: {said}");
     the_schedule_may_be_overruled_with_a_reason(&fleet, &third)?;
 
     fleet.site.start_server()?;
@@ -120,7 +121,7 @@ fn a_release_on_a_stick_is_installed_without_a_network_under_every_rule() -> any
 fn hostile_bundles_are_refused(fleet: &Fleet, good: &Path) -> anyhow::Result<()> {
     let device = fleet.devices.first().context("a device")?;
     let bytes = std::fs::read(good)?;
-    let position = |part: &[u8]| bytes.windows(part.len()).position(|window| window == part);
+    let last = |part: &[u8]| bytes.windows(part.len()).rposition(|window| window == part);
     let hostile = |change: &dyn Fn(&mut Vec<u8>)| -> anyhow::Result<PathBuf> {
         let mut bytes = bytes.clone();
         change(&mut bytes);
@@ -128,8 +129,8 @@ fn hostile_bundles_are_refused(fleet: &Fleet, good: &Path) -> anyhow::Result<()>
         std::fs::write(&path, bytes)?;
         Ok(path)
     };
-    // A signature, a whole that is cut off, and what no bundle is.
-    let signature = position(b"\"sig\":\"").context("a signature")? + 8;
+    // The signature of timestamp, a whole that is cut off, and what no bundle is.
+    let signature = last(b"\"sig\":\"").context("a signature")? + 8;
     let changed =
         hostile(&|bytes| bytes[signature] = if bytes[signature] == b'0' { b'1' } else { b'0' })?;
     let (code, said) = apply(device, &changed, &[])?;

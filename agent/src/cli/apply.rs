@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{EXIT_FAILED, EXIT_MISUSE, EXIT_RESTART, chain, complain, failed, say, with_config};
 use crate::clock::{Clock, sleep_ms};
 use crate::config::{Config, Restart};
-use crate::drive::by_hand::{self, Ended, Request};
+use crate::drive::by_hand::{self, Ended, Progress, Request};
 use crate::drive::{self, Stop};
 use crate::durable::{Durable, JournalFile, StateLock};
 use crate::identity::{Certificate, DeviceKey};
@@ -164,8 +164,12 @@ fn apply(args: &Args, config: Config, overrules: &[Overrule]) -> ExitCode {
         Ok(path) => path,
         Err(err) => return failed(&err),
     };
-    let request =
-        Request { bundle: path, overrules: overrules.to_vec(), reason: args.reason.clone() };
+    let request = Request {
+        bundle: path,
+        overrules: overrules.to_vec(),
+        reason: args.reason.clone(),
+        progress: Progress::HandedOver,
+    };
     match carry_out(args, config, &request) {
         Ok(Finished::Ended(ended)) => finish(args, &rehearsal, &ended),
         Ok(Finished::Restart) => {

@@ -35,6 +35,20 @@ pub struct Request {
     pub overrules: Vec<Overrule>,
     /// Why, in their words.
     pub reason: String,
+    /// How far the agent is with it.
+    #[serde(default)]
+    pub progress: Progress,
+}
+
+/// How far the agent is with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// Nothing of it is in the journal.
+    #[default]
+    HandedOver,
+    /// It is, or was, an install in the journal: it is never begun a second time.
+    TakenUp,
 }
 
 /// How it ended.
@@ -175,12 +189,15 @@ impl Drive {
         if !request_path(&self.config.state_dir).exists() {
             return Ok(());
         }
-        if self.journal.update.install().is_some_and(|install| install.by_hand.is_some()) {
-            return Ok(());
-        }
         let Some(request) = request(&self.config.state_dir) else {
             return self.end_by_hand(&refused("bad-request", "the request cannot be read"));
         };
+        if self.journal.update.install().is_some_and(|install| install.by_hand.is_some()) {
+            return self.note_taken_up(request);
+        }
+        if request.progress == Progress::TakenUp {
+            return self.ended_by_hand();
+        }
         if ended(&self.config.state_dir).is_some() {
             return self.forget_request();
         }
@@ -198,7 +215,21 @@ impl Drive {
             .text("reason", &request.reason);
         self.note("bundle-offered", detail)?;
         self.bundle = Some(Arc::new(bundle));
-        self.tell(&Event::AppliedByHand { model, version, overrules: request.overrules })
+        let overrules = request.overrules.clone();
+        self.tell(&Event::AppliedByHand { model, version, overrules })?;
+        self.note_taken_up(request)
+    }
+
+    /// Notes that the install is in the journal. The journal comes first: a power cut between the
+    /// two leaves an install under way, by which the next start sees the same.
+    fn note_taken_up(&self, request: Request) -> Result<(), Stop> {
+        if request.progress == Progress::TakenUp {
+            return Ok(());
+        }
+        let request = Request { progress: Progress::TakenUp, ..request };
+        let bytes = serde_json::to_vec(&request).unwrap_or_default();
+        let path = request_path(&self.config.state_dir);
+        Ok(self.durable.write(&path, &bytes, Access::Owner, "by-hand")?)
     }
 
     /// The bundle of the install under way, opened again after a restart.
