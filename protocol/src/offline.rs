@@ -1,6 +1,6 @@
 //! The offline bundle: one tar file that carries a release, and the signed metadata that leads to
-//! it, to a device without a network. `lazaret release export` writes it, `lazaret-agent apply` reads
-//! it. Nothing in it is believed for being there: every byte that counts is signed by TUF.
+//! it, to a device without a network. `lazaret release export` writes it, `lazaret-agent apply`
+//! reads it. Nothing in it is believed for being there: every byte that counts is signed by TUF.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -90,7 +90,7 @@ mod tests {
         for good in [MANIFEST_PATH, "metadata/1.root.json", "targets/gw2/1.0/ab.from-0.9.delta"] {
             assert!(is_bundle_name(good), "{good}");
         }
-        let long = "targets/".to_owned() + &"a".repeat(BUNDLE_NAME_BYTES_MAX);
+        let long = ["targets/", &"a".repeat(BUNDLE_NAME_BYTES_MAX)].concat();
         for bad in [
             "",
             "/metadata/a",

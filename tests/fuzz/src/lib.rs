@@ -1,7 +1,7 @@
-//! Fuzz targets: one file per parser of bytes that somebody else wrote, one row each in [`TARGETS`].
-//! Every row is run for about a second within the tests, and for as long as one likes, guided by
-//! coverage, by `cargo xtask fuzz TARGET --minutes N`. What a target must not do: panic, take long,
-//! or allocate more than its row allows.
+//! Fuzz targets: one file per parser of bytes that somebody else wrote, one row each in
+//! [`TARGETS`]. Every row is run for about a second within the tests, and for as long as one likes,
+//! guided by coverage, by `cargo xtask fuzz TARGET --minutes N`. What a target must not do: panic,
+//! take long, or allocate more than its row allows.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -16,7 +16,7 @@ pub mod short;
 mod signer;
 mod targets;
 
-pub use targets::TARGETS;
+pub use targets::{TARGETS, raw_targets};
 
 /// Counts what is allocated, in every program that links this library.
 #[global_allocator]

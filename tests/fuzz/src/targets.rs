@@ -4,10 +4,13 @@ mod anchors;
 mod canonical;
 mod delta;
 mod evidence;
+mod journal;
 mod messages;
 mod orders;
 mod tuf_refresh;
 mod tuf_role;
+
+pub use tuf_role::raw_targets;
 
 use crate::{Memory, Target};
 
@@ -76,6 +79,14 @@ pub const TARGETS: &[Target] = &[
         seeds: evidence::log_seeds,
         input_bytes_max: 64 << 10,
         memory: TREE,
+    },
+    Target {
+        name: "journal",
+        about: "the agent's journal after a power cut",
+        run: journal::run,
+        seeds: journal::seeds,
+        input_bytes_max: 16 << 10,
+        memory: TYPED,
     },
     Target {
         name: "messages",

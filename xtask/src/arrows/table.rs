@@ -145,14 +145,7 @@ pub(crate) const ROOMS: &[Room] = &[
         ours: &[PROTOCOL, EVIDENCE],
         // `libm` for the logarithms of the statistical halt (DESIGN section 2).
         // `utoipa` only with the feature `schema`, which the server alone asks for.
-        outside: Outside::Pure(&[
-            "libm",
-            "serde",
-            "serde_json",
-            "sha2",
-            "thiserror",
-            "utoipa",
-        ]),
+        outside: Outside::Pure(&["libm", "serde", "serde_json", "sha2", "thiserror", "utoipa"]),
     },
     Room {
         package: SIM,
@@ -219,8 +212,8 @@ pub(crate) const ROOMS: &[Room] = &[
         package: BENCHES,
         folder: "tests/benches",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, SERVER, DOMAIN, SIM, STORE, BLOBS, PUBLISH, AGENT,
-            CORE, KEYS, SIGNING, CLI, TESTS,
+            PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, SERVER, DOMAIN, SIM, STORE, BLOBS, PUBLISH,
+            AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,
     },

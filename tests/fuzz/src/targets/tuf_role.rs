@@ -40,6 +40,13 @@ pub(crate) fn delegated(input: &[u8]) {
     both_ways("1.rel-m.json", input);
 }
 
+/// Reads the top-level targets role as it is, of any length.
+pub fn raw_targets(input: &[u8]) {
+    let mut files = repository();
+    files.insert("1.targets.json".into(), input.to_vec());
+    read_all(&files);
+}
+
 pub(crate) fn root_seeds() -> Vec<Vec<u8>> {
     vec![text(&root_of(2)), signer::tuf_file(&root_of(2)).unwrap_or_default()]
 }

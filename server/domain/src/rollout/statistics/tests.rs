@@ -62,7 +62,7 @@ fn a_good_image_is_halted_no_oftener_than_promised_however_often_one_looks() {
         for device in 0..600 {
             counts.tried += 1;
             // Exactly the usual share fails, and each device is looked at.
-            counts.failed += u64::from(random(run * 10_000 + device) % 100 == 0);
+            counts.failed += u64::from(random(run * 10_000 + device).is_multiple_of(100));
             if judge(core::slice::from_ref(&counts), &[], POLICY).is_some() {
                 halted += 1;
                 break;
