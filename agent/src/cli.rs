@@ -78,7 +78,8 @@ The agent refuses to start without its journal, because the floors in it keep ol
 command writes it anew from the copy beside it (journal.copy), which is never behind on a floor: the
 release floor, the highest order, quarantine and the versions of signed metadata stay as they were.
 What was there is moved aside, and the forensic log says that it happened. Without a good copy
-nothing is recovered: such a device is provisioned anew. Metadata and trust anchors need no recovery:
+nothing is recovered: such a device is provisioned anew. Metadata and trust anchors need no
+recovery:
 the agent refuses a bad file by name and fetches it again, above the same floors.")]
     Recover {
         /// The configuration file
@@ -267,7 +268,8 @@ fn recover(config: &Config, dry_run: bool, as_json: bool) -> ExitCode {
     }
     let what = if dry_run { "would be made anew" } else { "is made anew" };
     say(&format!(
-        "the journal {what} from its copy; {}\nfloor       {}\norders      up to {}\nroot        {}",
+        "the journal {what} from its copy; {}\n\
+         floor       {}\norders      up to {}\nroot        {}",
         recovered.why, recovered.release_floor, recovered.order_sequence, recovered.root
     ))
 }

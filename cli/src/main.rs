@@ -1,8 +1,8 @@
 //! `lazaret`: what operators and responders type. Arguments in, requests to the server's operator
 //! listener out, answers as tables or as JSON; evidence is checked here without any server.
 //!
-//! Exit codes: 0 done, 1 it did not work, 2 misuse, 3 something expires soon. Answers go to standard output, everything else
-//! to standard error.
+//! Exit codes: 0 done, 1 it did not work, 2 misuse, 3 something expires soon. Answers go to
+//! standard output, everything else to standard error.
 
 mod client;
 mod commands;

@@ -1,9 +1,9 @@
 //! Enrolment and renewal: a device makes its own key and gets a short-lived certificate. The server
 //! decides the subject; the CSR gives nothing but the public key and proof of the private one.
 
+use alloc::string::String;
 #[cfg(feature = "schema")]
 use alloc::vec::Vec;
-use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 

@@ -44,8 +44,8 @@ pub const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// for targets; 100 models with one role each make 32 kB (facts/tuf.md V).
 pub const METADATA_BYTES_MAX: u64 = 5_000_000;
 
-/// Largest set of signed files that is published at once, in bytes: root, targets and the roles of a
-/// hundred models of 60 kB, escaped as texts within JSON.
+/// Largest set of signed files that is published at once, in bytes: root, targets and the roles of
+/// a hundred models of 60 kB, escaped as texts within JSON.
 pub const PUBLICATION_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Largest DSSE envelope, in bytes.

@@ -1,9 +1,9 @@
 //! Refusals as they travel: a rule said no, here is its stable code and what to do about it. Codes
 //! are listed in `docs/ERRORS.md` and are never used for anything else again.
 
+use alloc::string::String;
 #[cfg(feature = "schema")]
 use alloc::vec::Vec;
-use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 

@@ -39,8 +39,8 @@ impl Team {
         Ok(team)
     }
 
-    /// Has the emergency role say that there is nothing to say: tough reads no delegated role at all
-    /// as long as one of them has no file.
+    /// Has the emergency role say that there is nothing to say: tough reads no delegated role at
+    /// all as long as one of them has no file.
     fn speak(&self) -> anyhow::Result<()> {
         let (payload, out) = (self.at("silence.payload"), self.at("silence"));
         let targets = arg(&self.site.keys().join("metadata/1.targets.json"));

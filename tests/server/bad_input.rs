@@ -131,14 +131,14 @@ fn a_body_past_the_limit_is_refused_before_it_is_read() {
     for face in both(&site) {
         for route in face.routes.iter().filter(|route| takes_a_body(route)) {
             let (method, path) = (&route.method, route.path());
-            for length in ["6000000", "9000000000000000000"] {
+            for length in ["600000000", "9000000000000000000"] {
                 let mut open = face.open();
                 let head = format!(
                     "{method} {path} HTTP/1.1\r\nhost: localhost\r\n\
                      content-length: {length}\r\n\r\n"
                 );
                 open.send(head.as_bytes()).unwrap();
-                let answer = open.answer().unwrap();
+                let answer = open.answer().unwrap_or_else(|err| panic!("{route:?}: {err:#}"));
                 assert_eq!(answer.code(), "too-large", "{route:?}: {answer:?}");
                 assert_eq!(answer.status, 413, "{route:?}: {answer:?}");
             }
@@ -273,7 +273,7 @@ fn orders_to_the_fleet_that_make_no_sense_are_refused() {
         ("rollouts/r-unknown/halt", json!({ "reason": "x" }), "not-found"),
         ("devices/d-unknown/quarantine", json!({ "reason": "x" }), "not-found"),
         ("devices/d-unknown/evidence", json!({ "reason": "x" }), "not-found"),
-        ("devices/d-unknown/release", json!({ "reason": "x" }), "bad-request"),
+        ("devices/d-unknown/release", json!({ "reason": "x" }), "not-found"),
         ("claims", claim(&|c| c["valid_ms"] = json!(0)), "bad-request"),
         ("claims", claim(&|c| c["valid_ms"] = json!(u64::MAX)), "bad-request"),
         ("claims", claim(&|c| c["valid_ms"] = json!(1.5)), "bad-request"),

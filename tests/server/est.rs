@@ -71,8 +71,8 @@ fn curl_and_openssl_enrol_and_renew() {
     // A request that asks to be a CA and somebody else: nothing of that is granted.
     run("openssl ecparam -name prime256v1 -genkey -noout -out sec1.key
          openssl pkcs8 -topk8 -nocrypt -in sec1.key -out device.key
-         openssl req -new -key device.key -subj /CN=admin -addext basicConstraints=critical,CA:TRUE \
-           -outform DER | base64 > csr");
+         openssl req -new -key device.key -subj /CN=admin -outform DER \
+           -addext basicConstraints=critical,CA:TRUE | base64 > csr");
     let enroll = format!(
         "curl -sS --fail --cacert $CA -u sn-7:{claim} -H 'Content-Type: application/pkcs10' \
          --data-binary @csr -D head $EST/.well-known/est/simpleenroll \
@@ -114,11 +114,13 @@ fn strongswan_enrols_and_renews() {
     run("pki --gen --type ecdsa --size 256 > old.key
          pki --req --type ecdsa --in old.key --dn 'CN=whoever' > old.req");
     run(&format!(
-        "pki --est --url $EST --cacert $CA --cacert $ROOT --userpass sn-8:{claim} --in old.req > old.der"
+        "pki --est --url $EST --cacert $CA --cacert $ROOT --userpass sn-8:{claim} \
+           --in old.req > old.der"
     ));
     run("pki --gen --type ecdsa --size 256 > new.key
          pki --req --type ecdsa --in new.key --dn 'CN=whoever' > new.req
-         pki --est --url $EST --cacert $CA --cacert $ROOT --cert old.der --key old.key --in new.req > new.der");
+         pki --est --url $EST --cacert $CA --cacert $ROOT --cert old.der --key old.key \
+           --in new.req > new.der");
     run("openssl x509 -inform DER -in new.der -out device.pem
          openssl pkcs8 -topk8 -nocrypt -inform DER -in new.key -out device.key");
     assert_eq!(status_of_device(&site, work.path()), 200);

@@ -107,7 +107,10 @@ fn glob(pattern: &[u8], path: &[u8], crossing: Crossing) -> bool {
         ([], []) => true,
         ([b'*', rest @ ..], _) => {
             glob(rest, path, crossing)
-                || matches!(path, [byte, after @ ..] if passes(*byte) && glob(pattern, after, crossing))
+                || matches!(
+                    path,
+                    [byte, after @ ..] if passes(*byte) && glob(pattern, after, crossing)
+                )
         }
         ([b'?', rest @ ..], [byte, after @ ..]) => passes(*byte) && glob(rest, after, crossing),
         ([b'[', b'!', only, b']', rest @ ..], [byte, after @ ..]) => {

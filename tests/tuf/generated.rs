@@ -70,8 +70,11 @@ pub(crate) enum Twist {
 /// Recipes, each with its own chance.
 pub(crate) fn recipes() -> impl Strategy<Value = Recipe> {
     let scope = prop_oneof![
-        4 => prop::collection::vec(prop::sample::select(&PATTERNS[..]), 1..3).prop_map(Scope::Paths),
-        1 => prop::collection::vec(prop::sample::select(&["0", "7a", "2", "e", "f", "1", "8"][..]), 1..4)
+        4 => prop::collection::vec(prop::sample::select(&PATTERNS[..]), 1..3)
+            .prop_map(Scope::Paths),
+        1 => prop::collection::vec(
+            prop::sample::select(&["0", "7a", "2", "e", "f", "1", "8"][..]), 1..4
+        )
             .prop_map(Scope::Prefixes),
     ];
     let delegation = (0..=ROLES_MAX, 0..ROLES_MAX, scope, prop::bool::weighted(0.25))

@@ -42,7 +42,8 @@ const REASON_BYTES_MAX: usize = 300;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Runs every check that an update from the server has to pass: signatures and thresholds, versions
-that never go back, expiry, hardware model, release floor, signed schedule. Then the image goes into the
+that never go back, expiry, hardware model, release floor, signed schedule. Then the image goes into
+the
 other slot, is read back, started on trial, judged by the probes, and kept or left again. The server
 is told when the device meets it again.
 

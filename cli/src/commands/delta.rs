@@ -1,5 +1,5 @@
-//! `lazaret delta ...`: the table of its commands. They need no server; what a delta of theirs yields
-//! is trusted no more than a file that was copied.
+//! `lazaret delta ...`: the table of its commands. They need no server; what a delta of theirs
+//! yields is trusted no more than a file that was copied.
 
 use std::fs::File;
 use std::path::Path;

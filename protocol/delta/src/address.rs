@@ -34,8 +34,8 @@ impl Region {
     }
 }
 
-/// Addresses that no byte of the image has (variables that begin as zero, say), and by how much they
-/// move from the old image to the new.
+/// Addresses that no byte of the image has (variables that begin as zero, say), and by how much
+/// they move from the old image to the new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shift {
     /// The first address; the shift holds up to the start of the next.

@@ -92,7 +92,8 @@ pub struct Made {
     pub insert: usize,
 }
 
-/// From `old` on, the bytes of the base stand in the result where the piece of that number has them.
+/// From `old` on, the bytes of the base stand in the result where the piece of that number has
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Origin {
     old: u64,
@@ -113,7 +114,8 @@ pub struct Control {
 /// Every piece may cover another one's middle, and so begin two stretches of the map.
 pub(crate) const OP_BYTES: usize = size_of::<Piece>() + 2 * size_of::<Origin>();
 
-/// What making the map takes besides, per instruction: the pieces in order, and those that are open.
+/// What making the map takes besides, per instruction: the pieces in order, and those that are
+/// open.
 pub(crate) const OP_WORK_BYTES: usize = 4 + size_of::<(u32, u32)>() * 2;
 
 impl Control {
@@ -273,7 +275,8 @@ impl Control {
     }
 
     /// Where the byte of the base at `old` most likely stands in the result: by the longest piece
-    /// that reads it, or the last one before it. `hint` is the answer's place, for the next question.
+    /// that reads it, or the last one before it. `hint` is the answer's place, for the next
+    /// question.
     pub fn map(&self, old: u64, hint: &mut usize) -> Option<u64> {
         let is_at = |at: usize| {
             self.origins.get(at).is_some_and(|origin| origin.old <= old)

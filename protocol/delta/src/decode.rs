@@ -67,9 +67,9 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes frame `number` from its `payload` into `out`, which afterwards holds the frame's bytes
-    /// and nothing else. The caller keeps `out` from frame to frame, so that it is allocated once,
-    /// and appends its bytes to the slot at [`Frame::result_offset`].
+    /// Decodes frame `number` from its `payload` into `out`, which afterwards holds the frame's
+    /// bytes and nothing else. The caller keeps `out` from frame to frame, so that it is allocated
+    /// once, and appends its bytes to the slot at [`Frame::result_offset`].
     ///
     /// # Errors
     /// When there is no such frame, its control block is not there, the payload is malformed, the

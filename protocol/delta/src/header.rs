@@ -220,9 +220,9 @@ impl Header {
         self.frames.last().map(end)
     }
 
-    /// Reads the whole base as it lies on disk and checks that it is the one that the delta was made
-    /// from. The frames' own digests also notice a wrong base, but only after payloads have been
-    /// fetched.
+    /// Reads the whole base as it lies on disk and checks that it is the one that the delta was
+    /// made from. The frames' own digests also notice a wrong base, but only after payloads have
+    /// been fetched.
     ///
     /// # Errors
     /// [`DeltaError::WrongBase`], or the reader's error.

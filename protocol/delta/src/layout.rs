@@ -13,9 +13,9 @@
 //! - digest and length of base and result in the header are those on disk, so that what is written
 //!   is checked whatever the packing did.
 //!
-//! Resuming: a slot that holds the first `n` bytes of the result on disk goes on at the last segment
-//! boundary at or before `n` ([`Layout::resume`]): the frame that holds its expanded offset is
-//! decoded again, and its bytes before that offset are left out.
+//! Resuming: a slot that holds the first `n` bytes of the result on disk goes on at the last
+//! segment boundary at or before `n` ([`Layout::resume`]): the frame that holds its expanded offset
+//! is decoded again, and its bytes before that offset are left out.
 
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,10 @@
 //! | 116 + 20 N | | the tables, as one stream |
 //! | H - 32 | 32 | SHA-256 of all bytes of the header before this field |
 //!
-//! A *stream* is a head and bytes: one byte of method (0 stored, 1 LZMA), the number of bytes of the
-//! stream, for LZMA the number of bytes stored, then these. LZMA is one byte of properties (context
-//! and position bits of literals add up to at most four), then raw LZMA1 without an end marker.
+//! A *stream* is a head and bytes: one byte of method (0 stored, 1 LZMA), the number of bytes of
+//! the stream, for LZMA the number of bytes stored, then these. LZMA is one byte of properties
+//! (context and position bits of literals add up to at most four), then raw LZMA1 without an end
+//! marker.
 //!
 //! The tables are: the [`layout`]s of base and result; the [`Addresses`]; the number of sections;
 //! and for each section its number of frames, its number of instructions, the sum of its columns'
@@ -47,9 +48,10 @@
 //!
 //! A section is made by instructions: add to so many bytes of the base, then insert so many literal
 //! bytes. The control block has them in four streams, the columns: all lengths added; all lengths
-//! inserted; for every instruction that adds, a byte with the age of its displacement (offset in the
-//! base less offset in the result) among the last 15 different ones, or 15 for one that is not among
-//! them; and those as signed numbers, less the last displacement. All of the last are zero at first.
+//! inserted; for every instruction that adds, a byte with the age of its displacement (offset in
+//! the base less offset in the result) among the last 15 different ones, or 15 for one that is not
+//! among them; and those as signed numbers, less the last displacement. All of the last are zero at
+//! first.
 //!
 //! # Codecs
 //!
@@ -58,29 +60,28 @@
 //! | 0 | stored | the result itself |
 //! | 1 | zstd | the result as one zstd frame |
 //! | 2 | copy | empty: what the instructions add to is the result, and they insert nothing |
-//! | 3 | bsdiff | where a window of the base begins and its length (64 bits each), then one zstd frame of what the crate `bsdiff` 0.2 writes for (window, result) |
+//! | 3 | bsdiff | a window of the base (begin, length: 64 bits each), `bsdiff`'s patch in zstd |
 //! | 4 | split | differences and literals as separate streams, see below |
 //!
 //! A zstd frame here (RFC 8878) has no dictionary, a window of at most [`ZSTD_WINDOW_BYTES_MAX`],
-//! and is the only one in its stream; no block regenerates more than 128 KiB of literals. The stream
-//! of `bsdiff` is a sequence of instructions until the result is complete. Each is three 8-byte
-//! numbers (add, insert, seek; the top bit of the last is its sign), then `add` bytes that are added
-//! (modulo 256) to the window's bytes from the current position, then `insert` literal bytes. After
-//! that the position moves on by `add + seek`.
+//! and is the only one in its stream; no block regenerates more than 128 KiB of literals. The
+//! stream of `bsdiff` is a sequence of instructions until the result is complete. Each is three
+//! 8-byte numbers (add, insert, seek; the top bit of the last is its sign), then `add` bytes that
+//! are added (modulo 256) to the window's bytes from the current position, then `insert` literal
+//! bytes. After that the position moves on by `add + seek`.
 //!
 //! The payload of `split` begins with one byte: the kind of [`Code`] in the low four bits, by which
 //! bytes of the base are rewritten before anything is added to them ([`Predictor`]), and 16 if the
 //! differences are sparse. Then come streams. Dense: all differences; sparse: for every difference
-//! that is not zero the number of zeros before it, and these differences. Or, with 32 instead of 16,
-//! the differences as [`model`] codes them. Last, all literals.
-//! Neither the differences, nor both of the sparse streams together, nor the literals are longer
-//! than the result.
+//! that is not zero the number of zeros before it, and these differences. Or, with 32 instead of
+//! 16, the differences as [`model`] codes them. Last, all literals. Neither the differences, nor
+//! both of the sparse streams together, nor the literals are longer than the result.
 //!
 //! # Resuming
 //!
-//! Frames do not depend on each other, only on the control block of their section. A device that has
-//! made the first `k` frames durable fetches the header, that control block, and then the delta from
-//! frame `k` on.
+//! Frames do not depend on each other, only on the control block of their section. A device that
+//! has made the first `k` frames durable fetches the header, that control block, and then the delta
+//! from frame `k` on.
 //!
 //! # Memory
 //!

@@ -1,7 +1,8 @@
 //! Differences coded with a model of where they occur: by a binary arithmetic coder whose
 //! probabilities depend on the bytes of the base that are changed. Encoder and decoder run the same
 //! code here, each with its own end of the coder ([`Bits`]). Words are those of the result's
-//! alignment, and differ as numbers, so that what moves by as much looks the same wherever it stands.
+//! alignment, and differ as numbers, so that what moves by as much looks the same wherever it
+//! stands.
 
 #[cfg(test)]
 mod tests;
@@ -367,7 +368,8 @@ impl Default for BitWriter {
 impl BitWriter {
     /// All bytes.
     pub fn finish(mut self) -> Vec<u8> {
-        // Zeros at the end need not be there: the least number of the range that ends in most of them.
+        // Zeros at the end need not be there: the least number of the range that ends in most of
+        // them.
         let tail = if self.low == 0 { [0; 4] } else { self.high.to_be_bytes() };
         self.bytes.extend_from_slice(&tail);
         while self.bytes.last() == Some(&0) {

@@ -1,5 +1,5 @@
-//! Numbers of variable length: seven bits to a byte, the least first, and the sign in the lowest bit
-//! where there is one. Columns of them make up the control block and the layouts.
+//! Numbers of variable length: seven bits to a byte, the least first, and the sign in the lowest
+//! bit where there is one. Columns of them make up the control block and the layouts.
 
 use alloc::vec::Vec;
 

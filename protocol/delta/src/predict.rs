@@ -1,7 +1,8 @@
-//! Rewrites bytes of the base so that they look more like the result's: wherever an instruction or a
-//! pointer names a place in the base, it is made to name the place where the control block says that
-//! this place stands in the result. It rests on the base and the control block alone, so it costs no
-//! byte; encoder and decoder call the same function. What it gets wrong, the differences mend.
+//! Rewrites bytes of the base so that they look more like the result's: wherever an instruction or
+//! a pointer names a place in the base, it is made to name the place where the control block says
+//! that this place stands in the result. It rests on the base and the control block alone, so it
+//! costs no byte; encoder and decoder call the same function. What it gets wrong, the differences
+//! mend.
 
 mod arm64;
 mod pointers;

@@ -1,5 +1,5 @@
-//! How much memory decoding takes, as a function of the header alone. The encoder writes the figure,
-//! the decoder recomputes it, and a test with a counting allocator holds the code to it.
+//! How much memory decoding takes, as a function of the header alone. The encoder writes the
+//! figure, the decoder recomputes it, and a test with a counting allocator holds the code to it.
 
 use crate::FRAME_RESULT_BYTES_MAX;
 use crate::codec::Codec;
@@ -19,9 +19,9 @@ pub const ZSTD_WORK_BYTES: u64 = (2 << 20) + (1200 << 10) + (512 << 10);
 /// What a parsed entry of the index takes.
 const INDEX_ENTRY_BYTES: u64 = size_of::<crate::Frame>() as u64;
 
-/// What a byte of the tables takes at most once it is parsed, itself included: a segment of a layout
-/// has at least three bytes and takes 24, a region four and 32, a section four and 40. Lists grow by
-/// doubling.
+/// What a byte of the tables takes at most once it is parsed, itself included: a segment of a
+/// layout has at least three bytes and takes 24, a region four and 32, a section four and 40. Lists
+/// grow by doubling.
 const TABLE_BYTE_BYTES: u64 = 25;
 
 /// What parsing takes, before it is known what the tables say.

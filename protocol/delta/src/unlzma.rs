@@ -1,6 +1,6 @@
-//! LZMA streams (raw LZMA1 after one byte of properties, without an end marker; the format is that of
-//! Igor Pavlov's specification of 2015). The result is one slice that is its own dictionary, so that
-//! besides it only the probabilities take memory.
+//! LZMA streams (raw LZMA1 after one byte of properties, without an end marker; the format is that
+//! of Igor Pavlov's specification of 2015). The result is one slice that is its own dictionary, so
+//! that besides it only the probabilities take memory.
 
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,8 @@ overwritten."
 Example:
   lazaret-keys key protect alice.key --out alice-2.key
 
-It also takes in a PKCS#8 key that another tool encrypted. The old file stays; destroy it yourself.")]
+It also takes in a PKCS#8 key that another tool encrypted. The old file stays; destroy it
+yourself.")]
     Protect(Protect),
     /// Show the public half of a key.
     #[command(after_help = "\

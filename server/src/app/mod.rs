@@ -2,6 +2,7 @@
 //! the domain and no word of HTTP lives here.
 
 pub(crate) mod anchors;
+pub(crate) mod approver;
 pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod deltas;

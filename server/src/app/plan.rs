@@ -20,16 +20,18 @@ use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_domain::release::{Release, release_name};
 use lazaret_server_domain::repository::RepositoryHead;
-use lazaret_server_domain::rollout::plan::{Plan, may_take};
-use lazaret_server_domain::rollout::planned::Planned;
 use lazaret_server_domain::rollout::policy::{POLICY_BYTES_MAX, Policy, SHIPPED};
-use lazaret_server_domain::rollout::preview::Preview;
+pub(crate) use lazaret_server_domain::rollout::preview::Preview;
 use lazaret_server_domain::rollout::state::{
     Approval, Assigned, Assignment, Direction, Rollout, RolloutRelease,
 };
 use lazaret_server_domain::rollout::survey::{Draft, Survey};
 use lazaret_server_domain::rollout::tally::{Heard, Tally};
 use lazaret_server_domain::rollout::{advance, approval};
+use lazaret_server_domain::rollout::{
+    plan::{Plan, may_take},
+    planned::Planned,
+};
 use lazaret_server_publish::{self as signing, ImageEntry};
 use lazaret_server_store::Committed;
 
@@ -481,22 +483,4 @@ async fn view(
         approvals_needed: u64::from(rollout.conduct.approvals),
         preview,
     })
-}
-
-/// Enters a key with which the operator `by` will approve.
-///
-/// # Errors
-/// It is somebody else's; or the store.
-pub(crate) async fn enter_key(
-    app: &App,
-    by: &OperatorName,
-    key: &lazaret_protocol::sshsig::SshKey,
-) -> Result<Committed<lazaret_protocol::operator::ApproverKeyView>, AppError> {
-    let entered = app
-        .decide(|| async {
-            let found = app.store.find(&key_name(key)).await?;
-            Ok(lazaret_server_domain::approver::enter(&found, key, (by, app.now()))?)
-        })
-        .await?;
-    Ok(entered.map(|key| key.view()))
 }

@@ -11,7 +11,6 @@ use lazaret_protocol::id::SerialNumber;
 use lazaret_protocol::limits::ENROLL_BODY_BYTES_MAX;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::DevicePeer;
-use lazaret_server_domain::refused::Refused;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use warp::reply::Response;
@@ -108,11 +107,8 @@ fn user_and_password(header: &str) -> Option<(String, String)> {
 /// The request in PEM, from the base64 of a body. Clients break lines where they like.
 fn csr(body: &Bytes) -> Result<String, AppError> {
     let text: Vec<u8> = body.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-    let refused = || {
-        let why = "expected a PKCS#10 request in base64 (RFC 7030, 4.2.1)";
-        Refused::because(RefusalCode::CsrRefused, why)
-    };
-    let der = STANDARD.decode(text).map_err(|_| refused())?;
+    let why = "expected a PKCS#10 request in base64 (RFC 7030, 4.2.1)";
+    let der = STANDARD.decode(text).map_err(|_| reply::bad(why))?;
     let base64 = STANDARD.encode(der);
     let label = "CERTIFICATE REQUEST";
     Ok(format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n"))

@@ -1,6 +1,6 @@
-//! Deltas beside those of the peers: size, and what making and applying them costs in processor time
-//! and memory, on pairs of real images from public packages. Ours are made and applied by a program of
-//! their own (`lazaret-bench-delta`), which reads as the agent does.
+//! Deltas beside those of the peers: size, and what making and applying them costs in processor
+//! time and memory, on pairs of real images from public packages. Ours are made and applied by a
+//! program of their own (`lazaret-bench-delta`), which reads as the agent does.
 
 mod pairs;
 

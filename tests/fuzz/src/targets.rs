@@ -21,6 +21,9 @@ const TYPED: Memory = Memory { base: 64 << 10, per_byte: 64 };
 /// than 600 bytes once read, and what is signed is there twice more as text.
 const TREE: Memory = Memory { base: 1 << 20, per_byte: 160 };
 
+/// What a header declares is set aside for it, up to the reader's limit of 4 MiB.
+const DELTA_HEADER: Memory = Memory { base: 4 << 20, per_byte: 64 };
+
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
     Target {
@@ -45,7 +48,7 @@ pub const TARGETS: &[Target] = &[
         run: delta::header,
         seeds: delta::header_seeds,
         input_bytes_max: 64 << 10,
-        memory: TYPED,
+        memory: DELTA_HEADER,
     },
     Target {
         name: "delta-frames",

@@ -1,6 +1,10 @@
 //! What DESIGN section 2 draws, as tables. Whatever is absent here is forbidden; a new row needs
 //! its reason in the same commit.
 
+mod reserved;
+
+pub(crate) use reserved::{RESERVED, Reserved};
+
 /// One crate: where it lies and what it may use.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -212,8 +216,8 @@ pub(crate) const ROOMS: &[Room] = &[
         package: BENCHES,
         folder: "tests/benches",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, SERVER, DOMAIN, SIM, STORE, BLOBS, PUBLISH,
-            AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
+            PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, SERVER, DOMAIN, SIM, STORE, BLOBS,
+            PUBLISH, AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,
     },
@@ -237,6 +241,7 @@ pub(crate) const TEST_TOOLS: &[&str] = &["insta", "proptest", "tempfile"];
 pub(crate) const SECOND_READERS: &[(&str, &[&str], &str)] = &[
     (DELTA, &["bsdiff", "zstd"], "the decoder is held against the encoders whose formats it reads"),
     (EVIDENCE, &["ed25519-dalek"], "its tests sign; the crate itself only verifies"),
+    (SIM, &["toml"], "its tests simulate the policies as they ship"),
     (DEVICE_KEYS, &[TPM], "what a TPM says is believed by the server's own reader"),
     (CLI, &["rcgen"], "its tests make the certificates that the program only reads"),
     (PUBLISH, &[KEYS], "what it takes in comes from real ceremonies, held by the key tool itself"),
@@ -275,7 +280,8 @@ pub(crate) const GUARDED: &[Guarded] = &[
     },
     Guarded {
         outside: "flate2",
-        rooms: &[REPACK],
+        // The server answers HTTP clients that take gzip.
+        rooms: &[REPACK, SERVER],
         why: "zlib packs as other programs' zlib did; whoever only compresses has zstd",
     },
     Guarded { outside: "libz-sys", rooms: &[REPACK], why: "it pins the zlib that is linked" },
@@ -296,8 +302,8 @@ pub(crate) const GUARDED: &[Guarded] = &[
     },
     Guarded {
         outside: "ureq",
-        rooms: &[AGENT, CLI],
-        why: "only the agent and the CLI call the server; key tools have no network crate",
+        rooms: &[AGENT, CLI, SERVER],
+        why: "agent and CLI call the server, the server calls webhooks; key tools call nobody",
     },
     Guarded { outside: "hyper", rooms: &[SERVER], why: "HTTP is the server's front door" },
     Guarded { outside: "hyper-util", rooms: &[SERVER], why: "HTTP is the server's front door" },
@@ -405,115 +411,4 @@ pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
     // Calls to others: it knows addresses and nothing of what is delivered.
     ServerRoom { module: "outgoing", siblings: &[], crates: &[] },
     ServerRoom { module: "reconcilers", siblings: &["app", "telemetry"], crates: &[] },
-];
-
-/// A sequence of tokens that only certain files may contain.
-#[derive(Debug)]
-pub(crate) struct Reserved {
-    /// The tokens, in order.
-    pub(crate) tokens: &'static [&'static str],
-    /// What the reader is told was named.
-    pub(crate) named: &'static str,
-    /// The files and folders that may contain it. Tests always may.
-    pub(crate) allowed: &'static [&'static str],
-    /// Why nobody else.
-    pub(crate) why: &'static str,
-}
-
-/// Where the clock may be read.
-const CLOCK_READERS: &[&str] = &[
-    // It ages unfinished uploads by their files' times, which the same machine's clock has set: a
-    // caller's `now` from elsewhere would say nothing about them.
-    "server/blobs/src/stores/filesystem.rs",
-    // The composition roots: they read the clock and hand `now` on.
-    "server/src/main.rs",
-    "server/src/wire.rs",
-    // The agent's one file for it, which also holds the floor of authenticated time.
-    "agent/src/clock.rs",
-    // People's tools: a ceremony dates what it signs, and a progress bar measures.
-    "cli/src",
-    "repo-keys/src",
-    "repo-keys/signing/src",
-    // The harness starts programs and waits for them, with a limit.
-    "tests",
-    "xtask",
-];
-const CLOCK: &str = "time is an argument: only the composition roots read the clock";
-
-/// Constructors and clocks that stay where they are.
-pub(crate) const RESERVED: &[Reserved] = &[
-    Reserved {
-        tokens: &["SystemTime", "::", "now"],
-        named: "SystemTime::now",
-        allowed: CLOCK_READERS,
-        why: CLOCK,
-    },
-    Reserved {
-        tokens: &["Instant", "::", "now"],
-        named: "Instant::now",
-        allowed: CLOCK_READERS,
-        why: CLOCK,
-    },
-    Reserved {
-        // jiff's own.
-        tokens: &["Zoned", "::", "now"],
-        named: "Zoned::now",
-        allowed: CLOCK_READERS,
-        why: CLOCK,
-    },
-    Reserved {
-        // jiff's; the protocol's `Timestamp` has no `now`.
-        tokens: &["Timestamp", "::", "now"],
-        named: "Timestamp::now",
-        allowed: CLOCK_READERS,
-        why: CLOCK,
-    },
-    Reserved {
-        tokens: &["from_checked_certificate"],
-        named: "DevicePeer::from_checked_certificate",
-        allowed: &["server/src/identity", "server/src/identity.rs", "protocol/src/signed.rs"],
-        why: "only the identity room has checked the certificate",
-    },
-    Reserved {
-        tokens: &["Committed", "{"],
-        named: "Committed { .. }",
-        allowed: &["server/store/src"],
-        why: "only the store knows that a reply is on disk",
-    },
-    Reserved {
-        tokens: &["Committed", "("],
-        named: "Committed(..)",
-        allowed: &["server/store/src"],
-        why: "only the store knows that a reply is on disk",
-    },
-    Reserved {
-        tokens: &["warp", "::"],
-        named: "warp",
-        allowed: &["server/src/http", "server/src/http.rs"],
-        why: "only the server's http room knows warp",
-    },
-    Reserved {
-        tokens: &["sled", "::"],
-        named: "sled",
-        // `backends.rs` names the module of that name in its table, which reads the same.
-        allowed: &[
-            "server/store/src/backends.rs",
-            "server/store/src/backends/sled.rs",
-            "server/store/src/backends/sled",
-        ],
-        why: "only backends/sled.rs knows sled",
-    },
-    Reserved {
-        tokens: &["anyhow"],
-        named: "anyhow",
-        allowed: &[
-            "server/src/main.rs",
-            "agent/src/main.rs",
-            "repo-keys/src/main.rs",
-            "cli/src",
-            "tests",
-            "xtask",
-        ],
-        why: "a room has an error enum of its own (STYLE, Errors)",
-    },
 ];

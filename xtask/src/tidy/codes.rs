@@ -15,8 +15,16 @@ const REFUSALS: &str = "protocol/src/refusal.rs";
 /// Where outcomes of orders are decided, and codes are given in place.
 const OUTCOMES: [&str; 3] = ["agent/core/src", "agent/src", "server/domain/src"];
 /// The functions there that take a code.
-const CODE_TAKERS: [&str; 6] =
-    ["drop_install", "failed", "refuse", "refuse_install", "refused_by_server", "refused_entry"];
+const CODE_TAKERS: [&str; 8] = [
+    "by_hand_failed",
+    "drop_install",
+    "failed",
+    "refuse",
+    "refuse_install",
+    "refused",
+    "refused_by_server",
+    "refused_entry",
+];
 const RULE: &str = "codes";
 
 /// Codes without a row, and rows without a code.
@@ -80,7 +88,8 @@ fn literals_in(tokens: &[Token], name: &str) -> Vec<String> {
     literals
 }
 
-/// The codes in `code: "..."`, in `let code = ...;`, at the head of `Some(("...", ..))`, and among
+/// The codes in `code: "..."`, in `let code = ...;`, at the head of `Some(("...", ..))` and
+/// `Err(("...", ..))`, and among
 /// the arguments of the functions that take one.
 fn given_in_place(tokens: &[Token]) -> Vec<String> {
     let mut codes = Vec::new();
@@ -91,7 +100,7 @@ fn given_in_place(tokens: &[Token]) -> Vec<String> {
         let end = match (first.text.as_str(), next) {
             ("code", ":") => 2,
             ("code", "=") => after.iter().position(|token| token.text == ";").unwrap_or(0),
-            ("Some", "(") if after.get(1).is_some_and(|token| token.text == "(") => 3,
+            ("Some" | "Err", "(") if after.get(1).is_some_and(|token| token.text == "(") => 3,
             (taker, "(") if CODE_TAKERS.contains(&taker) => length_of_call(after),
             _ => continue,
         };

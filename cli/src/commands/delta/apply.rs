@@ -1,5 +1,5 @@
-//! `lazaret delta apply`: a delta applied as a device does it, frame by frame and in the memory that
-//! the delta declares.
+//! `lazaret delta apply`: a delta applied as a device does it, frame by frame and in the memory
+//! that the delta declares.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

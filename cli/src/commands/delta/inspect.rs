@@ -13,7 +13,8 @@ use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing but the header is read, and nothing in it is proved: a delta says what it is for, applying it
+Nothing but the header is read, and nothing in it is proved: a delta says what it is for, applying
+it
 shows whether it is.
 
 Example:

@@ -14,8 +14,10 @@ use crate::words::Reason;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Shows who is in the rollout, who is not and why, its groups, what it costs and how long it takes.
-Nothing begins: others approve it (`rollout approve`), and then somebody applies it (`rollout apply`).
-The policies normal, slow and emergency come with the server; --policy takes a file of your own, too.
+Nothing begins: others approve it (`rollout approve`), and then somebody applies it (`rollout
+apply`).
+The policies normal, slow and emergency come with the server; --policy takes a file of your own,
+too.
 
 Example:
   lazaret rollout plan --model gw2 --version 2.0 --reason \"CVE-2026-1234 in openssl\"

@@ -53,9 +53,9 @@ pub struct EncodeSummary {
     pub payloads: PayloadReport,
 }
 
-/// Writes the delta from `base` to `result` to `out`; their compressed parts are unpacked where that
-/// helps and is proved to come back. `progress` is called from several
-/// threads with how many bytes of work are done, and how many there are.
+/// Writes the delta from `base` to `result` to `out`; their compressed parts are unpacked where
+/// that helps and is proved to come back. `progress` is called from several threads with how many
+/// bytes of work are done, and how many there are.
 ///
 /// Both images are read piece by piece; the delta is held in memory until it is complete, because
 /// its header comes first. Besides that, memory is at most six times

@@ -55,7 +55,8 @@ impl Ops {
         }
     }
 
-    /// Cuts the list where frames end, so that no section has more instructions or bytes than it may.
+    /// Cuts the list where frames end, so that no section has more instructions or bytes than it
+    /// may.
     pub(crate) fn sections(self, frame_bytes: u64) -> Vec<SectionOps> {
         let mut cutter = Cutter { frame_bytes, made: Vec::new(), frame: Vec::new(), left: 0 };
         cutter.left = frame_bytes;

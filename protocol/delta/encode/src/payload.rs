@@ -1,7 +1,8 @@
-//! Compressed parts of both images: recognised, compared, proved, and unpacked for the matcher where
-//! that is worth it. What is the same on both sides stays packed, because a copy costs nothing. A part
-//! of the result is unpacked only if packing it again has been tried here, with the very code that
-//! the device runs, and gave its bytes. How parts are packed is `lazaret-protocol-delta-repack`'s.
+//! Compressed parts of both images: recognised, compared, proved, and unpacked for the matcher
+//! where that is worth it. What is the same on both sides stays packed, because a copy costs
+//! nothing. A part of the result is unpacked only if packing it again has been tried here, with the
+//! very code that the device runs, and gave its bytes. How parts are packed is
+//! `lazaret-protocol-delta-repack`'s.
 
 mod expanded;
 mod proof;
@@ -25,14 +26,15 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::Write;
 
-/// No more parts of one image are unpacked: half of the segments that a layout may have lie between.
+/// No more parts of one image are unpacked: half of the segments that a layout may have lie
+/// between.
 const PARTS_MAX: usize = 12_000;
 
 /// What packing and unpacking may take on the device, beside the frames: in bytes.
 pub(crate) const DEVICE_BYTES_MAX: u64 = 4_800 << 10;
 
-/// Writes the delta from `base` to `result`, whose compressed parts are unpacked where that helps, and
-/// tells what became of them. See [`crate::encode`].
+/// Writes the delta from `base` to `result`, whose compressed parts are unpacked where that helps,
+/// and tells what became of them. See [`crate::encode`].
 ///
 /// # Errors
 /// As [`crate::encode_images`].

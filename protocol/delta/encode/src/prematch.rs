@@ -126,8 +126,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks for blocks that begin in the chunk at `start`, and says where to go on: after the chunk,
-    /// or after a match.
+    /// Looks for blocks that begin in the chunk at `start`, and says where to go on: after the
+    /// chunk, or after a match.
     fn chunk(&mut self, start: u64) -> Result<u64, EncodeError> {
         let want = (CHUNK_BYTES as u64).min(self.lengths.1 - start);
         let chunk = read(self.result, Side::Result, start, want)?;

@@ -1,6 +1,6 @@
-//! What runs in an image: which kinds of machine code may be in it, and at which addresses its bytes
-//! stand. All of it is a guess that costs a little where it is wrong: what is told to the decoder is
-//! numbers, and what suits a frame is found out by trying.
+//! What runs in an image: which kinds of machine code may be in it, and at which addresses its
+//! bytes stand. All of it is a guess that costs a little where it is wrong: what is told to the
+//! decoder is numbers, and what suits a frame is found out by trying.
 
 mod elf;
 mod esp;

@@ -1,9 +1,6 @@
 //! A delta applied from its first byte to the image's last: which bytes of the delta come next, and
-//! what the image's next bytes are. Whoever drives it fetches the ones and writes the others, and can
-//! stop after any of them. Decoding is `lazaret-protocol-delta`'s.
-
-#[cfg(test)]
-mod tests;
+//! what the image's next bytes are. Whoever drives it fetches the ones and writes the others, and
+//! can stop after any of them. Decoding is `lazaret-protocol-delta`'s.
 
 use crate::base::ExpandedBase;
 use crate::error::{BaseError, Fault};
@@ -14,7 +11,8 @@ use lazaret_protocol_delta::{BaseReader, Decoder, DeltaError, Frame, Header};
 use std::ops::Range;
 use thiserror::Error;
 
-/// Why applying a delta ends. `B` is the error of the base on disk, `W` that of the caller's `write`.
+/// Why applying a delta ends. `B` is the error of the base on disk, `W` that of the caller's
+/// `write`.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum ApplyError<B, W>
 where
@@ -77,8 +75,8 @@ pub struct Application<B> {
     content: Vec<u8>,
 }
 
-/// The memory that applying a delta takes, with its compressed parts: what the header says, and what
-/// its layouts need.
+/// The memory that applying a delta takes, with its compressed parts: what the header says, and
+/// what its layouts need.
 ///
 /// # Errors
 /// When a compressed part cannot be handled by this program.
@@ -88,8 +86,8 @@ pub fn needed_bytes(header: &Header) -> Result<u64, Fault> {
     Ok(header.ram_bytes().saturating_add(parts))
 }
 
-/// How many of the first `durable` bytes of a result are what this delta makes: its whole frames are
-/// read back, unpacked where they were packed, and hashed. `slot` reads the result on disk.
+/// How many of the first `durable` bytes of a result are what this delta makes: its whole frames
+/// are read back, unpacked where they were packed, and hashed. `slot` reads the result on disk.
 ///
 /// # Errors
 /// When a part of the result cannot be handled here. A slot that cannot be read has no frames.
@@ -184,8 +182,8 @@ impl<B: BaseReader> Application<B> {
         self.frame
     }
 
-    /// Takes the bytes that were wanted, and calls `write` with the image's next bytes, if they make
-    /// any. After an error it is of no further use.
+    /// Takes the bytes that were wanted, and calls `write` with the image's next bytes, if they
+    /// make any. After an error it is of no further use.
     ///
     /// # Errors
     /// When the bytes are not what an encoder makes, the base cannot be read, or `write` fails.

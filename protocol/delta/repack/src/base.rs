@@ -1,9 +1,8 @@
-//! The base as the delta sees it: expanded. Parts are unpacked when they are read; what was unpacked
-//! last is kept. Parts too long to be held are unpacked piece by piece, from marks to go back to.
+//! The base as the delta sees it: expanded. Parts are unpacked when they are read; what was
+//! unpacked last is kept. Parts too long to be held are unpacked piece by piece, from marks to go
+//! back to.
 
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use crate::codec::Codec;
 use crate::error::{BaseError, Fault};

@@ -164,8 +164,8 @@ impl Packer {
     }
 }
 
-/// Whether packing `unpacked` gives exactly `packed`: what the encoder asks before it unpacks a part
-/// of a result.
+/// Whether packing `unpacked` gives exactly `packed`: what the encoder asks before it unpacks a
+/// part of a result.
 pub fn proves(codec: Codec, packed: &[u8], unpacked: &[u8]) -> bool {
     let Ok(length) = u32::try_from(unpacked.len()) else { return false };
     let Ok(mut packer) = Packer::new(codec, length) else { return false };

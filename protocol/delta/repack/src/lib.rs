@@ -1,23 +1,24 @@
 //! Compressed parts of images, unpacked and packed again bit for bit: the codecs behind
-//! [`Segment::Packed`], a reader that shows a base expanded ([`ExpandedBase`]), and a sink that packs
-//! what a delta yields ([`Repacker`]). The encoder and the device run this same code. What is
+//! [`Segment::Packed`], a reader that shows a base expanded ([`ExpandedBase`]), and a sink that
+//! packs what a delta yields ([`Repacker`]). The encoder and the device run this same code. What is
 //! recognised in an image, and what is worth unpacking, is the encoder's; frames and their decoding
 //! are `lazaret-protocol-delta`'s.
 //!
 //! Nothing here is believed. The encoder packs every part once and keeps it only if the bytes are
-//! those of the image ([`proves`]); the device checks what it writes against the image's own digest.
+//! those of the image ([`proves`]); the device checks what it writes against the image's own
+//! digest.
 //!
 //! # Codecs
 //!
 //! | number | codec | packed form | parameter, from the lowest byte |
 //! |---|---|---|---|
-//! | 1 | zstd | one frame (RFC 8878) | level; 1 if the frame has a checksum; version of libzstd as 16 bits |
+//! | 1 | zstd | a frame (RFC 8878) | level; 1 if it has a checksum; version of libzstd, 16 bits |
 //! | 2 | deflate | one raw stream (RFC 1951) | level; memory level; zlib's version as 16 bits |
 //! | 3 | lz4 | one block | level; binary logarithm of the buffer; 16 bits: version of our packer |
 //!
 //! A packer's output is fixed only for one version of its library, so the version is part of the
-//! parameter, and a device with another one refuses the delta ([`Fault::Version`]) and takes the full
-//! image. A base is only unpacked, which no version changes, but follows the same rule.
+//! parameter, and a device with another one refuses the delta ([`Fault::Version`]) and takes the
+//! full image. A base is only unpacked, which no version changes, but follows the same rule.
 //!
 //! # Memory
 //!

@@ -32,9 +32,9 @@ struct Current {
 }
 
 impl Repacker {
-    /// A sink for an image with this layout and `length` bytes on disk, of which `durable` are there
-    /// already. It expects the expanded bytes from the expanded offset on that [`Layout::resume`]
-    /// tells, and hands out the image's from the offset on disk on.
+    /// A sink for an image with this layout and `length` bytes on disk, of which `durable` are
+    /// there already. It expects the expanded bytes from the expanded offset on that
+    /// [`Layout::resume`] tells, and hands out the image's from the offset on disk on.
     ///
     /// # Errors
     /// When the layout is not that of such an image, or a codec of it is unknown.

@@ -60,7 +60,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_changes_or_none(
-        pieces in prop::collection::vec(piece(), 0..4), bytes in prop::collection::vec(any::<u8>(), 0..80)
+        pieces in prop::collection::vec(piece(), 0..4),
+        bytes in prop::collection::vec(any::<u8>(), 0..80)
     ) {
         let _ = decoded(&pieces, &bytes);
     }

@@ -115,7 +115,8 @@ fn pointers_to_what_the_image_does_not_hold_follow_the_shifts() {
 proptest! {
     #[test]
     fn what_stays_in_place_is_left_alone(
-        bytes in prop::collection::vec(any::<u8>(), 0..800), old in 0u64..200, address in any::<u64>(),
+        bytes in prop::collection::vec(any::<u8>(), 0..800),
+        old in 0u64..200, address in any::<u64>(),
         has_regions in any::<bool>(),
     ) {
         let control = Control::new([Op { old: 0, add: 4096, insert: 0 }], 0, 4096, BASE).unwrap();

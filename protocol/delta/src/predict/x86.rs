@@ -1,6 +1,6 @@
 //! x86-64 (Intel SDM, volume 2): calls and jumps of 32 bits, and operands relative to the
-//! instruction pointer. Instructions are not told apart from other bytes: an opcode is taken for one
-//! if what it would name lies in the image.
+//! instruction pointer. Instructions are not told apart from other bytes: an opcode is taken for
+//! one if what it would name lies in the image.
 
 use super::{Place, low, signed};
 
@@ -60,8 +60,8 @@ fn reads(opcode: u8) -> bool {
     }
 }
 
-/// The same of two bytes, of which the first is 0F: SSE moves and arithmetic, CMOV, MOVZX and MOVSX,
-/// and the atomic ones.
+/// The same of two bytes, of which the first is 0F: SSE moves and arithmetic, CMOV, MOVZX and
+/// MOVSX, and the atomic ones.
 fn second_reads(opcode: u8) -> bool {
     matches!(opcode,
         0x10..=0x17 | 0x28..=0x2f | 0x40..=0x7f | 0xaf..=0xb1 | 0xb6 | 0xb7 | 0xbe | 0xbf

@@ -1,5 +1,5 @@
-//! Xtensa (ISA reference, 2010): CALL0 to CALL12, J, and L32R. Instructions have two or three bytes;
-//! they are walked one by one, which comes back into step soon after data.
+//! Xtensa (ISA reference, 2010): CALL0 to CALL12, J, and L32R. Instructions have two or three
+//! bytes; they are walked one by one, which comes back into step soon after data.
 
 use super::{Place, low, signed};
 

@@ -69,7 +69,8 @@ proptest! {
         }).collect();
         let (lc, lp, pb) = bits;
         let options = LzmaOptions { lc, lp, pb, dict_size: 1 << 20, ..LzmaOptions::with_preset(6) };
-        let mut writer = LzmaWriter::new_no_header(vec![options.get_props()], &options, false).unwrap();
+        let out = vec![options.get_props()];
+        let mut writer = LzmaWriter::new_no_header(out, &options, false).unwrap();
         writer.write_all(&bytes).unwrap();
         prop_assert_eq!(read(&writer.finish().unwrap(), length), Ok(bytes));
     }

@@ -155,8 +155,8 @@ impl LogFault {
     }
 }
 
-/// Checks a log: who sealed it, whether these entries are what was sealed, whether they are records,
-/// and whether a witness has seen another past.
+/// Checks a log: who sealed it, whether these entries are what was sealed, whether they are
+/// records, and whether a witness has seen another past.
 ///
 /// # Errors
 /// The first thing that is wrong.

@@ -74,7 +74,10 @@ fn a_holder_key_that_another_tool_encrypted_is_read() {
     let path = folder.path().join("alice.key");
     let done = Command::new("sh")
         .arg("-c")
-        .arg("umask 077; openssl genpkey -algorithm ed25519 -aes256 -pass 'pass:correct horse' -out $0")
+        .arg(
+            "umask 077; \
+              openssl genpkey -algorithm ed25519 -aes256 -pass 'pass:correct horse' -out $0",
+        )
         .arg(&path)
         .output()
         .unwrap();

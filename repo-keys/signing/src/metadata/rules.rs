@@ -70,8 +70,8 @@ pub struct DeltaEntry {
     pub custom: DeltaCustom,
 }
 
-/// Checks a root: four roles with keys that we can check, consistent snapshots, reachable thresholds, and no
-/// online key that is also an offline one.
+/// Checks a root: four roles with keys that we can check, consistent snapshots, reachable
+/// thresholds, and no online key that is also an offline one.
 ///
 /// # Errors
 /// The first rule that it breaks.

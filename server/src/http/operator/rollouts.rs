@@ -8,14 +8,14 @@ use lazaret_protocol::operator::{
 };
 use lazaret_server_store::Committed;
 
-use super::super::openapi::{describe, page_of};
+use super::super::openapi::{Schemas, Shape, describe, page_of};
 use super::super::page::page;
 use super::super::route::{Call, Handler, Route, committed, viewed};
 use super::{
     AFTER, ANYBODY, APPROVES, CONTAINS, LIMIT, OPERATES, SMALL_BODY_BYTES_MAX, checked, reason,
 };
 use crate::app::error::AppError;
-use crate::app::{fleet, listing, plan, rollout};
+use crate::app::{approver, fleet, listing, plan, rollout};
 use crate::identity::operator::Operator;
 
 /// Routes of rollouts.
@@ -34,13 +34,13 @@ pub(super) const ROUTES: &[Route] = &[
     Route::post("/v1/plans", Handler::Operator(OPERATES, |c, by| committed(plan(c, by))))
         .about("Plan a rollout: who is in it, who is not and why, what it costs")
         .takes(OPERATOR_BODY_BYTES_MAX, describe::<PlanRequest>)
-        .gives(describe::<plan::View>),
+        .gives(planned),
     Route::get(
         "/v1/rollouts/{rollout}/plan",
         Handler::Operator(ANYBODY, |c, _| viewed(show_plan(c))),
     )
     .about("The plan of a rollout: what approvals name, and what it looked like")
-    .gives(describe::<plan::View>),
+    .gives(planned),
     Route::post(
         "/v1/rollouts/{rollout}/approve",
         Handler::Operator(APPROVES, |c, by| committed(approve(c, by))),
@@ -88,7 +88,7 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .about("Plan to take a rollout back on the devices that it reached")
     .takes(SMALL_BODY_BYTES_MAX, describe::<RevertRequest>)
-    .gives(describe::<plan::View>),
+    .gives(planned),
     Route::get("/v1/halt", Handler::Operator(ANYBODY, |c, _| viewed(fleet_halt(c))))
         .about("Whether the whole fleet is halted, and how many devices have acknowledged it")
         .gives(describe::<FleetHaltView>),
@@ -147,7 +147,7 @@ async fn revert(call: Call, by: Operator) -> Result<Committed<plan::View>, AppEr
 
 async fn enter_key(call: Call, by: Operator) -> Result<Committed<ApproverKeyView>, AppError> {
     let request: ApproverKeyRequest = call.message()?;
-    plan::enter_key(&call.app, by.name(), &request.key).await
+    approver::enter(&call.app, by.name(), &request.key).await
 }
 
 async fn keys(call: Call) -> Result<Page<ApproverKeyView>, AppError> {
@@ -194,4 +194,10 @@ async fn release_fleet(call: Call, by: Operator) -> Result<Committed<FleetHaltVi
     let request: ReleaseFleetRequest = call.message()?;
     checked(&request.reason)?;
     fleet::release(&call.app, by.name(), &request).await
+}
+
+/// A plan with its preview, which utoipa does not follow through a type parameter.
+fn planned(schemas: &mut Schemas) -> Shape {
+    describe::<plan::Preview>(schemas);
+    describe::<plan::View>(schemas)
 }

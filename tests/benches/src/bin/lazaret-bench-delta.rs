@@ -1,7 +1,7 @@
 //! One delta made or applied, as a program of its own, so that its processor time and memory can be
-//! measured from outside: `lazaret-bench-delta make BASE RESULT DELTA` and
-//! `lazaret-bench-delta apply BASE DELTA RESULT`. Applying reads as the agent does: the delta
-//! strictly forward, the base at offsets, the result written strictly forward and hashed on the way.
+//! measured from outside: `lazaret-bench-delta make BASE RESULT DELTA` and `lazaret-bench-delta
+//! apply BASE DELTA RESULT`. Applying reads as the agent does: the delta strictly forward, the base
+//! at offsets, the result written strictly forward and hashed on the way.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Write as _};

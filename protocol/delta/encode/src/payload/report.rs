@@ -1,5 +1,5 @@
-//! What became of the compressed parts, for people: how many were recognised, and why some were left
-//! alone.
+//! What became of the compressed parts, for people: how many were recognised, and why some were
+//! left alone.
 
 use std::fmt;
 

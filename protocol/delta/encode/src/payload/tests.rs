@@ -1,5 +1,6 @@
-//! Images with compressed parts, made by the programs that make them: unpacked where that is proved,
-//! left alone otherwise, and bit for bit the same on the other side, whenever the power goes.
+//! Images with compressed parts, made by the programs that make them: unpacked where that is
+//! proved, left alone otherwise, and bit for bit the same on the other side, whenever the power
+//! goes.
 
 use super::*;
 use crate::encode;

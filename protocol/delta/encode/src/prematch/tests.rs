@@ -38,7 +38,9 @@ proptest! {
 
     #[test]
     fn matches_are_true_and_in_order(
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..20_000, 0usize..600), 0..6)
+        cuts in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0usize..20_000, 0usize..600), 0..6
+        )
     ) {
         let base = noise(60_000, 5);
         let mut result = Vec::new();

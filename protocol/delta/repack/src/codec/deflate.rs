@@ -13,8 +13,8 @@ pub const DEFLATE_VERSION: u16 = 1320;
 /// How far back a stream may refer.
 const WINDOW_BYTES: usize = 32 << 10;
 
-/// What zlib allocates for packing (its own figure is 268 KiB at the highest memory level), with the
-/// output buffer.
+/// What zlib allocates for packing (its own figure is 268 KiB at the highest memory level), with
+/// the output buffer.
 pub(crate) const PACK_BYTES: u64 = 400 << 10;
 
 /// What one unpacker takes.

@@ -1,6 +1,6 @@
-//! The codec lz4: one block. The packer makes the choices of liblz4's high-compression levels 3 to 9,
-//! but sees its input through a sliding buffer, where the library wants a whole block (8 MiB in a
-//! kernel) and its output in memory; and being ours, it gives the same bytes on every device.
+//! The codec lz4: one block. The packer makes the choices of liblz4's high-compression levels 3 to
+//! 9, but sees its input through a sliding buffer, where the library wants a whole block (8 MiB in
+//! a kernel) and its output in memory; and being ours, it gives the same bytes on every device.
 
 mod parse;
 mod search;

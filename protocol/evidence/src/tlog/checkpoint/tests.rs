@@ -37,7 +37,9 @@ fn other_forms_are_refused() {
 
 proptest! {
     #[test]
-    fn any_checkpoint_is_read_as_it_was_written(size: u64, root: [u8; 32], origin in "[!-~]{1,40}") {
+    fn any_checkpoint_is_read_as_it_was_written(
+        size: u64, root: [u8; 32], origin in "[!-~]{1,40}"
+    ) {
         let root = Sha256Digest::from_bytes(root);
         let checkpoint = Checkpoint { origin, size, root, extensions: Vec::new() };
         prop_assert_eq!(checkpoint.to_string().parse(), Ok(checkpoint));

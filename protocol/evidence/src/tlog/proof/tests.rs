@@ -65,7 +65,8 @@ proptest! {
 
     #[test]
     fn proofs_over_tiles_hold_and_changed_ones_do_not(
-        size in 1u64..3000, index: prop::sample::Index, old: prop::sample::Index, at: prop::sample::Index
+        size in 1u64..3000, index: prop::sample::Index, old: prop::sample::Index,
+        at: prop::sample::Index
     ) {
         let leaves = leaves(size);
         let tiles = Served::of(&leaves);

@@ -1,4 +1,5 @@
-//! The edge against the definition of the tree, and against the vectors of Certificate Transparency.
+//! The edge against the definition of the tree, and against the vectors of Certificate
+//! Transparency.
 #![allow(clippy::arithmetic_side_effects, reason = "tests count small things")]
 
 use super::*;

@@ -1,5 +1,5 @@
-//! The heads of compressed formats, read as far as it takes to find where the compressed bytes begin
-//! and end: zstd (RFC 8878), gzip (RFC 1952), zlib (RFC 1950), LZ4 (frame and legacy), xz.
+//! The heads of compressed formats, read as far as it takes to find where the compressed bytes
+//! begin and end: zstd (RFC 8878), gzip (RFC 1952), zlib (RFC 1950), LZ4 (frame and legacy), xz.
 
 use super::{Found, Image, Part};
 use crate::error::EncodeError;

@@ -73,7 +73,8 @@ impl Search {
         Search { heads, steps: vec![0; REACH_BYTES], next: 0, attempts, length }
     }
 
-    /// The longest match that covers `place`, begins at `low` or later, and is longer than `longest`.
+    /// The longest match that covers `place`, begins at `low` or later, and is longer than
+    /// `longest`.
     pub(super) fn longest(
         &mut self,
         window: &Window,

@@ -1,7 +1,7 @@
 //! The bytes of a block that the packer can see: what lies before its place as far as a match may
-//! reach, and what has come so far. Places are counted from the start of the block. Pages of one and
-//! the same byte are kept as that byte, because a run has to be seen to its end before anything in it
-//! can be written, and kernels have runs of megabytes.
+//! reach, and what has come so far. Places are counted from the start of the block. Pages of one
+//! and the same byte are kept as that byte, because a run has to be seen to its end before anything
+//! in it can be written, and kernels have runs of megabytes.
 
 use crate::error::Fault;
 use std::collections::VecDeque;
