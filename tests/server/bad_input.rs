@@ -28,14 +28,6 @@ mod disk;
 #[expect(dead_code, reason = "who may use a route is the question of another test")]
 mod routes;
 
-/// A site with a running server. The folder lives as long as the site.
-fn site() -> (TempDir, Site) {
-    let (folder, mut site) = founded();
-    site.init().unwrap();
-    site.start_server().unwrap();
-    (folder, site)
-}
-
 fn founded() -> (TempDir, Site) {
     let folder = tempfile::tempdir().unwrap();
     let programs = Programs::beside_this_one().unwrap();
@@ -93,7 +85,7 @@ fn takes_any_bytes(route: &routes::Route) -> bool {
 #[test]
 fn garbage_in_a_body_is_refused_by_every_route() {
     // Else one broken client takes the server down, or is told nothing that helps.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let deep = "[".repeat(100_000);
     let garbage: [&[u8]; 9] = [
         b"",
@@ -127,7 +119,7 @@ fn garbage_in_a_body_is_refused_by_every_route() {
 #[test]
 fn a_body_past_the_limit_is_refused_before_it_is_read() {
     // Else memory is anybody's to fill.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     for face in both(&site) {
         for route in face.routes.iter().filter(|route| takes_a_body(route)) {
             let (method, path) = (&route.method, route.path());
@@ -156,7 +148,7 @@ fn a_body_past_the_limit_is_refused_before_it_is_read() {
 #[test]
 fn names_and_numbers_of_the_wrong_form_are_refused_by_every_route() {
     // Else a name leaves its folder, or a number its range.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let long = "a".repeat(5000);
     let values = ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "UPPER", "%00", "%ff", "-1", &long];
     for face in both(&site) {
@@ -196,7 +188,7 @@ fn names_and_numbers_of_the_wrong_form_are_refused_by_every_route() {
 #[test]
 fn what_is_not_http_ends_one_connection_and_no_other() {
     // Else one hostile machine is an outage.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     for face in both(&site) {
         let many = "x: y\r\n".repeat(1000);
         let large = format!("x: {}\r\n", "y".repeat(1024 * 1024));
@@ -224,7 +216,7 @@ fn what_is_not_http_ends_one_connection_and_no_other() {
 #[test]
 fn two_hundred_half_open_connections_stop_nobody() {
     // Else a slow client is an outage.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     for face in both(&site) {
         let silent: Vec<TcpStream> =
             (0..100).map(|_| TcpStream::connect(("127.0.0.1", face.port)).unwrap()).collect();
@@ -243,7 +235,7 @@ fn two_hundred_half_open_connections_stop_nobody() {
 #[test]
 fn orders_to_the_fleet_that_make_no_sense_are_refused() {
     // Else a slip of the hand is carried out on every device.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let image = image(&site, "1.0");
     site.release(Wanted { version: "1.0", counter: 1, floor: 0, image: &image, schedule: None })
         .unwrap();
@@ -289,7 +281,7 @@ fn orders_to_the_fleet_that_make_no_sense_are_refused() {
 #[test]
 fn pieces_of_an_image_that_do_not_fit_are_refused() {
     // Else an image is stored that is not the one announced.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let mut ana = Face::of_operators(&site).open();
     let whole = b"0123456789";
     let release = |version: &str, length: u64| {
@@ -315,7 +307,7 @@ fn pieces_of_an_image_that_do_not_fit_are_refused() {
 #[test]
 fn a_range_behind_the_end_is_refused_and_what_is_no_range_is_the_whole_once() {
     // Else one small request makes the server send the same bytes a thousand times.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let mut device = Face::of_devices(&site).open();
     let anchors = std::fs::read(site.keys().join("anchors.json")).unwrap();
     let path = format!("/v1/repo/targets/trust/{}.anchors", Sha256Digest::of(&anchors));
@@ -338,7 +330,7 @@ fn a_range_behind_the_end_is_refused_and_what_is_no_range_is_the_whole_once() {
 #[test]
 fn a_poll_that_contradicts_the_register_is_refused() {
     // Else a device is offered the images of another hardware.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let mut device = Face::of_devices(&site).open();
     let mut other = poll(1);
     other["model"] = json!("gw9");
@@ -351,7 +343,7 @@ fn a_poll_that_contradicts_the_register_is_refused() {
 #[test]
 fn metadata_that_the_signers_did_not_sign_changes_nothing() {
     // Else the server serves what no device accepts, and the fleet stands still.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let images = [image(&site, "1.0"), image(&site, "2.0")];
     let wanted =
         |version, counter: u64, image| Wanted { version, counter, floor: 0, image, schedule: None };
@@ -496,7 +488,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_command_says_what_it_could_not_do_and_with_which_exit_code() {
     // Else a script that runs the command goes on as if it had worked.
-    let (_folder, mut site) = site();
+    let (_folder, mut site) = Site::running().unwrap();
     let ended = |command: &mut Command, code: i32, words: &str| {
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{command:?}: {}", said(&output));

@@ -14,19 +14,7 @@ use std::process::{Command, Output};
 
 use lazaret_tests::http::{Connection, Credential, tls};
 use lazaret_tests::peer;
-use lazaret_tests::programs::Programs;
 use lazaret_tests::site::Site;
-use tempfile::TempDir;
-
-/// A site with a running server. The folder lives as long as the site.
-fn site() -> (TempDir, Site) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut site =
-        Site::found(Programs::beside_this_one().unwrap(), &folder.path().join("site")).unwrap();
-    site.init().unwrap();
-    site.start_server().unwrap();
-    (folder, site)
-}
 
 /// Runs a line of shell in a folder, with the server's address and CA at hand.
 fn shell(site: &Site, folder: &Path, line: &str) -> Output {
@@ -57,7 +45,7 @@ fn status_of_device(site: &Site, folder: &Path) -> u16 {
 
 #[test]
 fn curl_and_openssl_enrol_and_renew() {
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let work = tempfile::tempdir().unwrap();
     let run = |line: &str| succeeds(&site, work.path(), line);
     let claim = peer::claim(&site, "sn-7", "d-7").unwrap();
@@ -105,7 +93,7 @@ fn curl_and_openssl_enrol_and_renew() {
 
 #[test]
 fn strongswan_enrols_and_renews() {
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let work = tempfile::tempdir().unwrap();
     // It speaks TLS 1.2 unless told otherwise, and the server does not.
     std::fs::write(work.path().join("strongswan.conf"), "libtls { version_max = 1.3 }\n").unwrap();
@@ -130,7 +118,7 @@ fn strongswan_enrols_and_renews() {
 
 #[test]
 fn who_shows_nothing_or_something_else_is_refused() {
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let work = tempfile::tempdir().unwrap();
     succeeds(
         &site,

@@ -15,24 +15,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lazaret_tests::http::{Connection, Credential, tls};
 use lazaret_tests::peer::{self, Peer, poll};
-use lazaret_tests::programs::Programs;
 use lazaret_tests::site::Site;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use rustls::AlertDescription;
 use serde_json::json;
-use tempfile::TempDir;
 
 mod routes;
-
-/// A site with a running server. The folder lives as long as the site.
-fn site() -> (TempDir, Site) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut site =
-        Site::found(Programs::beside_this_one().unwrap(), &folder.path().join("site")).unwrap();
-    site.init().unwrap();
-    site.start_server().unwrap();
-    (folder, site)
-}
 
 fn operator(site: &Site, name: &str) -> Connection {
     let shown = Credential::operator(site, name).unwrap();
@@ -47,7 +35,7 @@ fn nobody(site: &Site) -> Connection {
 fn a_certificate_of_the_wrong_kind_ends_the_handshake() {
     // Else whoever holds a device speaks to the operators' face, where only a name stands between
     // them and the fleet.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let device = Peer::enrol(&site, "d-1").unwrap();
     let ana = tls(&site, Some(&Credential::operator(&site, "ana").unwrap())).unwrap();
     let none = tls(&site, None).unwrap();
@@ -61,7 +49,7 @@ fn a_certificate_of_the_wrong_kind_ends_the_handshake() {
 fn a_servers_own_certificate_opens_no_face() {
     // Else a server certificate, which lies on a machine in a data centre, is a way in for
     // operators and devices.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let read = |name: &str| std::fs::read_to_string(site.folder.join("tls").join(name)).unwrap();
     let server = Credential { chain_pem: read("server.pem"), key_pem: read("server.key") };
     let server = tls(&site, Some(&server)).unwrap();
@@ -74,7 +62,7 @@ fn a_servers_own_certificate_opens_no_face() {
 #[test]
 fn every_device_route_but_health_and_enrolment_asks_for_a_certificate() {
     // Else a stranger reads the repository, or speaks for a device.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let mut stranger = nobody(&site);
     for route in routes::of_devices() {
         let answer = stranger.ask(&route.method, &route.path(), b"{}").unwrap();
@@ -92,7 +80,7 @@ fn every_device_route_but_health_and_enrolment_asks_for_a_certificate() {
 #[test]
 fn tls_1_2_is_not_spoken() {
     // Else a device's certificate travels in the clear, as it does in TLS 1.2.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     for port in [site.device_port, site.operator_port] {
         let handshake = |version: &str| {
             let mut openssl = Command::new("openssl");
@@ -110,7 +98,7 @@ fn tls_1_2_is_not_spoken() {
 #[test]
 fn no_session_is_resumed() {
     // Else a session from before a quarantine or a superseded certificate outlives it.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let device = Peer::enrol(&site, "d-1").unwrap();
     for _ in 0..2 {
         let mut connection = device.connect(&site).unwrap();
@@ -123,7 +111,7 @@ fn no_session_is_resumed() {
 #[test]
 fn a_viewer_may_look_and_nothing_else() {
     // Else somebody who was to watch the fleet can change it.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     site.operator("vera", "viewer").unwrap();
     Peer::enrol(&site, "unknown").unwrap();
     let mut vera = operator(&site, "vera");
@@ -153,7 +141,7 @@ fn a_viewer_may_look_and_nothing_else() {
 #[test]
 fn an_operator_without_any_role_sees_nothing() {
     // Else a certificate that was made without a thought about roles opens the register.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let refused = site.operator("nora", "").unwrap_err();
     assert!(format!("{refused:#}").contains("--roles"), "{refused:#}");
 }
@@ -161,7 +149,7 @@ fn an_operator_without_any_role_sees_nothing() {
 #[test]
 fn quarantine_takes_hold_on_an_open_connection() {
     // Else an intruder keeps what it had for as long as it keeps its connection.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let device = Peer::enrol(&site, "d-1").unwrap();
     let mut open = device.connect(&site).unwrap();
     assert_eq!(open.look("/v1/device").unwrap().status, 200);
@@ -198,7 +186,7 @@ fn quarantine_takes_hold_on_an_open_connection() {
 #[test]
 fn a_certificate_that_was_superseded_twice_is_refused() {
     // Else a key that was copied once is good for ever.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let first = Peer::enrol(&site, "d-1").unwrap();
     let mut open = first.connect(&site).unwrap();
     let second = first.renew(&site).unwrap();
@@ -215,7 +203,7 @@ fn a_certificate_that_was_superseded_twice_is_refused() {
 #[test]
 fn a_claim_that_is_used_twice_is_refused_and_recorded() {
     // Else whoever copied the claim becomes the device, or tries to and nobody hears of it.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let secret = peer::claim(&site, "sn-1", "d-1").unwrap();
     let [own, other] = [(); 2].map(|()| peer::csr(&KeyPair::generate().unwrap()).unwrap());
     let mut machine = nobody(&site);
@@ -236,7 +224,7 @@ fn a_claim_that_is_used_twice_is_refused_and_recorded() {
 #[test]
 fn a_request_to_be_a_ca_called_admin_yields_a_plain_certificate_of_the_device() {
     // Else a device issues certificates for all others.
-    let (_folder, site) = site();
+    let (_folder, site) = Site::running().unwrap();
     let secret = peer::claim(&site, "sn-1", "d-1").unwrap();
     let key = KeyPair::generate().unwrap();
     let mut wishes = CertificateParams::new(vec!["admin.example".to_owned()]).unwrap();
@@ -262,7 +250,7 @@ fn a_request_to_be_a_ca_called_admin_yields_a_plain_certificate_of_the_device() 
 #[test]
 fn a_server_with_a_holders_key_does_not_start() {
     // Else whoever takes the server can sign images.
-    let (_folder, mut site) = site();
+    let (_folder, mut site) = Site::running().unwrap();
     site.kill_server().unwrap();
     let online = site.keys().join("online");
     let encrypted = site.keys().join("holders").join("alice.key");

@@ -85,6 +85,18 @@ impl Site {
         Ok(())
     }
 
+    /// A site with a running server. The folder lives as long as the site.
+    ///
+    /// # Errors
+    /// The ceremony fails, or the server does not start.
+    pub fn running() -> anyhow::Result<(tempfile::TempDir, Self)> {
+        let folder = tempfile::tempdir()?;
+        let mut site = Self::found(Programs::beside_this_one()?, &folder.path().join("site"))?;
+        site.init()?;
+        site.start_server()?;
+        Ok((folder, site))
+    }
+
     /// The folder of the ceremony.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

@@ -28,6 +28,12 @@ const EVIDENCE_CHUNK_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// All routes for devices, the hot one first.
 pub(crate) const ROUTES: Table = &[TALK, FILES, EVIDENCE, ABOUT, super::est::ROUTES];
 
+/// Whether strangers may ask for this path: its route has a credential or a limit of its own.
+pub(crate) fn is_open(path: &str) -> bool {
+    let mut open = ROUTES.iter().copied().flatten();
+    open.any(|route| matches!(route.handler, Handler::Open(_)) && route.matches(path).is_some())
+}
+
 const TALK: &[Route] = &[
     Route::post("/v1/poll", Handler::Device(Access::Cure, |c, device| committed(poll(c, device))))
         .about("Say how the device is; held back for up to `hold_ms` while there is nothing to say")

@@ -20,8 +20,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use warp::{Filter, Reply};
 
-use crate::http::reply;
 use crate::http::stalls::Stalls;
+use crate::http::{device, reply};
 use crate::identity::certificate::PeerCertificate;
 
 /// A handshake takes two round trips; this is ten of the worst satellite link.
@@ -38,15 +38,6 @@ const REQUEST_MAX: Duration = Duration::from_secs(120);
 /// Longest time that a write may wait for its reader: a link that is down for longer is up anew as
 /// another connection.
 const WRITE_MAX: Duration = Duration::from_secs(60);
-
-/// Routes that strangers may ask for, each with a credential or a limit of its own.
-const OPEN_ROUTES: [&str; 5] = [
-    "/v1/enroll",
-    "/v1/health",
-    "/.well-known/est/cacerts",
-    "/.well-known/est/csrattrs",
-    "/.well-known/est/simpleenroll",
-];
 
 /// Most headers of a request; ours send seven.
 const HEADERS_MAX: usize = 64;
@@ -202,7 +193,7 @@ async fn connection<F, R>(
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         // Before the body is read: who has shown no certificate shall not make us hold one.
-        let stranger = peer.0.is_none() && !OPEN_ROUTES.contains(&request.uri().path());
+        let stranger = peer.0.is_none() && !device::is_open(request.uri().path());
         request.extensions_mut().insert(peer.clone());
         let answer = (!stranger).then(|| routes.call(request));
         async move {
