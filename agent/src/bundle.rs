@@ -18,7 +18,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::artifacts::{ARTIFACTS, Scene};
 use crate::durable::{Access, Durable, DurableError, told};
-use crate::identity::{Certificate, DeviceKey};
+use crate::identity::{Certificate, DeviceKey, KeyError};
 use crate::transport::{EVIDENCE_CHUNK_BYTES_MAX, Transport, TransportError};
 
 /// A bundle that cannot be made or uploaded.
@@ -33,7 +33,7 @@ pub enum BundleError {
     Transport(#[from] TransportError),
     /// The manifest cannot be sealed.
     #[error("manifest cannot be sealed")]
-    Seal(#[source] SealError<std::convert::Infallible>),
+    Seal(#[source] SealError<KeyError>),
     /// It is larger than it may be.
     #[error("expected a bundle of at most {max} bytes, got {got}")]
     TooLarge {
@@ -101,7 +101,7 @@ pub fn make(
         artifacts,
     };
     let sealed = manifest
-        .seal(witness.key.key_id(), |bytes| Ok(witness.key.sign(bytes)))
+        .seal(witness.key.key_id(), |bytes| witness.key.sign(bytes))
         .map_err(BundleError::Seal)?;
     let mut tar = Builder::new(Vec::new());
     let fixed = [(MANIFEST_FILE, &sealed), (DEVICE_FILE, &device_pem), (LOG_FILE, &witness.log)];

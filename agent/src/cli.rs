@@ -190,7 +190,10 @@ fn run(config: Config, crash_at: Option<&str>) -> ExitCode {
         Err(Stop::Restart) => return start_again(&restart),
         Err(Stop::Failed(err)) => return failed(&*err),
     };
-    match drive.run() {
+    let stop = drive.run();
+    // What replaces itself runs no destructors: the key helper and the lock end here.
+    drop(drive);
+    match stop {
         Stop::Restart => start_again(&restart),
         Stop::Failed(err) if restart == Restart::Exec => {
             // Nobody else would start the agent again, and a device without an agent is lost.

@@ -11,8 +11,10 @@ use crate::durable::{self, DurableError};
 use crate::probes::ProbeConfig;
 use crate::slots::BOOTLOADERS;
 
+mod key;
 mod reader;
 
+pub use key::{HelperConfig, HelperStore, KeyConfig};
 pub use reader::{Problem, Reader};
 
 /// Largest configuration file, in bytes.
@@ -89,7 +91,45 @@ pub const SETTINGS: &[Setting] = &[
     setting("restart_command", "none", "program and arguments for restart = \"command\""),
     setting("tries", "3", "starts that a new image gets before the bootloader goes back, 1 to 16"),
     setting("trial_seconds", "300", "time in which a new image must pass its probes, 1 to 86400 s"),
-    setting("allow_software_keys", "false", "must be true: the device key is a file in state_dir"),
+    setting(
+        "allow_software_keys",
+        "false",
+        "must be true with key.store = \"file\", because whoever reads the disk can copy that key",
+    ),
+    setting(
+        "key.store",
+        "file",
+        "where the device key lives: file (in state_dir), tpm2 or pkcs11, both of them behind the \
+         key helper",
+    ),
+    setting(
+        "key.helper",
+        "beside the agent",
+        "the key helper's program, lazaret-agent-keys; with tpm2 and pkcs11",
+    ),
+    setting(
+        "key.timeout_ms",
+        "30000",
+        "longest that the key helper may take to answer, 100 to 120000 ms; then it is ended",
+    ),
+    setting(
+        "key.tcti",
+        "device:/dev/tpmrm0",
+        "how the TPM is reached, such as swtpm:host=127.0.0.1,port=2321; with tpm2",
+    ),
+    setting(
+        "key.folder",
+        "identity in state_dir",
+        "folder of the keys that the TPM has wrapped, of use to no other TPM; with tpm2",
+    ),
+    setting("key.module", "required", "the token's PKCS#11 module, a shared library; with pkcs11"),
+    setting("key.token", "required", "the token's label; with pkcs11"),
+    setting("key.label", "lazaret-device", "the key's label in the token; with pkcs11"),
+    setting(
+        "key.pin_file",
+        "required",
+        "file whose first line is the token's user PIN, for its owner only; with pkcs11",
+    ),
     setting("hold_ms", "20000", "how long the server may hold a poll back, 0 to 55000 ms"),
     setting("backoff_base_ms", "1000", "span of the first retry, 200 ms to 7 days"),
     setting("backoff_ceiling_ms", "300000", "span that retries never exceed, 200 ms to 7 days"),
@@ -168,6 +208,7 @@ pub struct Config {
     pub restart: Restart,
     pub tries: u8,
     pub trial_ms: u64,
+    pub key: KeyConfig,
     pub hold_ms: u64,
     pub backoff_base_ms: u64,
     pub backoff_ceiling_ms: u64,
@@ -231,7 +272,7 @@ impl Config {
         }
     }
 
-    /// Files that the settings name and that are not there, for `check-config`.
+    /// Files that the settings name and that are not as they should be, for `check-config`.
     #[must_use]
     pub fn missing_files(&self) -> Vec<Problem> {
         let mut named = vec![("server_ca", &self.server_ca), ("tuf_root", &self.tuf_root)];
@@ -245,7 +286,7 @@ impl Config {
             setting: setting.into(),
             what: format!("expected a file at {}, there is none", path.display()),
         };
-        named.into_iter().map(problem).collect()
+        named.into_iter().map(problem).chain(self.key.problems()).collect()
     }
 
     /// The journal's file.
@@ -277,7 +318,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let restart = restart(from);
     let tries = u8::try_from(from.number("tries", 3, 1..=16)).unwrap_or(1);
     let trial_ms = from.number("trial_seconds", 300, 1..=86_400).saturating_mul(1000);
-    software_keys(from);
+    let key = KeyConfig::read(from);
     let log = from.text("log", "info", |text| Ok(text.to_owned()));
     let log_format = from.text("log_format", "human", |text| match text {
         "human" => Ok(LogFormat::Human),
@@ -325,6 +366,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         restart: restart?,
         tries,
         trial_ms,
+        key: key?,
     })
 }
 
@@ -339,17 +381,6 @@ fn restart(from: &mut Reader<'_>) -> Option<Restart> {
         }
         "command" => Some(Restart::Command(command)),
         _ => Some(Restart::Exec),
-    }
-}
-
-/// Keys in files can be copied by whoever reads the disk. Until TPM and PKCS#11 are here, whoever
-/// sets up the device has to say that this is understood.
-fn software_keys(from: &mut Reader<'_>) {
-    if !from.flag("allow_software_keys") {
-        from.wrong(
-            "allow_software_keys",
-            "expected true, because the device key is kept in a file; other keys are not supported",
-        );
     }
 }
 

@@ -1,25 +1,24 @@
 //! Who the device is: a P-256 key of its own, made once and never sent, and a short-lived
-//! certificate for it. The key signs reports and manifests as well. Where the key lives in hardware
-//! is a later form.
+//! certificate for it. The key signs reports and manifests as well; where it lives, `key` knows.
 
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::poll::renewal_ms;
 use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
 use lazaret_protocol::id::{DeviceId, SerialNumber};
-use lazaret_protocol::key::{KeyId, PublicKey};
+use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::time::Timestamp;
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey};
-use p256::pkcs8::DecodePrivateKey as _;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
 use x509_parser::pem::Pem;
 
 use crate::durable::{self, Access, Durable, DurableError};
 use crate::tls::ClientIdentity;
 use crate::transport::{Transport, TransportError};
 
-/// Largest key or certificate file, in bytes.
+mod key;
+
+pub use key::{DeviceKey, KeyError};
+
+/// Largest certificate file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The device has no usable identity.
@@ -32,14 +31,9 @@ pub enum IdentityError {
     /// The server was asked and did not give a certificate.
     #[error("no certificate was given")]
     Transport(#[from] TransportError),
-    /// The key's file is not a key.
-    #[error("expected a P-256 key in {}: {why}", path.display())]
-    BadKey {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        why: String,
-    },
+    /// The key cannot be had or used.
+    #[error("the device key cannot be used")]
+    Key(#[from] KeyError),
     /// A certificate that cannot be used.
     #[error("expected a certificate for this device's key: {why}")]
     BadCertificate {
@@ -52,74 +46,6 @@ pub enum IdentityError {
         /// Where.
         path: PathBuf,
     },
-}
-
-/// The device's key.
-pub struct DeviceKey {
-    pem: String,
-    pair: KeyPair,
-    signer: SigningKey,
-}
-
-impl std::fmt::Debug for DeviceKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DeviceKey").field("key_id", &self.public().key_id()).finish()
-    }
-}
-
-impl DeviceKey {
-    /// Reads the key, or makes it on the first start.
-    ///
-    /// # Errors
-    /// The file cannot be read or written, or is no key.
-    pub fn load_or_make(state_dir: &Path, durable: &Durable) -> Result<Self, IdentityError> {
-        let folder = state_dir.join("identity");
-        let path = folder.join("key.pem");
-        let bad = |why: String| IdentityError::BadKey { path: path.clone(), why };
-        if let Some(bytes) = durable::read(&path, FILE_BYTES_MAX)? {
-            let pem = String::from_utf8(bytes).map_err(|err| bad(err.to_string()))?;
-            return Self::from_pem(pem).map_err(bad);
-        }
-        let pair =
-            KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|e| bad(e.to_string()))?;
-        let key = Self::from_pem(pair.serialize_pem()).map_err(bad)?;
-        durable.folder(&folder)?;
-        durable.write(&path, key.pem.as_bytes(), Access::Owner, "identity-key")?;
-        Ok(key)
-    }
-
-    fn from_pem(pem: String) -> Result<Self, String> {
-        let signer = SigningKey::from_pkcs8_pem(&pem).map_err(|err| err.to_string())?;
-        let pair = KeyPair::from_pem(&pem).map_err(|err| err.to_string())?;
-        Ok(Self { pem, pair, signer })
-    }
-
-    /// The public half.
-    #[must_use]
-    pub fn public(&self) -> PublicKey {
-        PublicKey::EcdsaP256(self.signer.verifying_key().to_sec1_point(false).as_bytes().to_vec())
-    }
-
-    /// The key's name.
-    #[must_use]
-    pub fn key_id(&self) -> KeyId {
-        self.public().key_id()
-    }
-
-    /// Signs: ECDSA over P-256 with SHA-256, DER.
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.signer.sign(message);
-        signature.as_bytes().to_vec()
-    }
-
-    /// A request for a certificate. Its subject is empty: who the device is, the server decides.
-    fn csr(&self) -> Result<String, IdentityError> {
-        let bad = |err: rcgen::Error| IdentityError::BadCertificate { why: err.to_string() };
-        let mut params = CertificateParams::new(Vec::new()).map_err(bad)?;
-        params.distinguished_name = DistinguishedName::new();
-        params.serialize_request(&self.pair).and_then(|csr| csr.pem()).map_err(bad)
-    }
 }
 
 /// A certificate and when to renew it.
@@ -196,6 +122,8 @@ impl Certificate {
         let certificate = Self::check(reply, key)?;
         let bytes = serde_json::to_vec(&certificate.reply)
             .map_err(|err| IdentityError::BadCertificate { why: err.to_string() })?;
+        // A key in a token has made no folder.
+        durable.folder(&state_dir.join("identity"))?;
         durable.write(&path(state_dir), &bytes, Access::Owner, "identity-certificate")?;
         Ok(certificate)
     }
@@ -236,7 +164,7 @@ impl Certificate {
     /// What to show on connections.
     #[must_use]
     pub fn client<'a>(&'a self, key: &'a DeviceKey) -> ClientIdentity<'a> {
-        ClientIdentity { chain_pem: &self.reply.certificate_chain, key_pem: &key.pem }
+        ClientIdentity { chain_pem: &self.reply.certificate_chain, key }
     }
 }
 

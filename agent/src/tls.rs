@@ -11,7 +11,8 @@ use lazaret_agent_core::clock::Source;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
@@ -24,6 +25,7 @@ use ureq::unversioned::transport::{
 
 use crate::clock::Clock;
 use crate::durable::{self, DurableError};
+use crate::identity::DeviceKey;
 
 /// Largest file of CA certificates, in bytes.
 pub const CA_FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -52,13 +54,13 @@ pub enum TlsError {
     Rustls(#[source] rustls::Error),
 }
 
-/// What the device shows: its chain and key, both in PEM; nothing before it is enrolled.
+/// What the device shows; nothing before it is enrolled.
 #[derive(Clone, Copy)]
 pub struct ClientIdentity<'a> {
-    /// Its certificate, then the issuing CA's.
+    /// Its certificate, then the issuing CA's, in PEM.
     pub chain_pem: &'a str,
-    /// Its key, PKCS#8.
-    pub key_pem: &'a str,
+    /// Its key, wherever it lives.
+    pub key: &'a DeviceKey,
 }
 
 /// The settings of every connection.
@@ -85,15 +87,14 @@ pub fn client_config(
         .with_custom_certificate_verifier(verifier);
     let config = match identity {
         None => builder.with_no_client_auth(),
-        Some(ClientIdentity { chain_pem, key_pem }) => {
+        Some(ClientIdentity { chain_pem, key }) => {
             let unusable = |why: String| TlsError::ClientCertificate { why };
             let chain: Vec<CertificateDer<'static>> =
                 CertificateDer::pem_slice_iter(chain_pem.as_bytes())
                     .collect::<Result<_, _>>()
                     .map_err(|err| unusable(err.to_string()))?;
-            let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-                .map_err(|err| unusable(err.to_string()))?;
-            builder.with_client_auth_cert(chain, key).map_err(|err| unusable(err.to_string()))?
+            let shown = CertifiedKey::new(chain, Arc::new(key.clone()));
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
         }
     };
     Ok(Arc::new(config))

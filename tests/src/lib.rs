@@ -3,6 +3,7 @@
 //! here.
 
 pub mod fleet;
+pub mod hardware;
 pub mod http;
 pub mod image;
 pub mod mirror;

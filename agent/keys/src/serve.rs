@@ -19,6 +19,8 @@ const LINE_BYTES_MAX: u64 = 512 * 1024;
 enum Request {
     /// The public half; the key is made if there is none: `"create"`.
     Create,
+    /// The public half of a key that is there: `"public"`.
+    Public,
     /// A signature over a message in base64: `{"sign": "..."}`.
     Sign(Base64),
     /// What the TPM says it is: `"claims"`.
@@ -112,6 +114,9 @@ fn answer(store: &mut dyn KeyStore, line: &[u8]) -> Answer {
 fn carried_out(store: &mut dyn KeyStore, request: Request) -> Result<Answer, KeyStoreError> {
     let request = match request {
         Request::Create => return store.load_or_create().map(Answer::Public),
+        Request::Public => {
+            return store.public()?.ok_or(KeyStoreError::NoKey).map(Answer::Public);
+        }
         Request::Sign(message) => {
             return Ok(Answer::Signature(Base64(store.sign(&message.0)?)));
         }

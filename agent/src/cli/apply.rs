@@ -197,7 +197,8 @@ fn rehearse(
     let journal = JournalFile::load(&config.journal()).map_err(|err| told(&err))?;
     let durable = Durable::default();
     let slots = drive::bootloader(config, &durable).map_err(|err| told(&err))?;
-    let key = DeviceKey::load_or_make(&config.state_dir, &durable).map_err(|err| told(&err))?;
+    let key =
+        DeviceKey::open(&config.key, &config.state_dir, &durable).map_err(|err| told(&err))?;
     let certificate = Certificate::load(&config.state_dir, &key)
         .map_err(|err| told(&err))?
         .ok_or("expected a device that is enrolled: without a network it cannot become one")?;

@@ -167,6 +167,32 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether a setting is there and was not asked for yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
+    /// One table, read by `read`; an empty one where it is absent.
+    pub fn table<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let table = match self.table.remove(name) {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(other) => {
+                self.wrong(name, format!("expected a table [{name}], got {}", describe(&other)));
+                return None;
+            }
+        };
+        let prefix = format!("{}{name}.", self.prefix);
+        let mut inner = Reader { table, folder: self.folder, prefix, problems: Vec::new() };
+        let value = read(&mut inner);
+        self.problems.extend(inner.finish());
+        value
+    }
+
     /// Tables of one kind, each read by `read`.
     pub fn tables<T>(
         &mut self,

@@ -119,3 +119,80 @@ fn mirrors_are_addresses_of_http_and_nothing_else() {
     let many = format!("[{}]", vec![r#""http://a""#; MIRRORS_MAX + 1].join(","));
     assert_eq!(problems(&with(&many)), ["mirrors: expected at most 8, got 9"]);
 }
+
+/// A good file whose key is not a file, with these lines in `[key]`.
+fn with_key(lines: &str) -> String {
+    format!("{}\n[key]\n{lines}\n", GOOD.replace("allow_software_keys = true\n", ""))
+}
+
+#[test]
+fn a_key_in_hardware_needs_no_leave_for_software_keys() {
+    let config = Config::parse(&with_key("store = \"tpm2\""), Path::new("/etc/lazaret")).unwrap();
+    let tpm2 = HelperStore::Tpm2 { tcti: "device:/dev/tpmrm0".into(), folder: None };
+    let helper = HelperConfig { program: None, timeout_ms: 30_000, store: tpm2 };
+    assert_eq!(config.key, KeyConfig::Helper(helper));
+    let text = with_key(
+        "store = \"pkcs11\"\nmodule = \"/m.so\"\ntoken = \"t\"\npin_file = \"pin\"\n\
+         helper = \"keys\"\ntimeout_ms = 100",
+    );
+    let config = Config::parse(&text, Path::new("/etc/lazaret")).unwrap();
+    let pkcs11 = HelperStore::Pkcs11 {
+        module: "/m.so".into(),
+        token: "t".into(),
+        label: "lazaret-device".into(),
+        pin_file: "/etc/lazaret/pin".into(),
+    };
+    let program = Some("/etc/lazaret/keys".into());
+    let helper = HelperConfig { program, timeout_ms: 100, store: pkcs11 };
+    assert_eq!(config.key, KeyConfig::Helper(helper));
+    // Neither the helper nor the PIN is there.
+    let missing: Vec<String> = config.key.problems().into_iter().map(|p| p.setting).collect();
+    assert_eq!(missing, ["key.helper", "key.module", "key.pin_file"]);
+}
+
+#[test]
+fn what_is_wrong_about_the_key_is_said_in_one_go() {
+    let named = |lines: &str| -> Vec<String> { problems(&with_key(lines)) };
+    let software = "allow_software_keys: expected true";
+    assert!(named("")[0].starts_with(software));
+    assert!(named("store = \"file\"")[0].starts_with(software));
+    assert_eq!(
+        named("store = \"tpm\""),
+        ["key.store: expected one of file, tpm2, pkcs11, got \"tpm\""]
+    );
+    assert_eq!(
+        named("store = \"pkcs11\""),
+        ["key.module: is required", "key.token: is required", "key.pin_file: is required",]
+    );
+    assert_eq!(
+        named("store = \"tpm2\"\ntoken = \"t\"\ncolour = 1\ntimeout_ms = 1"),
+        [
+            "key.timeout_ms: expected a number from 100 to 120000, got 1",
+            "key.token: is no setting of store = \"tpm2\"",
+            "key.colour: is not a setting",
+        ]
+    );
+    let tcti = named("store = \"file\"\ntcti = \"device:/dev/tpm0\"");
+    assert_eq!(tcti[0], "key.tcti: is no setting of store = \"file\"");
+    let table = format!("key = 7\n{GOOD}");
+    assert_eq!(problems(&table), ["key: expected a table [key], got 7"]);
+}
+
+#[test]
+fn a_pin_that_others_may_read_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["pin", "module"] {
+        std::fs::File::create(folder.path().join(name)).unwrap();
+    }
+    let text =
+        with_key("store = \"pkcs11\"\nmodule = \"module\"\ntoken = \"t\"\npin_file = \"pin\"");
+    let config = Config::parse(&text, folder.path()).unwrap();
+    let named = |mode: u32| -> Vec<String> {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path().join("pin"), mode).unwrap();
+        config.key.problems().into_iter().map(|problem| problem.setting).collect()
+    };
+    assert_eq!(named(0o644), ["key.pin_file"]);
+    assert_eq!(named(0o600), Vec::<String>::new());
+}

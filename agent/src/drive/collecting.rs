@@ -5,11 +5,13 @@ use lazaret_agent_core::journal::Collection;
 use lazaret_agent_core::reason::Reason;
 use lazaret_protocol::id::BundleId;
 use lazaret_protocol_evidence::log::Detail;
+use lazaret_protocol_evidence::manifest::SealError;
 
 use super::{Drive, PROBE_ROUND_MS, Stop};
 use crate::artifacts::Scene;
 use crate::bundle::{self, BundleError, Upload, Witness};
 use crate::cli::chain;
+use crate::identity::KeyError;
 
 impl Drive {
     /// Makes the bundle where that is still to be done, and uploads until the next poll is due.
@@ -79,6 +81,9 @@ impl Drive {
 /// Whether trying again cannot help.
 fn for_good(err: &BundleError) -> bool {
     match err {
+        // A key helper that has failed is started again.
+        BundleError::Seal(SealError::Signer(err)) => matches!(err, KeyError::TooLong { .. }),
+        BundleError::Durable(_) => false,
         BundleError::Seal(_) | BundleError::TooLarge { .. } | BundleError::BadOffset { .. } => true,
         BundleError::Transport(err) => {
             matches!(
@@ -86,6 +91,5 @@ fn for_good(err: &BundleError) -> bool {
                 Some("not-found" | "bad-request" | "too-large" | "forbidden")
             )
         }
-        BundleError::Durable(_) => false,
     }
 }

@@ -6,7 +6,6 @@ use lazaret_agent_core::event::Event;
 use lazaret_agent_core::journal::{Collection, PendingReport, Quarantine, Update};
 use lazaret_agent_core::poll::after_answer;
 use lazaret_agent_core::slot::Slot;
-use lazaret_protocol::canonical::CanonicalError;
 use lazaret_protocol::limits::{ORDERS_PER_POLL_MAX, POLL_INTERVAL_MS_MIN};
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest, Posture, RunningRelease};
@@ -19,6 +18,7 @@ use super::metadata::Alarm;
 use super::start::{mirrors, transport};
 use super::{Drive, Pace, Stop, random};
 use crate::cli::chain;
+use crate::identity::KeyError;
 use crate::transport::TransportError;
 
 /// A renewal whose moment has not come is looked at again after so long, in milliseconds.
@@ -171,7 +171,14 @@ impl Drive {
     pub(super) fn report(&mut self) -> Result<(), Stop> {
         for pending in self.journal.reports.clone() {
             let order = pending.order;
-            let Some(envelope) = self.sealed(pending) else { continue };
+            let envelope = match self.sealed(pending) {
+                Ok(envelope) => envelope,
+                Err(err) => {
+                    tracing::warn!("report on order {order} is not signed: {}", chain(&err));
+                    self.reports = self.slower(self.reports, 0)?;
+                    return Ok(());
+                }
+            };
             match self.transport.report(&envelope) {
                 Ok(reply) if reply.order == order => self.tell(&Event::Acknowledged { order })?,
                 Ok(reply) => {
@@ -199,7 +206,7 @@ impl Drive {
         Ok(())
     }
 
-    fn sealed(&self, pending: PendingReport) -> Option<Envelope> {
+    fn sealed(&self, pending: PendingReport) -> Result<Envelope, KeyError> {
         let report = Report {
             device: self.certificate.device().clone(),
             order: pending.order,
@@ -210,11 +217,7 @@ impl Drive {
             bytes_fetched: pending.bytes_fetched,
             pace: pending.pace,
         };
-        let sealed = Envelope::seal::<_, CanonicalError>(&report, self.key.key_id(), |bytes| {
-            Ok(self.key.sign(bytes))
-        });
-        // A report is texts and integers, which always have a canonical form.
-        sealed.inspect_err(|err| tracing::error!("report cannot be sealed: {err}")).ok()
+        self.key.seal(&report)
     }
 
     /// Renews the certificate around half its life.

@@ -74,7 +74,7 @@ pub(super) fn start_over(
     // The bootloader counts this start before anything can hang or fail.
     let mut slots = bootloader(&config, &durable)?;
     let booted = slots.boot()?;
-    let key = DeviceKey::load_or_make(&config.state_dir, &durable)?;
+    let key = device_key(&config, &durable)?;
     let certificate = certificate(&config, &key, network, (&clock, &durable))?;
     let transport = match network {
         Network::There(connect) => connect(&config, &certificate, &key, &clock)?,
@@ -156,6 +156,11 @@ fn certificate(
     }
 }
 
+fn device_key(config: &Config, durable: &Durable) -> Result<DeviceKey, DriveError> {
+    let key = DeviceKey::open(&config.key, &config.state_dir, durable);
+    Ok(key.map_err(IdentityError::from)?)
+}
+
 /// Tries of a few seconds in all: an agent that starts itself again meets its own shadow.
 fn lock(config: &Config) -> Result<StateLock, DriveError> {
     for _ in 0..LOCK_TRIES {
@@ -212,7 +217,7 @@ pub(super) fn note_alone(
     kind: &str,
     detail: Detail,
 ) -> Result<(), DriveError> {
-    let key = DeviceKey::load_or_make(&config.state_dir, durable)?;
+    let key = device_key(config, durable)?;
     let Some(certificate) = Certificate::load(&config.state_dir, &key)? else { return Ok(()) };
     let path = config.state_dir.join("log.jsonl");
     let clock = Clock::new(Timestamp::default());

@@ -2,12 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use lazaret_protocol::canonical::CanonicalError;
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::poll::LogHead;
 use lazaret_protocol::report::Report;
-use lazaret_protocol::signed::Envelope;
-use rcgen::{Issuer, KeyUsagePurpose};
+use rcgen::{CertificateParams, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 
 use super::*;
 
@@ -17,7 +15,7 @@ pub(crate) fn reply(key: &DeviceKey) -> EnrollReply {
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let issuer = Issuer::new(ca, ca_key);
     let params = CertificateParams::new(Vec::new()).unwrap();
-    let certificate = params.signed_by(&key.pair, &issuer).unwrap();
+    let certificate = params.signed_by(&key.certified(), &issuer).unwrap();
     EnrollReply {
         device: "d-1".parse().unwrap(),
         certificate_chain: certificate.pem(),
@@ -49,9 +47,7 @@ fn a_report_signed_by_the_key_verifies_and_another_key_does_not() {
         bytes_fetched: 0,
         pace: lazaret_protocol::report::Pace::Ordinary,
     };
-    let sealed =
-        Envelope::seal::<_, CanonicalError>(&report, key.key_id(), |bytes| Ok(key.sign(bytes)));
-    let sealed = sealed.unwrap();
+    let sealed = key.seal(&report).unwrap();
     assert_eq!(sealed.verify::<Report>(&[key.public()]).unwrap().into_message(), report);
     let other = tempfile::tempdir().unwrap();
     let other = DeviceKey::load_or_make(other.path(), &Durable::default()).unwrap();

@@ -91,6 +91,17 @@ impl Device {
         command
     }
 
+    /// Keeps the device's key where these lines of its settings say, and no more in a file.
+    ///
+    /// # Errors
+    /// The settings cannot be written.
+    pub fn keep_key(&self, lines: &str) -> anyhow::Result<()> {
+        let path = self.folder.join("agent.toml");
+        let text = std::fs::read_to_string(&path)?.replace("allow_software_keys = true\n", "");
+        let mut file = std::fs::File::create(&path)?;
+        Ok(std::io::Write::write_all(&mut file, format!("{text}\n{lines}").as_bytes())?)
+    }
+
     /// Starts the agent.
     ///
     /// # Errors
