@@ -58,12 +58,12 @@ pub fn activate(
     let signing = Signing { all: &all, trusted: &trusted, keys, now };
     let mut meta = offline_meta(&trusted)?;
     if let Some((version, signed)) = signing.deltas(deltas)? {
-        meta.insert("deltas.json".to_owned(), make::metafile(version, None)?);
+        meta.insert("deltas.json".to_owned(), make::metafile(version)?);
         files.extend(signed);
     }
-    let (snapshot_version, snapshot, signed) = signing.snapshot(meta)?;
+    let (snapshot_version, signed) = signing.snapshot(meta)?;
     files.extend(signed);
-    let (timestamp_version, timestamp) = signing.timestamp(snapshot_version, &snapshot)?;
+    let (timestamp_version, timestamp) = signing.timestamp(snapshot_version)?;
     files.push((FileName::Timestamp.to_string(), timestamp));
     Ok(Activation { files, timestamp_version })
 }
@@ -125,14 +125,14 @@ fn in_tuf_order(new: Vec<(String, Vec<u8>)>) -> Result<Vec<(String, Vec<u8>)>, P
 
 /// The lines of the snapshot for offline roles.
 fn offline_meta(trusted: &Trusted) -> Result<HashMap<String, Metafile>, PublishError> {
-    let targets = make::metafile(trusted.targets.version(), None)?;
+    let targets = make::metafile(trusted.targets.version())?;
     let mut meta = HashMap::from([("targets.json".to_owned(), targets)]);
     for (model, release) in &trusted.releases {
         let name = format!("{}.json", release_role(model));
-        meta.insert(name, make::metafile(release.document.version(), None)?);
+        meta.insert(name, make::metafile(release.document.version())?);
     }
     if let Some(emergency) = &trusted.emergency {
-        let line = make::metafile(emergency.document.version(), None)?;
+        let line = make::metafile(emergency.document.version())?;
         meta.insert(format!("{EMERGENCY}.json"), line);
     }
     Ok(meta)
@@ -210,11 +210,11 @@ impl Signing<'_> {
         })
     }
 
-    /// The snapshot's version and bytes, and the file where it is new.
+    /// The snapshot's version, and the file where it is new.
     fn snapshot(
         &self,
         mut meta: HashMap<String, Metafile>,
-    ) -> Result<(u64, Vec<u8>, NewFile), PublishError> {
+    ) -> Result<(u64, NewFile), PublishError> {
         let last = read::<Snapshot>(self.all, &SNAPSHOT)?;
         // A role that was listed once stays listed, or every device refuses the snapshot as a
         // rollback (TUF 5.5.5). A model that targets dropped is no longer asked for, whatever
@@ -222,11 +222,11 @@ impl Signing<'_> {
         for (name, line) in last.iter().flat_map(|last| &last.signed.meta) {
             meta.entry(name.clone()).or_insert_with(|| line.clone());
         }
-        if let (Some(last), Some(bytes)) = (&last, self.all.latest(&SNAPSHOT))
+        if let Some(last) = &last
             && last.signed.meta == meta
             && self.still_good(&SNAPSHOT, last, SNAPSHOT_LIFE_MS)?
         {
-            return Ok((last.version(), bytes.to_vec(), None));
+            return Ok((last.version(), None));
         }
         let version = last.map_or(0, |last| last.version()).saturating_add(1);
         let mut snapshot = Snapshot::new(
@@ -237,14 +237,10 @@ impl Signing<'_> {
         snapshot.meta = meta;
         let file = self.sign(OnlineRole::Snapshot, &snapshot)?;
         let name = FileName::of(SNAPSHOT, version).to_string();
-        Ok((version, file.clone(), Some((name, file))))
+        Ok((version, Some((name, file))))
     }
 
-    fn timestamp(
-        &self,
-        snapshot_version: u64,
-        snapshot: &[u8],
-    ) -> Result<(u64, Vec<u8>), PublishError> {
+    fn timestamp(&self, snapshot_version: u64) -> Result<(u64, Vec<u8>), PublishError> {
         let last = read::<schema::Timestamp>(self.all, &TIMESTAMP)?;
         let version = last.map_or(0, |last| last.version()).saturating_add(1);
         let mut timestamp = schema::Timestamp::new(
@@ -252,7 +248,7 @@ impl Signing<'_> {
             make::number("timestamp", version)?,
             make::moment(self.expires(TIMESTAMP_LIFE_MS)),
         );
-        let line = make::metafile(snapshot_version, Some(snapshot))?;
+        let line = make::metafile(snapshot_version)?;
         timestamp.meta.insert("snapshot.json".to_owned(), line);
         Ok((version, self.sign(OnlineRole::Timestamp, &timestamp)?))
     }

@@ -2,11 +2,16 @@
 
 mod anchors;
 mod canonical;
+mod certificates;
 mod delta;
 mod evidence;
 mod journal;
+mod logs;
 mod messages;
+mod offline;
 mod orders;
+mod settings;
+mod tpm;
 mod tuf_refresh;
 mod tuf_role;
 
@@ -20,6 +25,9 @@ const TYPED: Memory = Memory { base: 64 << 10, per_byte: 64 };
 /// TUF metadata is read into a tree first. The shortest object with a member, `{"":0},`, takes more
 /// than 600 bytes once read, and what is signed is there twice more as text.
 const TREE: Memory = Memory { base: 1 << 20, per_byte: 160 };
+
+/// A parser with structures of its own, which may be larger than their text.
+const PARSED: Memory = Memory { base: 256 << 10, per_byte: 256 };
 
 /// What a header declares is set aside for it, up to the reader's limit of 4 MiB.
 const DELTA_HEADER: Memory = Memory { base: 4 << 20, per_byte: 64 };
@@ -154,5 +162,101 @@ pub const TARGETS: &[Target] = &[
         seeds: tuf_role::delegated_seeds,
         input_bytes_max: 64 << 10,
         memory: TREE,
+    },
+    Target {
+        name: "agent-config",
+        about: "the agent's settings",
+        run: settings::agent_config,
+        seeds: settings::agent_config_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "certificate-authority",
+        about: "the certificate of a CA that is to issue, in PEM",
+        run: certificates::authority,
+        seeds: certificates::authority_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "certificate-peer",
+        about: "a certificate as it comes in a handshake",
+        run: certificates::peer,
+        seeds: certificates::peer_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "certificate-request",
+        about: "a request for a certificate, from a device",
+        run: certificates::request,
+        seeds: certificates::request_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "device-record",
+        about: "a record of a device's log, and a file of them after a power cut",
+        run: logs::record,
+        seeds: logs::record_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "filter",
+        about: "a filter over devices",
+        run: settings::filter,
+        seeds: settings::filter_seeds,
+        input_bytes_max: 8 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "log-note",
+        about: "a signed note and a proof of a transparency log",
+        run: logs::note,
+        seeds: logs::note_seeds,
+        input_bytes_max: 64 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "log-tiles",
+        about: "tiles and entry bundles of a transparency log",
+        run: logs::tiles,
+        seeds: logs::tiles_seeds,
+        input_bytes_max: 64 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "offline-bundle",
+        about: "a release on a stick",
+        run: offline::run,
+        seeds: offline::seeds,
+        input_bytes_max: 64 << 10,
+        memory: TREE,
+    },
+    Target {
+        name: "policy",
+        about: "a policy of rollouts",
+        run: settings::policy,
+        seeds: settings::policy_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "ssh-signature",
+        about: "an approval as ssh-keygen writes it",
+        run: settings::ssh_signature,
+        seeds: settings::ssh_signature_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "tpm-public",
+        about: "the public area of a key in a TPM",
+        run: tpm::run,
+        seeds: tpm::seeds,
+        input_bytes_max: 4 << 10,
+        memory: PARSED,
     },
 ];

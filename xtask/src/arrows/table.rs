@@ -225,7 +225,7 @@ pub(crate) const ROOMS: &[Room] = &[
         package: FUZZ,
         folder: "tests/fuzz",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, TPM, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
             CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,

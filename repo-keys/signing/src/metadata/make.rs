@@ -140,18 +140,15 @@ pub fn target_name(name: &str) -> Result<TargetName, MetadataError> {
     })
 }
 
-/// A line of a snapshot, which says versions only, or of a timestamp, which says everything.
+/// A line of a snapshot or a timestamp. Both say versions only: what they list is signed itself, and
+/// a poll without news is the smaller for it (TUF 4.3, length and hashes are optional).
 ///
 /// # Errors
 /// A version of zero.
-pub fn metafile(version: u64, bytes: Option<&[u8]>) -> Result<Metafile, MetadataError> {
-    let sha256 = |bytes: &[u8]| Hashes {
-        sha256: Sha256Digest::of(bytes).as_bytes().to_vec().into(),
-        _extra: HashMap::new(),
-    };
+pub fn metafile(version: u64) -> Result<Metafile, MetadataError> {
     Ok(Metafile {
-        length: bytes.and_then(|bytes| u64::try_from(bytes.len()).ok()),
-        hashes: bytes.map(sha256),
+        length: None,
+        hashes: None,
         version: number("snapshot", version)?,
         _extra: HashMap::new(),
     })
