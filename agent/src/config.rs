@@ -3,19 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
+use lazaret_agent_core::vitals::Needs;
 use lazaret_protocol::id::{ModelName, SerialNumber};
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
 use lazaret_protocol_evidence::log::LOG_BYTES_MAX;
 
 use crate::durable::{self, DurableError};
 use crate::probes::ProbeConfig;
-use crate::slots::BOOTLOADERS;
+use crate::slots::SlotSettings;
+use crate::watchdog::Watch;
 
 mod key;
 mod reader;
+mod values;
 
 pub use key::{HelperConfig, HelperStore, KeyConfig};
 pub use reader::{Problem, Reader};
+use values::{around, mirrors, one_of, restart, server_address, told};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
@@ -77,18 +81,94 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "slots_dir",
         "required",
-        "folder of the directory bootloader: a/, b/ and the link current",
+        "folder of the images a/image and b/image; with the bootloader directory also of the link \
+         current",
     ),
+    setting(
+        "slot_a",
+        "slots_dir/a/image",
+        "file or block device that the first slot's image goes to; not for the directory \
+         bootloader",
+    ),
+    setting("slot_b", "slots_dir/b/image", "the second slot's, likewise"),
     setting("model", "required", "hardware model; only images signed for it are installed"),
     setting("serial", "required", "serial number, as the claim is bound to it"),
     setting("claim_file", "none", "file with the one-time claim; used once, to enrol"),
-    setting("bootloader", "directory", "what switches between the slots"),
+    setting(
+        "bootloader",
+        "directory",
+        "what switches between the slots: directory, grub, systemd-boot or uboot",
+    ),
+    setting(
+        "boot_record",
+        "by bootloader",
+        "where the bootloader keeps what it counts: grub: its environment block \
+         (/boot/grub/grubenv); systemd-boot: the EFI system partition (/efi); uboot: the file that \
+         says where its environment lies (/etc/fw_env.config)",
+    ),
+    setting(
+        "slot_content",
+        "image",
+        "what an image is: image, used as it is, or tree, a tar archive that is unpacked to \
+         slots_dir/a/tree or slots_dir/b/tree",
+    ),
+    setting(
+        "boot_command_line",
+        "/proc/cmdline",
+        "file in which lazaret.slot=a or lazaret.slot=b says which slot runs",
+    ),
     setting(
         "restart",
         "exec",
         "how to start again into a new image: exec, exit (code 75) or command",
     ),
     setting("restart_command", "none", "program and arguments for restart = \"command\""),
+    setting(
+        "hook_before",
+        "none",
+        "program and arguments that run before an image goes into its slot; it may run again after \
+         a power cut",
+    ),
+    setting(
+        "hook_after",
+        "none",
+        "program and arguments that run once the image is in its slot and was read back, before \
+         the bootloader is told of it; likewise",
+    ),
+    setting("hook_seconds", "300", "how long each of them may take, 1 to 3600 s"),
+    setting(
+        "install_memory_bytes_min",
+        "0",
+        "free memory without which an update waits, 0 to 1099511627776 bytes; 0 for none",
+    ),
+    setting(
+        "install_battery_percent_min",
+        "0",
+        "charge without which an update waits for a supply, 0 to 100; 0 for none",
+    ),
+    setting(
+        "install_temperature_celsius_max",
+        "0",
+        "temperature of the hottest sensor above which an update waits, 0 to 200; 0 for any",
+    ),
+    setting(
+        "watchdog",
+        "systemd",
+        "who starts the machine again where the agent stands still: none, systemd (where it has \
+         asked for it) or the path of a watchdog device such as /dev/watchdog",
+    ),
+    setting(
+        "watchdog_stall_seconds",
+        "900",
+        "how long the agent's loop may take for one round until it stands still, 60 to 86400 s; \
+         longer than hook_seconds and timeout_read_ms",
+    ),
+    setting(
+        "trial_log",
+        "none",
+        "file, or folder such as /sys/fs/pstore, whose last lines are reported with a trial that \
+         was not survived",
+    ),
     setting("tries", "3", "starts that a new image gets before the bootloader goes back, 1 to 16"),
     setting("trial_seconds", "300", "time in which a new image must pass its probes, 1 to 86400 s"),
     setting(
@@ -179,6 +259,32 @@ pub enum Restart {
     Command(Vec<String>),
 }
 
+/// What surrounds an installation and a trial on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// Programs that run before and after.
+    pub hooks: Hooks,
+    /// What the device has to have.
+    pub needs: Needs,
+    /// Who starts the machine again where the agent stands still.
+    pub watchdog: Watch,
+    /// How long its loop may take for one round, in milliseconds.
+    pub watchdog_stall_ms: u64,
+    /// Where the last words of a trial are found.
+    pub trial_log: Option<PathBuf>,
+}
+
+/// Programs that run around an installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before the image goes into its slot.
+    pub before: Vec<String>,
+    /// Once it is there.
+    pub after: Vec<String>,
+    /// How long each may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
 /// The form of the log on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -200,12 +306,12 @@ pub struct Config {
     pub stale_alarm_ms: u64,
     pub tuf_root: PathBuf,
     pub state_dir: PathBuf,
-    pub slots_dir: PathBuf,
+    pub slots: SlotSettings,
     pub model: ModelName,
     pub serial: SerialNumber,
     pub claim_file: Option<PathBuf>,
-    pub bootloader: String,
     pub restart: Restart,
+    pub around: Around,
     pub tries: u8,
     pub trial_ms: u64,
     pub key: KeyConfig,
@@ -307,15 +413,12 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let stale_alarm_ms = from.number("stale_alarm_seconds", 3600, 1..=604_800).saturating_mul(1000);
     let tuf_root = from.path("tuf_root");
     let state_dir = from.path("state_dir");
-    let slots_dir = from.path("slots_dir");
+    let slots = SlotSettings::read(from);
     let model = from.required("model", |text| text.parse().map_err(told));
     let serial = from.required("serial", |text| text.parse().map_err(told));
     let claim_file = from.optional_path("claim_file");
-    let bootloader = from.text("bootloader", "directory", |text| {
-        let known: Vec<&str> = BOOTLOADERS.iter().map(|(name, _)| *name).collect();
-        one_of(text, &known)
-    });
-    let restart = restart(from);
+    let around = around(from);
+    let restart = restart(from, slots.as_ref());
     let tries = u8::try_from(from.number("tries", 3, 1..=16)).unwrap_or(1);
     let trial_ms = from.number("trial_seconds", 300, 1..=86_400).saturating_mul(1000);
     let key = KeyConfig::read(from);
@@ -358,76 +461,16 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         server_ca: server_ca?,
         tuf_root: tuf_root?,
         state_dir: state_dir?,
-        slots_dir: slots_dir?,
+        slots: slots?,
         model: model?,
         serial: serial?,
         claim_file,
-        bootloader: bootloader?,
+        around: around?,
         restart: restart?,
         tries,
         trial_ms,
         key: key?,
     })
-}
-
-fn restart(from: &mut Reader<'_>) -> Option<Restart> {
-    let command = from.texts("restart_command");
-    let how = from.text("restart", "exec", |text| one_of(text, &["exec", "exit", "command"]))?;
-    match how.as_str() {
-        "exit" => Some(Restart::Exit),
-        "command" if command.is_empty() => {
-            from.wrong("restart_command", "expected a program for restart = \"command\", got none");
-            None
-        }
-        "command" => Some(Restart::Command(command)),
-        _ => Some(Restart::Exec),
-    }
-}
-
-fn server_address(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let rest = text.strip_prefix("https://").unwrap_or_default();
-    if rest.is_empty() || rest.contains('/') || rest.contains(char::is_whitespace) {
-        return Err(format!(
-            "expected an address such as https://updates.example:8443, got {text:?}"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// Mirrors need no certificate of ours and no secrecy, so that `http` will do.
-fn mirrors(from: &mut Reader<'_>) -> Vec<String> {
-    let mut good = Vec::new();
-    let given = from.texts("mirrors");
-    if given.len() > MIRRORS_MAX {
-        from.wrong("mirrors", format!("expected at most {MIRRORS_MAX}, got {}", given.len()));
-    }
-    for text in given {
-        let address = text.trim_end_matches('/');
-        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "?#@".contains(c);
-        match rest {
-            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
-                good.push(address.to_owned());
-            }
-            _ => from.wrong(
-                "mirrors",
-                format!("expected addresses such as https://cdn.example/repo, got {text:?}"),
-            ),
-        }
-    }
-    good
-}
-
-fn one_of(text: &str, known: &[&str]) -> Result<String, String> {
-    if known.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("expected one of {}, got {text:?}", known.join(", ")))
-}
-
-fn told(err: impl std::fmt::Display) -> String {
-    err.to_string()
 }
 
 #[cfg(test)]

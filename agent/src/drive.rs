@@ -1,11 +1,12 @@
 //! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
 //! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the
-//! repository), `updating` (images), `by_hand` (bundles) and `collecting` (evidence). No part
-//! decides what the core could decide.
+//! repository), `updating` (images), `installing` (what surrounds them on this device), `by_hand`
+//! (bundles) and `collecting` (evidence). No part decides what the core could decide.
 
 use std::sync::Arc;
 
 use lazaret_agent_core::action::Action;
+use lazaret_agent_core::bootloader::Change;
 use lazaret_agent_core::event::{Event, Situation};
 use lazaret_agent_core::journal::{Collection, Journal, Update};
 use lazaret_agent_core::poll::{Backoff, after_failure};
@@ -27,9 +28,11 @@ use crate::stage::Stage;
 use crate::tls::TlsError;
 use crate::transport::Transport;
 use crate::verify::{Found, Repository, VerifyError};
+use crate::watchdog::Watchdog;
 
 pub mod by_hand;
 mod collecting;
+mod installing;
 mod metadata;
 mod polling;
 mod start;
@@ -168,6 +171,8 @@ pub struct Drive {
     probes: Pace,
     /// Refusals that were logged, by code and words: the same one again is no news.
     refusals: Vec<(String, String)>,
+    /// Who starts the machine again where this loop stands still.
+    watchdog: Watchdog,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
     /// Nobody else writes this device's state.
@@ -187,6 +192,7 @@ impl Drive {
 
     /// One round: what has lapsed, what the server wants, what is under way, and a nap.
     fn turn(&mut self) -> Result<(), Stop> {
+        self.watchdog.alive();
         self.tell(&Event::Woke)?;
         if matches!(self.journal.update, Update::Armed { .. } | Update::RollingBack { .. }) {
             // An action after the journal's write has failed; the next start takes it up.
@@ -234,6 +240,7 @@ impl Drive {
         let until = self.now_ms().saturating_add(NAP_MS_MAX).min(next);
         let asked = by_hand::request_path(&self.config.state_dir);
         loop {
+            self.watchdog.alive();
             let wait = until.saturating_sub(self.now_ms()).min(LOOK_MS);
             if wait == 0 || asked.exists() {
                 return;
@@ -259,14 +266,19 @@ impl Drive {
                     self.journal_file.write(&next)?;
                     self.journal = next.clone();
                 }
-                Action::MarkUnknown { slot } => self.slots.mark_unknown(slot)?,
-                Action::Arm { slot, tries } => self.slots.arm(slot, tries)?,
-                Action::MarkGood { slot } => self.slots.mark_good(slot)?,
-                Action::Revert { slot } => self.slots.revert(slot)?,
+                Action::MarkUnknown { slot } => self.switch(Change::Forget(slot))?,
+                Action::Arm { slot, tries } => self.switch(Change::Try { slot, tries })?,
+                Action::MarkGood { slot } => self.switch(Change::Keep(slot))?,
+                Action::Revert { slot } => self.switch(Change::GiveUp(slot))?,
                 Action::Restart => return Err(Stop::Restart),
             }
         }
         Ok(())
+    }
+
+    fn switch(&mut self, change: Change) -> Result<(), Stop> {
+        self.slots.plan(change)?;
+        Ok(self.slots.commit()?)
     }
 
     /// What holds at this moment.

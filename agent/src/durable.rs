@@ -2,18 +2,21 @@
 //! folder is synced, so that a power cut leaves the old file or the new one. The journal is two
 //! preallocated records instead, because it is written with every poll (`journal`).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::record::RecordError;
 
 use crate::failpoint::{Failpoints, Step};
 
+#[cfg(test)]
+pub(crate) mod crash;
+mod disk;
 mod journal;
 mod lock;
 
+pub use disk::{Disk, Op};
 pub use journal::{Copied, JournalFile};
 pub use lock::StateLock;
 
@@ -85,13 +88,26 @@ pub(crate) fn told(what: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
 #[derive(Debug, Clone, Default)]
 pub struct Durable {
     points: Failpoints,
+    disk: Disk,
 }
 
 impl Durable {
     /// A room whose steps pass these points.
     #[must_use]
-    pub const fn new(points: Failpoints) -> Self {
-        Self { points }
+    pub fn new(points: Failpoints) -> Self {
+        Self { points, disk: Disk::default() }
+    }
+
+    /// A room whose steps pass these points, on this disk.
+    #[must_use]
+    pub const fn on(points: Failpoints, disk: Disk) -> Self {
+        Self { points, disk }
+    }
+
+    /// The disk, for the rooms that write files of their own.
+    #[must_use]
+    pub const fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The points, for the rooms that sync files of their own.
@@ -114,18 +130,12 @@ impl Durable {
         self.points.before(step).map_err(told("write", path))?;
         let temporary = beside(path);
         let mode = if access == Access::Owner { 0o600 } else { 0o644 };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)
-            .map_err(told("create", &temporary))?;
-        file.write_all(bytes).map_err(told("write", &temporary))?;
-        file.sync_all().map_err(told("sync", &temporary))?;
+        let file = self.disk.create(&temporary, mode).map_err(told("create", &temporary))?;
+        self.disk.fill(&file, &temporary, bytes).map_err(told("write", &temporary))?;
+        self.disk.sync(&file, &temporary).map_err(told("sync", &temporary))?;
         drop(file);
-        fs::rename(&temporary, path).map_err(told("rename to", path))?;
-        sync_parent(path)?;
+        self.disk.rename(&temporary, path).map_err(told("rename to", path))?;
+        self.sync_parent(path)?;
         self.points.after(step).map_err(told("write", path))
     }
 
@@ -135,8 +145,8 @@ impl Durable {
     /// The file system said no.
     pub fn delete(&self, path: &Path, step: Step) -> Result<(), DurableError> {
         self.points.before(step).map_err(told("delete", path))?;
-        match fs::remove_file(path) {
-            Ok(()) => sync_parent(path)?,
+        match self.disk.remove(path) {
+            Ok(()) => self.sync_parent(path)?,
             Err(err) if err.kind() == io::ErrorKind::NotFound => {}
             Err(err) => return Err(told("delete", path)(err)),
         }
@@ -150,14 +160,14 @@ impl Durable {
     pub fn link(&self, path: &Path, target: &str, step: Step) -> Result<(), DurableError> {
         self.points.before(step).map_err(told("link", path))?;
         let temporary = beside(path);
-        match fs::remove_file(&temporary) {
+        match self.disk.remove(&temporary) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => {
                 return Err(told("delete", &temporary)(err));
             }
-            _ => symlink(target, &temporary).map_err(told("link", &temporary))?,
+            _ => self.disk.link(&temporary, target).map_err(told("link", &temporary))?,
         }
-        fs::rename(&temporary, path).map_err(told("rename to", path))?;
-        sync_parent(path)?;
+        self.disk.rename(&temporary, path).map_err(told("rename to", path))?;
+        self.sync_parent(path)?;
         self.points.after(step).map_err(told("link", path))
     }
 
@@ -169,9 +179,44 @@ impl Durable {
         if path.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(path).map_err(told("make the folder", path))?;
-        sync_folder(path)?;
-        sync_parent(path)
+        if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+            self.folder(above)?;
+        }
+        match self.disk.folder(path) {
+            Err(err) if err.kind() != io::ErrorKind::AlreadyExists => {
+                Err(told("make the folder", path)(err))
+            }
+            _ => self.sync_parent(path),
+        }
+    }
+
+    /// Gives a file another name, in place of the one that has it, durably.
+    ///
+    /// # Errors
+    /// The file system said no; both names are as they were then.
+    pub fn rename(&self, from: &Path, to: &Path, step: Step) -> Result<(), DurableError> {
+        self.points.before(step).map_err(told("rename", from))?;
+        self.disk.rename(from, to).map_err(told("rename to", to))?;
+        self.sync_parent(to)?;
+        if from.parent() != to.parent() {
+            self.sync_parent(from)?;
+        }
+        self.points.after(step).map_err(told("rename", from))
+    }
+
+    /// Syncs a folder, so that the names in it are durable.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn sync_folder(&self, path: &Path) -> Result<(), DurableError> {
+        self.disk.sync_folder(path).map_err(told("sync the folder", path))
+    }
+
+    fn sync_parent(&self, path: &Path) -> Result<(), DurableError> {
+        match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_folder(parent),
+            _ => self.sync_folder(Path::new(".")),
+        }
     }
 }
 
@@ -192,21 +237,6 @@ pub fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, DurableError> {
     let mut bytes = Vec::new();
     file.take(max).read_to_end(&mut bytes).map_err(told("read", path))?;
     Ok(Some(bytes))
-}
-
-/// Syncs a folder, so that the names in it are durable.
-///
-/// # Errors
-/// The file system said no.
-pub fn sync_folder(path: &Path) -> Result<(), DurableError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(told("sync the folder", path))
-}
-
-fn sync_parent(path: &Path) -> Result<(), DurableError> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
-        _ => sync_folder(Path::new(".")),
-    }
 }
 
 /// The temporary place of a file. One per file and not a random one, so that a power cut leaves at

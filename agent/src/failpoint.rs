@@ -23,6 +23,7 @@ pub const STEPS: &[Step] = &[
     "journal-trial",
     "journal-rolling-back",
     "journal-copy",
+    "journal-aside",
     "boot-count",
     "boot-forget",
     "boot-arm",
@@ -34,11 +35,14 @@ pub const STEPS: &[Step] = &[
     "anchors",
     "forensic-append",
     "forensic-cut",
+    "forensic-aside",
     "stage-sync",
     "stage-cut",
     "stage-read-back",
     "bundle-write",
     "bundle-delete",
+    "tree-clear",
+    "tree-swap",
     "by-hand",
 ];
 

@@ -5,7 +5,7 @@
 //! records that speak of attacks and containment, until the reserve is used up as well. The agent
 //! goes on: a device that stopped updating because its log is full could never be cured.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -103,16 +103,10 @@ impl ForensicLog {
             Ok(recovered) => (Some(recovered), None),
             Err(err) => (None, Some(err.to_string())),
         };
-        let aside = if damage.is_some() { Some(move_aside(path)?) } else { None };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(told("open", path))?;
+        let aside = if damage.is_some() { Some(move_aside(&durable, path)?) } else { None };
+        let file = durable.disk().open(path).map_err(told("open", path))?;
         if let Some(parent) = path.parent() {
-            durable::sync_folder(parent)?;
+            durable.sync_folder(parent)?;
         }
         let (chain, good) = match &recovered {
             Some(recovered) => (Chain::resume(recovered.head.clone()), recovered.good_length),
@@ -250,10 +244,10 @@ impl ForensicLog {
         }
         let points = self.durable.points().clone();
         points.before("forensic-append").map_err(told("append to", &self.path))?;
-        let written = self
-            .file
-            .write_all_at(&appended.line, self.length)
-            .and_then(|()| self.file.sync_data());
+        let disk = self.durable.disk();
+        let written = disk
+            .write_at(&self.file, &self.path, &appended.line, self.length)
+            .and_then(|()| disk.sync(&self.file, &self.path));
         if let Err(err) = written {
             // Half a line must not stay: the next one would be appended to it.
             self.cut_tail()?;
@@ -268,8 +262,9 @@ impl ForensicLog {
     fn cut_tail(&self) -> Result<(), DurableError> {
         let points = self.durable.points();
         points.before("forensic-cut").map_err(told("cut", &self.path))?;
-        self.file.set_len(self.length).map_err(told("cut", &self.path))?;
-        self.file.sync_all().map_err(told("sync", &self.path))?;
+        let disk = self.durable.disk();
+        disk.set_length(&self.file, &self.path, self.length).map_err(told("cut", &self.path))?;
+        disk.sync(&self.file, &self.path).map_err(told("sync", &self.path))?;
         points.after("forensic-cut").map_err(told("cut", &self.path))
     }
 }
@@ -305,11 +300,11 @@ fn said(event: &LogEvent) -> (String, Detail) {
     (kind, detail)
 }
 
-fn move_aside(path: &Path) -> Result<PathBuf, DurableError> {
+fn move_aside(durable: &Durable, path: &Path) -> Result<PathBuf, DurableError> {
     for number in 1..1000_u32 {
         let aside = path.with_extension(format!("damaged-{number}"));
         if !aside.exists() {
-            std::fs::rename(path, &aside).map_err(told("move aside", path))?;
+            durable.rename(path, &aside, "forensic-aside")?;
             return Ok(aside);
         }
     }

@@ -10,13 +10,12 @@ use crate::transport::Transport;
 
 mod command;
 mod file;
+mod http;
 mod server;
+mod service;
 mod space;
 
 pub(crate) use space::free_bytes;
-
-/// Longest output of a probe that is kept, in bytes; the end of it.
-pub const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// What a probe may look at.
 #[derive(Debug)]
@@ -60,7 +59,9 @@ pub type Make = fn(&mut Reader<'_>) -> Option<Box<dyn Probe>>;
 pub const PROBES: &[(&str, Make)] = &[
     ("command", command::make),
     ("file", file::make),
+    ("http", http::make),
     ("server", server::make),
+    ("service", service::make),
     ("space", space::make),
 ];
 

@@ -1,17 +1,31 @@
 //! Where images run from, and what picks the one that runs. Each bootloader is a file and a line in
 //! [`BOOTLOADERS`], held to one contract test. What to tell it, the core decides.
 
-use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use lazaret_agent_core::bootloader::Change;
+use lazaret_agent_core::bootloader::fw_env::FwEnvError;
+use lazaret_agent_core::bootloader::grub::GrubError;
+use lazaret_agent_core::bootloader::uboot::UbootError;
 use lazaret_agent_core::slot::Slot;
 use lazaret_protocol::poll::SlotHealth;
 
 use crate::durable::{Durable, DurableError};
 
+mod booted;
+mod counted;
 mod directory;
+mod grub;
+mod place;
+mod settings;
+mod systemd_boot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod uboot;
+
+pub use place::SlotFile;
+pub use settings::{SlotContent, SlotSettings};
 
 /// What a bootloader cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +41,41 @@ pub enum SlotError {
         path: PathBuf,
         /// What the parser said.
         why: String,
+    },
+    /// GRUB's environment block cannot be used.
+    #[error("GRUB's environment block {} cannot be used", path.display())]
+    Grub {
+        /// The block's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: GrubError,
+    },
+    /// U-Boot's environment cannot be used.
+    #[error("U-Boot's environment, which {} leads to, cannot be used", path.display())]
+    Uboot {
+        /// The file that says where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: UbootError,
+    },
+    /// Where U-Boot's environment lies is not said.
+    #[error("{} does not say where U-Boot's environment lies", path.display())]
+    FwEnv {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: FwEnvError,
+    },
+    /// A place for the environment that cannot be written safely.
+    #[error("U-Boot's environment on {} cannot be written safely: {why}", path.display())]
+    Unsafe {
+        /// The device or file.
+        path: PathBuf,
+        /// What could go wrong, and what to do.
+        why: &'static str,
     },
     /// The slot that runs was to be written or tried.
     #[error("slot {slot} runs, so it is not for {what}")]
@@ -60,39 +109,27 @@ pub trait Bootloader: std::fmt::Debug + Send {
     /// What is known of a slot.
     fn health(&self, slot: Slot) -> SlotHealth;
 
-    /// Forgets what was known of a slot, because its content is to change.
+    /// Plans a change, in place of one that was planned before. Nothing is written.
     ///
     /// # Errors
-    /// It runs, or the record cannot be written.
-    fn mark_unknown(&mut self, slot: Slot) -> Result<(), SlotError>;
+    /// The slot runs and is to be forgotten or tried, or it is to be tried and is empty.
+    fn plan(&mut self, change: Change) -> Result<(), SlotError>;
 
-    /// Has the slot tried at the next start, so many times.
+    /// Writes what is planned, durably; nothing where nothing is.
     ///
     /// # Errors
-    /// It runs, it is empty, or the record cannot be written.
-    fn arm(&mut self, slot: Slot, tries: u8) -> Result<(), SlotError>;
+    /// The record cannot be read or written. The plan is dropped then.
+    fn commit(&mut self) -> Result<(), SlotError>;
 
-    /// Keeps the slot.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    fn mark_good(&mut self, slot: Slot) -> Result<(), SlotError>;
-
-    /// Gives the slot up and goes back to the one before at the next start.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    fn revert(&mut self, slot: Slot) -> Result<(), SlotError>;
-
-    /// The image of a slot, for reading.
+    /// The image of a slot, for reading: a file, or a block device with more behind the image.
     fn image(&self, slot: Slot) -> PathBuf;
 
     /// Opens the image of a slot that does not run, for reading and writing, and makes it where it
-    /// is absent.
+    /// is absent. A block device has to be there, and in no use.
     ///
     /// # Errors
     /// It runs, or the file system said no.
-    fn open_for_writing(&self, slot: Slot) -> Result<File, SlotError>;
+    fn open_for_writing(&self, slot: Slot) -> Result<SlotFile, SlotError>;
 
     /// Bytes that an image in the slot could take: what is free, and what the image there takes
     /// now.
@@ -102,8 +139,44 @@ pub trait Bootloader: std::fmt::Debug + Send {
     fn room(&self, slot: Slot) -> Result<u64, SlotError>;
 }
 
-/// Makes a bootloader over `slots_dir`.
-pub type Open = fn(&Path, Durable) -> Result<Box<dyn Bootloader>, SlotError>;
+/// Makes a bootloader.
+pub type Open = fn(&SlotSettings, Durable) -> Result<Box<dyn Bootloader>, SlotError>;
 
 /// Every bootloader, by its name in the configuration.
-pub const BOOTLOADERS: &[(&str, Open)] = &[("directory", directory::open)];
+pub const BOOTLOADERS: &[(&str, Open)] = &[
+    ("directory", directory::open),
+    ("grub", grub::open),
+    ("systemd-boot", systemd_boot::open),
+    ("uboot", uboot::open),
+];
+
+/// The durable step that a change is.
+const fn step_of(change: Change) -> crate::failpoint::Step {
+    match change {
+        Change::Forget(_) => "boot-forget",
+        Change::Try { .. } => "boot-arm",
+        Change::Keep(_) => "boot-keep",
+        Change::GiveUp(_) => "boot-revert",
+    }
+}
+
+/// Refuses a change that no bootloader may make.
+fn refuse(change: Change, booted: Option<Slot>, image: &Path) -> Result<(), SlotError> {
+    let (slot, what) = match change {
+        Change::Forget(slot) => (slot, "forgetting"),
+        Change::Try { slot, .. } => (slot, "trying"),
+        Change::Keep(_) | Change::GiveUp(_) => return Ok(()),
+    };
+    if booted == Some(slot) {
+        return Err(SlotError::Running { slot, what });
+    }
+    if matches!(change, Change::Try { .. }) && !image.exists() {
+        return Err(SlotError::Empty { slot });
+    }
+    Ok(())
+}
+
+fn io_err(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SlotError {
+    let told = crate::durable::told(what, path);
+    move |err| told(err).into()
+}

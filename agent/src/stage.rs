@@ -5,12 +5,12 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
 
 use lazaret_agent_core::journal::{Route, Target as Staged};
 use lazaret_protocol_tuf::{Target, TufError};
 
 use crate::failpoint::Failpoints;
+use crate::slots::SlotFile;
 use crate::source::{Source, TargetReader};
 use crate::transport::TransportError;
 use crate::verify::Found;
@@ -18,6 +18,7 @@ use crate::verify::Found;
 mod delta;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 use delta::DeltaRun;
 
@@ -82,7 +83,7 @@ pub struct StageSettings {
 /// One image on its way into one slot.
 #[derive(Debug)]
 pub struct Stage {
-    slot: File,
+    slot: SlotFile,
     image: Target,
     settings: StageSettings,
     route: Going,
@@ -108,14 +109,14 @@ impl Stage {
     /// # Errors
     /// The slot cannot be used.
     pub fn resume(
-        slot: File,
+        slot: SlotFile,
         base: Option<File>,
         found: &Found,
         at: (&Staged, u64),
         settings: StageSettings,
     ) -> Result<Self, StageError> {
         let (target, offset) = at;
-        let there = slot.metadata().map_err(StageError::Slot)?.len();
+        let there = slot.length().map_err(StageError::Slot)?;
         let offset = offset.min(there).min(found.image.length);
         let route = match (&found.delta, base) {
             (Some((delta, custom)), Some(base)) if target.route == Route::Delta => {
@@ -266,7 +267,7 @@ impl Stage {
     /// Data first, journal second: the journal never claims bytes that are not on the disk.
     fn sync(&mut self) -> Result<Progress, StageError> {
         self.settings.points.before("stage-sync").map_err(StageError::Slot)?;
-        self.slot.sync_data().map_err(StageError::Slot)?;
+        self.slot.sync().map_err(StageError::Slot)?;
         self.settings.points.after("stage-sync").map_err(StageError::Slot)?;
         self.synced = self.offset;
         Ok(Progress::Synced { offset: self.offset })
@@ -275,8 +276,7 @@ impl Stage {
     /// Leaves only the first `offset` bytes in the slot.
     fn cut(&mut self, offset: u64) -> Result<(), StageError> {
         self.settings.points.before("stage-cut").map_err(StageError::Slot)?;
-        self.slot.set_len(offset).map_err(StageError::Slot)?;
-        self.slot.sync_data().map_err(StageError::Slot)?;
+        self.slot.cut(offset).map_err(StageError::Slot)?;
         self.settings.points.after("stage-cut").map_err(StageError::Slot)?;
         (self.offset, self.synced) = (offset, offset);
         Ok(())
@@ -285,15 +285,15 @@ impl Stage {
     /// Reads the image from the disk, past the cache where the system allows it, and judges it.
     fn read_back(&self) -> Result<Progress, StageError> {
         self.settings.points.before("stage-read-back").map_err(StageError::Slot)?;
-        self.slot.sync_all().map_err(StageError::Slot)?;
-        // Advice only: where it is not taken, the bytes come from memory, and have been synced all
-        // the same.
-        let _ = rustix::fs::fadvise(&self.slot, 0, None, rustix::fs::Advice::DontNeed);
+        self.slot.forget_cached();
+        let end = self.slot.end_of(self.image.length);
         let mut check = self.image.check();
         let mut piece = vec![0; PIECE_BYTES];
         let mut offset = 0;
         loop {
-            let read = self.slot.read_at(&mut piece, offset).map_err(StageError::Slot)?;
+            let want = piece_length(end.saturating_sub(offset), piece.len());
+            let wanted = piece.get_mut(..want).unwrap_or_default();
+            let read = self.slot.read_at(wanted, offset).map_err(StageError::Slot)?;
             if read == 0 {
                 break;
             }
@@ -307,26 +307,6 @@ impl Stage {
         }
         self.settings.points.after("stage-read-back").map_err(StageError::Slot)?;
         Ok(Progress::Complete)
-    }
-}
-
-/// Checks the image in a slot once more, before it is armed after a restart.
-///
-/// # Errors
-/// The slot cannot be read.
-pub fn holds(slot: &File, image: &Target) -> Result<bool, StageError> {
-    let mut check = image.check();
-    let mut piece = vec![0; PIECE_BYTES];
-    let mut offset = 0;
-    loop {
-        let read = slot.read_at(&mut piece, offset).map_err(StageError::Slot)?;
-        if read == 0 {
-            return Ok(check.finish().is_ok());
-        }
-        if check.update(piece.get(..read).unwrap_or_default()).is_err() {
-            return Ok(false);
-        }
-        offset = offset.saturating_add(length_of(read));
     }
 }
 

@@ -38,6 +38,18 @@ pub(crate) struct Answers {
     /// The evidence that was uploaded, and its digest once it was the last.
     pub(crate) evidence: Vec<u8>,
     pub(crate) evidence_digest: Option<String>,
+    /// Is told of each body that is posted before it is answered.
+    pub(crate) witness: Option<Witness>,
+}
+
+/// Somebody who sees what is posted.
+#[derive(Clone)]
+pub(crate) struct Witness(pub(crate) Arc<dyn Fn(&str, &[u8]) + Send + Sync>);
+
+impl std::fmt::Debug for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Witness")
+    }
 }
 
 /// A running server.
@@ -118,6 +130,9 @@ fn serve(
             let answer = evidence(&mut answers, &method, &path, &body);
             connection.write_all(answer.as_bytes())?;
             continue;
+        }
+        if let (Some(witness), "POST") = (&answers.witness, method.as_str()) {
+            (witness.0)(&path, &body);
         }
         if let Some(queue) = answers.posts.get_mut(&path) {
             let answer = if queue.len() > 1 { queue.remove(0) } else { queue[0].clone() };

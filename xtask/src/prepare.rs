@@ -68,6 +68,31 @@ const NEEDS: &[Need] = &[
         why: "quarantine is one nftables load",
     },
     Need {
+        found_by: FoundBy::Command("fw_setenv"),
+        package: "libubootenv-tool",
+        why: "a second reader and writer of U-Boot's environment",
+    },
+    Need {
+        found_by: FoundBy::Command("grub-editenv"),
+        package: "grub-common",
+        why: "a second reader and writer of GRUB's environment block",
+    },
+    Need {
+        found_by: FoundBy::File("/usr/lib/grub/i386-pc/boot.img"),
+        package: "grub-pc-bin",
+        why: "a machine that boots in an emulator",
+    },
+    Need {
+        found_by: FoundBy::Command("busybox"),
+        package: "busybox-static",
+        why: "the small system of that machine",
+    },
+    Need {
+        found_by: FoundBy::Command("systemd-analyze"),
+        package: "systemd",
+        why: "what the agent's unit may do",
+    },
+    Need {
         found_by: FoundBy::Command("mksquashfs"),
         package: "squashfs-tools",
         why: "images with compressed parts, as deltas meet them",

@@ -15,8 +15,8 @@ use crate::update::{failed, keep, settle_failed_trial};
 /// Counts the start and settles an update that it interrupted or that it is part of.
 pub(crate) fn reconcile(
     next: &mut Journal,
-    a: SlotHealth,
-    b: SlotHealth,
+    (a, b): (SlotHealth, SlotHealth),
+    last_words: &str,
     at: &Situation<'_>,
 ) -> Vec<Action> {
     next.boot_count = next.boot_count.saturating_add(1);
@@ -38,7 +38,7 @@ pub(crate) fn reconcile(
         }
         Update::Armed { install, target } | Update::Trial { install, target } => {
             if at.booted != Some(target.slot) {
-                return not_on_trial(next, install, target, health, at);
+                return not_on_trial(next, (install, target), health, last_words, at);
             }
             if health(target.slot) == SlotHealth::Good {
                 // The power went between the bootloader and the journal while it was being kept.
@@ -67,8 +67,11 @@ fn not_yet_armed(
     target: &Target,
     at: &Situation<'_>,
 ) -> Vec<Action> {
-    if at.booted != Some(target.slot) {
-        return alloc::vec![Action::WriteJournal];
+    let slot = target.slot;
+    if at.booted != Some(slot) {
+        // The power may have gone between the journal and the bootloader when staging began: no
+        // byte is written into a slot that the bootloader takes for a good one.
+        return alloc::vec![Action::MarkUnknown { slot }, Action::WriteJournal];
     }
     let event = LogEvent::UnexpectedSlot { booted: at.booted, state: next.update.name().into() };
     let reason = Reason::new("the slot that was being written to has been booted by somebody else");
@@ -81,9 +84,9 @@ fn not_yet_armed(
 /// given the new image up and says so, or it was never told.
 fn not_on_trial(
     next: &mut Journal,
-    install: Install,
-    target: Target,
+    (install, target): (Install, Target),
     health: impl Fn(Slot) -> SlotHealth,
+    last_words: &str,
     at: &Situation<'_>,
 ) -> Vec<Action> {
     let was_armed = matches!(next.update, Update::Armed { .. });
@@ -92,11 +95,15 @@ fn not_on_trial(
         next.update = Update::Staging { install, target, offset };
         return alloc::vec![Action::WriteJournal];
     }
-    let reason = Reason::new(&alloc::format!(
+    let text = alloc::format!(
         "slot {} was not confirmed within {} starts, and the bootloader went back",
         target.slot,
         at.tries
-    ));
+    );
+    let reason = match last_words {
+        "" => Reason::new(&text),
+        words => Reason::with_tail(&text, words),
+    };
     let (order, slot) = (install.order, target.slot);
     settle_failed_trial(next, &install, &target, failed("trial-not-survived", &reason));
     alloc::vec![Action::Log(LogEvent::RolledBack { order, slot, reason }), Action::WriteJournal]

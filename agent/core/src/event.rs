@@ -53,6 +53,9 @@ pub enum Event {
         a: SlotHealth,
         /// The bootloader's word on the second slot.
         b: SlotHealth,
+        /// The last that was heard of a trial which did not come to its end; empty where nothing
+        /// was.
+        last_words: String,
     },
     /// A poll is about to be sent.
     PollDue,

@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod action;
 mod boot;
+pub mod bootloader;
 pub mod clock;
 pub mod event;
 pub mod health;
@@ -20,3 +21,4 @@ pub mod reason;
 pub mod record;
 pub mod slot;
 pub mod update;
+pub mod vitals;

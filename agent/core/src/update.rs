@@ -27,7 +27,7 @@ use crate::{boot, offer, order};
 pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, Vec<Action>) {
     let mut next = journal.clone();
     let actions = match event {
-        Event::Booted { a, b } => boot::reconcile(&mut next, *a, *b, at),
+        Event::Booted { a, b, last_words } => boot::reconcile(&mut next, (*a, *b), last_words, at),
         Event::PollDue => {
             next.poll_sequence = next.poll_sequence.saturating_add(1);
             alloc::vec![Action::WriteJournal]

@@ -6,12 +6,13 @@ use lazaret_protocol_evidence::manifest::ArtifactName;
 
 use super::*;
 use crate::durable::Durable;
-use crate::slots::BOOTLOADERS;
+use crate::slots::{BOOTLOADERS, SlotSettings};
 
 #[test]
 fn every_artifact_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
+    let slots =
+        BOOTLOADERS[0].1(&SlotSettings::directory(folder.path()), Durable::default()).unwrap();
     let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\n\
                 state_dir = \"s\"\nslots_dir = \"s\"\n\
                 model = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";
@@ -28,7 +29,8 @@ fn every_artifact_keeps_the_contract() {
 #[test]
 fn this_process_is_in_the_list_and_its_secrets_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let slots = BOOTLOADERS[0].1(folder.path(), Durable::default()).unwrap();
+    let slots =
+        BOOTLOADERS[0].1(&SlotSettings::directory(folder.path()), Durable::default()).unwrap();
     let text = "server = \"https://localhost:1\"\nserver_ca = \"c\"\ntuf_root = \"r\"\n\
                 state_dir = \"s\"\nslots_dir = \"s\"\n\
                 model = \"m\"\nserial = \"s\"\nallow_software_keys = true\n";

@@ -27,7 +27,7 @@ fn make_one() -> Made {
                 allow_software_keys = true\n";
     let config = Config::parse(text, folder.path()).unwrap();
     let durable = Durable::default();
-    let slots = BOOTLOADERS[0].1(&config.slots_dir, durable.clone()).unwrap();
+    let slots = BOOTLOADERS[0].1(&config.slots, durable.clone()).unwrap();
     let key = DeviceKey::load_or_make(&config.state_dir, &durable).unwrap();
     let certificate = Certificate {
         reply: EnrollReply {

@@ -26,6 +26,7 @@ use crate::source::{Pull, Source};
 use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
 use crate::verify::{Findings, Repository};
+use crate::watchdog::Watchdog;
 
 /// How often the lock is tried, and how long is waited between two tries, in milliseconds.
 const LOCK_TRIES: u32 = 20;
@@ -37,7 +38,7 @@ const LOCK_WAIT_MS: u64 = 250;
 /// # Errors
 /// Why it cannot start, or that what was booted has to be left again at once.
 pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
-    start_over(config, points, Network::There(&transport))
+    start_over(config, Durable::new(points), Network::There(&transport))
 }
 
 /// Starts the agent on a device without a network, to install a bundle that somebody brought along.
@@ -45,7 +46,7 @@ pub fn start(config: Config, points: Failpoints) -> Result<Drive, Stop> {
 /// # Errors
 /// As [`start`]; also where the device was never enrolled.
 pub fn start_offline(config: Config) -> Result<Drive, Stop> {
-    start_over(config, Failpoints::default(), Network::None)
+    start_over(config, Durable::default(), Network::None)
 }
 
 /// Whether there is anybody to talk to.
@@ -63,10 +64,9 @@ type Connect = dyn Fn(&Config, &Certificate, &DeviceKey, &Clock) -> Result<Trans
 /// As [`start`], over a given way: tests have one without TLS.
 pub(super) fn start_over(
     config: Config,
-    points: Failpoints,
+    durable: Durable,
     network: Network<'_>,
 ) -> Result<Drive, Stop> {
-    let durable = Durable::new(points);
     durable.folder(&config.state_dir)?;
     let lock = lock(&config)?;
     let (journal_file, journal) = open_journal(&config, &durable)?;
@@ -74,6 +74,7 @@ pub(super) fn start_over(
     // The bootloader counts this start before anything can hang or fail.
     let mut slots = bootloader(&config, &durable)?;
     let booted = slots.boot()?;
+    let watchdog = watched(&config);
     let key = device_key(&config, &durable)?;
     let certificate = certificate(&config, &key, network, (&clock, &durable))?;
     let transport = match network {
@@ -130,14 +131,26 @@ pub(super) fn start_over(
         renewals: Pace::default(),
         probes: Pace::default(),
         refusals: Vec::new(),
+        watchdog,
         renewal_random: random()?,
         _lock: lock,
     };
-    let (a, b) = (drive.slots.health(Slot::A), drive.slots.health(Slot::B));
-    drive.tell(&Event::Booted { a, b })?;
+    drive.begin()?;
     drive.found_out(findings)?;
     drive.sweep()?;
     Ok(drive)
+}
+
+/// The watchdog. Without it a device runs on: an agent that did not start at all for want of it
+/// could never be told better.
+fn watched(config: &Config) -> Watchdog {
+    match Watchdog::start(&config.around.watchdog, config.around.watchdog_stall_ms) {
+        Ok(watchdog) => watchdog,
+        Err(err) => {
+            tracing::error!("there is no watchdog: {err}");
+            Watchdog::default()
+        }
+    }
 }
 
 /// The device's certificate: the stored one, or a new one where it has ended or there is none.
@@ -236,9 +249,9 @@ pub(crate) fn bootloader(
 ) -> Result<Box<dyn Bootloader>, DriveError> {
     let (_, open) = BOOTLOADERS
         .iter()
-        .find(|(name, _)| *name == config.bootloader)
-        .ok_or_else(|| DriveError::NoBootloader { name: config.bootloader.clone() })?;
-    Ok(open(&config.slots_dir, durable.clone())?)
+        .find(|(name, _)| *name == config.slots.bootloader)
+        .ok_or_else(|| DriveError::NoBootloader { name: config.slots.bootloader.clone() })?;
+    Ok(open(&config.slots, durable.clone())?)
 }
 
 fn waits(config: &Config) -> Waits {
@@ -344,6 +357,13 @@ fn enroll(
 }
 
 impl Drive {
+    /// Tells the core what was booted, and what is known of it.
+    fn begin(&mut self) -> Result<(), Stop> {
+        let (a, b) = (self.slots.health(Slot::A), self.slots.health(Slot::B));
+        let last_words = self.last_words();
+        self.tell(&Event::Booted { a, b, last_words })
+    }
+
     /// Deletes bundles that nobody collects any more: the power went between their end and their
     /// deletion.
     fn sweep(&self) -> Result<(), Stop> {

@@ -20,6 +20,8 @@ use crate::failpoint::Failpoints;
 use crate::identity::tests::reply;
 use crate::test_server::{Answers, Server};
 
+mod power;
+
 const IMAGE: &[u8] = b"an image that is well";
 
 fn signer() -> SigningKey {
@@ -197,6 +199,10 @@ impl World {
         });
         answers.posts.insert("/v1/poll".into(), vec![poll.to_string()]);
         answers.posts.insert("/v1/report".into(), vec![String::new()]);
+        Self::with_server(probe, answers)
+    }
+
+    fn with_server(probe: &'static str, answers: Answers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = answers.files["/v1/repo/metadata/1.root.json"].clone();
         let durable = Durable::default();
@@ -225,9 +231,13 @@ impl World {
     }
 
     fn start(&self, points: Failpoints) -> Result<Drive, Stop> {
+        self.start_on(Durable::new(points))
+    }
+
+    fn start_on(&self, durable: Durable) -> Result<Drive, Stop> {
         let transport = self.server.transport.clone();
         let connect = move |_: &_, _: &_, _: &_, _: &_| Ok(transport.clone());
-        start::start_over(self.config(), points, start::Network::There(&connect))
+        start::start_over(self.config(), durable, start::Network::There(&connect))
     }
 
     /// The outcomes that the server was told.
@@ -243,7 +253,11 @@ impl World {
 
     /// Runs the agent until it stops, or the server has a report that it knows to be acknowledged.
     fn run_once(&self, points: &Failpoints) -> Result<Drive, Stop> {
-        let mut drive = self.start(points.clone())?;
+        self.run_once_on(&Durable::new(points.clone()))
+    }
+
+    fn run_once_on(&self, durable: &Durable) -> Result<Drive, Stop> {
+        let mut drive = self.start_on(durable.clone())?;
         loop {
             drive.turn()?;
             let settled = drive.journal.order_sequence == 41
@@ -369,8 +383,13 @@ fn check(world: &World, drive: &Drive, outcome: &str, n: u64) {
     let mut different = reports.clone();
     different.dedup();
     assert_eq!(different.len(), 1, "cut {n}: {reports:?}");
+    check_device(world, drive, outcome, n);
     let said = serde_json::to_value(&different[0]).unwrap();
     assert_eq!(said["outcome"], outcome, "cut {n}: {reports:?}");
+}
+
+/// What a device has to be once its update is over.
+fn check_device(world: &World, drive: &Drive, outcome: &str, n: u64) {
     if outcome == "done" {
         let image = std::fs::read(world.folder.path().join("slots/current/image")).unwrap();
         assert_eq!(image, IMAGE, "cut {n}");
@@ -378,6 +397,11 @@ fn check(world: &World, drive: &Drive, outcome: &str, n: u64) {
     } else {
         assert_eq!(drive.slots.booted(), None, "cut {n}");
     }
+    check_rest(world, drive, n);
+}
+
+/// What holds of every device whose update is over.
+fn check_rest(world: &World, drive: &Drive, n: u64) {
     // What was kept needs no further trial, and what was left is not tried again.
     for _ in 0..5 {
         let mut slots = bootloader(&world.config(), &Durable::default()).unwrap();

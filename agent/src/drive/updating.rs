@@ -26,6 +26,11 @@ impl Drive {
     /// Does the next stretch of the update.
     pub(super) fn update(&mut self) -> Result<(), Stop> {
         match self.journal.update.clone() {
+            Update::Accepted(_) | Update::Staging { .. } | Update::Staged { .. }
+                if self.waits_for_the_device()? =>
+            {
+                Ok(())
+            }
             Update::Accepted(install) => self.resolve(&install),
             Update::Staging { install, target, offset } => self.stage(&install, &target, offset),
             Update::Staged { .. } => self.tell(&Event::ReadyToArm),
@@ -149,7 +154,13 @@ impl Drive {
                 self.begin_anew(stage)?;
             }
             Ok(Progress::Mismatch(err)) => self.mismatched(stage, &err)?,
-            Ok(Progress::Complete) => self.tell(&Event::StageEnded { fetched })?,
+            Ok(Progress::Complete) => match self.settle_in(target) {
+                Ok(()) => self.tell(&Event::StageEnded { fetched })?,
+                Err((code, reason)) => {
+                    self.stage = Some(stage);
+                    self.stage_failed(code, &reason)?;
+                }
+            },
             Err(StageError::Slot(err)) => {
                 let code = match err.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no-space",
@@ -199,6 +210,13 @@ impl Drive {
             delta_ram_bytes_max: self.config.delta_ram_bytes_max,
             points: self.durable.points().clone(),
         };
+        if offset == 0
+            && let Err((code, reason)) = self.hook("before", target)
+        {
+            self.stage_failed(code, &reason)?;
+            return Ok(None);
+        }
+        let Some(found) = &self.found else { return Ok(None) };
         let slot = self.slots.open_for_writing(target.slot)?;
         let base = self.base(found)?;
         match Stage::resume(slot, base, found, (target, offset), settings) {

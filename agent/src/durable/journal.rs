@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::journal::{Journal, Update};
@@ -113,8 +112,9 @@ impl JournalFile {
         self.copy(journal, &bytes)?;
         points.before(step).map_err(told("write", &self.path))?;
         let at = record::place(journal.generation);
-        self.file.write_all_at(&bytes, at).map_err(told("write", &self.path))?;
-        self.file.sync_data().map_err(told("sync", &self.path))?;
+        let disk = self.durable.disk();
+        disk.write_at(&self.file, &self.path, &bytes, at).map_err(told("write", &self.path))?;
+        disk.sync(&self.file, &self.path).map_err(told("sync", &self.path))?;
         points.after(step).map_err(told("write", &self.path))
     }
 
@@ -140,7 +140,7 @@ impl JournalFile {
         path: &Path,
         journal: &Journal,
     ) -> Result<Option<PathBuf>, DurableError> {
-        let aside = if path.exists() { Some(move_aside(path)?) } else { None };
+        let aside = if path.exists() { Some(move_aside(durable, path)?) } else { None };
         let mut bytes = vec![0; JOURNAL_BYTES];
         let record = record::encode(journal)
             .map_err(|source| DurableError::Journal { path: path.to_owned(), source })?;
@@ -157,11 +157,11 @@ fn copy_of(path: &Path) -> PathBuf {
     path.with_extension("copy")
 }
 
-fn move_aside(path: &Path) -> Result<PathBuf, DurableError> {
+fn move_aside(durable: &Durable, path: &Path) -> Result<PathBuf, DurableError> {
     for number in 1..1000_u32 {
         let aside = path.with_extension(format!("refused-{number}"));
         if !aside.exists() {
-            std::fs::rename(path, &aside).map_err(told("move aside", path))?;
+            durable.rename(path, &aside, "journal-aside")?;
             return Ok(aside);
         }
     }

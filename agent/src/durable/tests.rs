@@ -1,6 +1,8 @@
 //! The power goes at every point of a durable write: what is found is the old or the new, whole.
 
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lazaret_agent_core::journal::{Journal, Quarantine};

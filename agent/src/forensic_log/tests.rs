@@ -1,6 +1,7 @@
 //! Records stay chained across restarts and power cuts, and a damaged or full log says so.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::verify_log;

@@ -1,19 +1,12 @@
-//! The probe `command`: a program that must end with code 0. It starts with a clean environment, in
-//! which `LAZARET_IMAGE` is the path of the image and `LAZARET_SLOT` its slot, and in a process
-//! group of its own, so that nothing of it outlives its time.
+//! The probe `command`: a program that ends with exit code 0. It runs with a clean environment, in
+//! which `LAZARET_IMAGE` is the path of the image and `LAZARET_SLOT` its slot, and is ended with
+//! all that it started when its time is up.
 
-use std::io::{self, Read};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
+use std::ffi::OsStr;
 
-use super::{OUTPUT_BYTES_MAX, Probe, ProbeFailure, Surroundings};
+use super::{Probe, ProbeFailure, Surroundings};
 use crate::config::Reader;
-
-/// Between two looks at whether the program has ended, in milliseconds.
-const TICK_MS: u64 = 20;
+use crate::program::{self, ProgramFailure};
 
 #[derive(Debug)]
 struct CommandProbe {
@@ -31,103 +24,17 @@ pub(super) fn make(from: &mut Reader<'_>) -> Option<Box<dyn Probe>> {
 
 impl Probe for CommandProbe {
     fn look(&self, around: &Surroundings<'_>, timeout_ms: u64) -> Result<(), ProbeFailure> {
-        let (program, arguments) =
-            self.command.split_first().ok_or_else(|| ProbeFailure::because("it has no program"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LAZARET_IMAGE", around.image)
-            .env("LAZARET_SLOT", around.slot)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|err| ProbeFailure::because(format!("{program} cannot be run: {err}")))?;
-        let output = gather(&mut child);
-        let status = wait(&mut child, timeout_ms);
-        // Whatever it has started goes with it.
-        kill_group(&child);
-        let output = last_bytes(&output);
-        match status {
-            Ok(Some(status)) if status.success() => Ok(()),
-            Ok(Some(status)) => Err(ProbeFailure {
-                why: format!("expected exit code 0, got {}", said(status)),
-                output,
-            }),
-            Ok(None) => {
-                let why = format!("expected an end within {timeout_ms} ms, and it still ran");
-                Err(ProbeFailure { why, output })
-            }
-            Err(err) => {
-                Err(ProbeFailure { why: format!("it cannot be waited for: {err}"), output })
-            }
-        }
+        let variables = [
+            ("LAZARET_IMAGE", around.image.as_os_str()),
+            ("LAZARET_SLOT", OsStr::new(around.slot)),
+        ];
+        program::run(&self.command, &variables, timeout_ms)?;
+        Ok(())
     }
 }
 
-/// Waits for the end; none where the time is up. The program is then killed and reaped.
-fn wait(child: &mut Child, timeout_ms: u64) -> io::Result<Option<ExitStatus>> {
-    let mut waited_ms = 0;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if waited_ms >= timeout_ms {
-            kill_group(child);
-            child.wait()?;
-            return Ok(None);
-        }
-        thread::sleep(Duration::from_millis(TICK_MS));
-        waited_ms = waited_ms.saturating_add(TICK_MS);
+impl From<ProgramFailure> for ProbeFailure {
+    fn from(ProgramFailure { why, output }: ProgramFailure) -> Self {
+        Self { why, output }
     }
-}
-
-fn kill_group(child: &Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // It fails where nobody of the group is left, which is what is wanted.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-}
-
-/// Reads what the program prints while it runs, so that a full pipe never stops it.
-fn gather(child: &mut Child) -> Receiver<Vec<u8>> {
-    let (to, from) = channel();
-    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
-        child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-        child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
-    ];
-    for mut pipe in pipes.into_iter().flatten() {
-        let to = to.clone();
-        thread::spawn(move || {
-            let mut last = Vec::new();
-            let mut piece = [0; 4096];
-            while let Ok(count @ 1..) = pipe.read(&mut piece) {
-                last.extend_from_slice(piece.get(..count).unwrap_or_default());
-                let excess = last.len().saturating_sub(OUTPUT_BYTES_MAX);
-                last.drain(..excess);
-            }
-            // Nobody listens any more where the probe was given up.
-            let _ = to.send(last);
-        });
-    }
-    from
-}
-
-fn last_bytes(output: &Receiver<Vec<u8>>) -> String {
-    let mut all = Vec::new();
-    // Both pipes end with the group. A process that left the group could hold one open: it is not
-    // waited for.
-    for _ in 0..2 {
-        match output.recv_timeout(Duration::from_millis(500)) {
-            Ok(bytes) => all.extend_from_slice(&bytes),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    String::from_utf8_lossy(&all).into_owned()
-}
-
-fn said(status: ExitStatus) -> String {
-    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
 }

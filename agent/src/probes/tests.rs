@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Config, ConfigError};
+use crate::program::OUTPUT_BYTES_MAX;
 
 fn look(table: &str) -> Result<(), ProbeFailure> {
     let text = format!(

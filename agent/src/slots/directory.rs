@@ -2,19 +2,19 @@
 //! applications and for where there is no bootloader. Its record, `boot.json`, is the truth; the
 //! link follows it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lazaret_agent_core::bootloader::Change;
 use lazaret_agent_core::slot::Slot;
 use lazaret_protocol::canonical;
 use lazaret_protocol::poll::SlotHealth;
 use serde::{Deserialize, Serialize};
 
-use super::{Bootloader, SlotError};
+use super::{Bootloader, SlotError, SlotFile, SlotSettings, place, refuse, step_of};
 use crate::durable::{self, Access, Durable, told};
 use crate::failpoint::Step;
-use crate::probes::free_bytes;
 
 /// Largest record, in bytes; an honest one has under 200.
 const RECORD_BYTES_MAX: u64 = 4096;
@@ -47,17 +47,23 @@ struct Directory {
     folder: PathBuf,
     durable: Durable,
     record: Record,
+    planned: Option<(Record, Step)>,
     booted: Option<Slot>,
 }
 
-/// Opens the slots below `folder`, and makes them where they are absent.
-pub(super) fn open(folder: &Path, durable: Durable) -> Result<Box<dyn Bootloader>, SlotError> {
+/// Opens the slots below the folder, and makes them where they are absent.
+pub(super) fn open(
+    settings: &SlotSettings,
+    durable: Durable,
+) -> Result<Box<dyn Bootloader>, SlotError> {
+    let folder = &settings.folder;
     for slot in Slot::ALL {
         durable.folder(&folder.join(slot.as_str()))?;
     }
     let record = load(folder)?;
     let booted = record.current;
-    Ok(Box::new(Directory { folder: folder.to_owned(), durable, record, booted }))
+    let (folder, planned) = (folder.clone(), None);
+    Ok(Box::new(Directory { folder, durable, record, planned, booted }))
 }
 
 /// The record, or what the link says on a device whose first image came with it from the factory.
@@ -115,13 +121,6 @@ impl Directory {
         record
     }
 
-    fn refuse_running(&self, slot: Slot, what: &'static str) -> Result<(), SlotError> {
-        if self.booted == Some(slot) {
-            return Err(SlotError::Running { slot, what });
-        }
-        Ok(())
-    }
-
     fn given_up(&self, slot: Slot) -> Record {
         let mut record = self.with_health(slot, SlotHealth::Bad);
         if let Trial::Slot { slot: tried, from, .. } = record.trial
@@ -167,57 +166,50 @@ impl Bootloader for Directory {
         }
     }
 
-    fn mark_unknown(&mut self, slot: Slot) -> Result<(), SlotError> {
-        self.refuse_running(slot, "forgetting")?;
-        if self.health(slot) == SlotHealth::Unknown {
-            return Ok(());
+    fn plan(&mut self, change: Change) -> Result<(), SlotError> {
+        self.planned = None;
+        let record = match change {
+            Change::Forget(slot) => {
+                refuse(change, self.booted, &self.image(slot))?;
+                self.with_health(slot, SlotHealth::Unknown)
+            }
+            Change::Try { slot, tries } => {
+                refuse(change, self.booted, &self.image(slot))?;
+                let trial = Trial::Slot { slot, from: self.booted, tries_left: tries };
+                let current = Some(slot);
+                Record { trial, current, ..self.with_health(slot, SlotHealth::Unknown) }
+            }
+            Change::Keep(slot) => {
+                let (trial, current) = (Trial::Nothing, Some(slot));
+                Record { trial, current, ..self.with_health(slot, SlotHealth::Good) }
+            }
+            Change::GiveUp(slot) => self.given_up(slot),
+        };
+        self.planned = Some((record, step_of(change)));
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), SlotError> {
+        match self.planned.take() {
+            Some((record, step)) if record != self.record => self.change(record, step),
+            // The link may still have to follow.
+            Some(_) => self.align(),
+            None => Ok(()),
         }
-        self.change(self.with_health(slot, SlotHealth::Unknown), "boot-forget")
-    }
-
-    fn arm(&mut self, slot: Slot, tries: u8) -> Result<(), SlotError> {
-        self.refuse_running(slot, "trying")?;
-        if !self.image(slot).exists() {
-            return Err(SlotError::Empty { slot });
-        }
-        let mut record = self.with_health(slot, SlotHealth::Unknown);
-        record.trial = Trial::Slot { slot, from: self.booted, tries_left: tries };
-        record.current = Some(slot);
-        self.change(record, "boot-arm")
-    }
-
-    fn mark_good(&mut self, slot: Slot) -> Result<(), SlotError> {
-        let mut record = self.with_health(slot, SlotHealth::Good);
-        record.trial = Trial::Nothing;
-        record.current = Some(slot);
-        self.change(record, "boot-keep")
-    }
-
-    fn revert(&mut self, slot: Slot) -> Result<(), SlotError> {
-        self.change(self.given_up(slot), "boot-revert")
     }
 
     fn image(&self, slot: Slot) -> PathBuf {
         self.folder.join(slot.as_str()).join("image")
     }
 
-    fn open_for_writing(&self, slot: Slot) -> Result<File, SlotError> {
-        self.refuse_running(slot, "writing")?;
-        let path = self.image(slot);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(told("open", &path))?;
-        durable::sync_folder(&self.folder.join(slot.as_str()))?;
-        Ok(file)
+    fn open_for_writing(&self, slot: Slot) -> Result<SlotFile, SlotError> {
+        if self.booted == Some(slot) {
+            return Err(SlotError::Running { slot, what: "writing" });
+        }
+        SlotFile::open(&self.image(slot), &self.durable)
     }
 
     fn room(&self, slot: Slot) -> Result<u64, SlotError> {
-        let free = free_bytes(&self.folder).map_err(told("look at", &self.folder))?;
-        let taken = fs::metadata(self.image(slot)).map_or(0, |image| image.len());
-        Ok(free.saturating_add(taken))
+        place::room(&self.image(slot))
     }
 }

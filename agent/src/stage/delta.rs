@@ -12,6 +12,7 @@ use lazaret_protocol_delta_repack::{Application, ApplyError, fitting, needed_byt
 use lazaret_protocol_tuf::Target;
 
 use super::{StageError, length_of};
+use crate::slots::SlotFile;
 use crate::source::{Source, TargetReader};
 use crate::transport::TransportError;
 
@@ -88,7 +89,7 @@ impl DeltaRun {
     pub(super) fn next(
         &mut self,
         source: &Source,
-        slot: &File,
+        slot: &SlotFile,
         offset: u64,
         limits: (u64, &Target),
     ) -> Result<Step, StageError> {
@@ -104,7 +105,7 @@ impl DeltaRun {
     }
 
     /// Fetches what the delta wants next, and writes what that makes of the image from `offset` on.
-    fn step(&mut self, source: &Source, slot: &File, offset: u64) -> Result<Step, Fetch> {
+    fn step(&mut self, source: &Source, slot: &SlotFile, offset: u64) -> Result<Step, Fetch> {
         let wanted = self.application.as_ref().and_then(Application::wanted);
         let Some(wanted) = wanted else { return Ok(self.end()) };
         self.payload(source, wanted.start, wanted.end.saturating_sub(wanted.start))?;
@@ -139,7 +140,7 @@ impl DeltaRun {
     fn begin(
         &mut self,
         source: &Source,
-        slot: &File,
+        slot: &SlotFile,
         offset: u64,
         limits: (u64, &Target),
     ) -> Result<Step, StageError> {
@@ -169,7 +170,7 @@ impl DeltaRun {
             Ok(needed) => return Ok(Step::Doubt(too_much_memory(needed, limits.0))),
             Err(err) => return Ok(Step::Doubt(err.to_string())),
         }
-        let slot = Image(slot.try_clone().map_err(StageError::Slot)?);
+        let slot = Image(slot.reader().map_err(StageError::Slot)?);
         let kept = match fitting(&header, slot, offset) {
             Ok(kept) => kept,
             Err(err) => return Ok(Step::Doubt(err.to_string())),

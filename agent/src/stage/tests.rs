@@ -1,6 +1,7 @@
 //! Images and deltas come in over broken connections, from servers that lie, and across power cuts.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use lazaret_agent_core::slot::{Release, Slot};
@@ -14,6 +15,7 @@ use lazaret_protocol_delta::{
 use lazaret_protocol_tuf::Hashes;
 
 use super::*;
+use crate::durable::Durable;
 use crate::test_server::{Answers, Server};
 
 const IMAGE_PATH: &str = "gw2/v2/0000.image";
@@ -154,8 +156,8 @@ fn stage(folder: &Path, found: &Found, route: Route, offset: u64) -> Stage {
         points: Failpoints::default(),
     };
     let base = Some(File::open(base_path).unwrap());
-    Stage::resume(open(&folder.join("image")), base, found, (&staged(route), offset), settings)
-        .unwrap()
+    let slot = SlotFile::open(&folder.join("image"), &Durable::default()).unwrap();
+    Stage::resume(slot, base, found, (&staged(route), offset), settings).unwrap()
 }
 
 fn repository(image: &[u8], delta: &[u8]) -> Server {

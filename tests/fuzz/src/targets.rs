@@ -1,6 +1,7 @@
 //! The table of targets. A new one is a file here and a row.
 
 mod anchors;
+mod boot;
 mod canonical;
 mod certificates;
 mod delta;
@@ -40,6 +41,30 @@ pub const TARGETS: &[Target] = &[
         run: anchors::run,
         seeds: anchors::seeds,
         input_bytes_max: 64 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "boot-grub",
+        about: "GRUB's environment block",
+        run: boot::grub,
+        seeds: boot::grub_seeds,
+        input_bytes_max: 2 << 10,
+        memory: TYPED,
+    },
+    Target {
+        name: "boot-uboot",
+        about: "U-Boot's environment, raw and with its checksum made good",
+        run: boot::uboot,
+        seeds: boot::uboot_seeds,
+        input_bytes_max: 16 << 10,
+        memory: Memory { base: 64 << 10, per_byte: 256 },
+    },
+    Target {
+        name: "boot-places",
+        about: "where U-Boot's environment lies, and names and texts of boot entries",
+        run: boot::places,
+        seeds: boot::place_seeds,
+        input_bytes_max: 16 << 10,
         memory: TYPED,
     },
     Target {

@@ -181,7 +181,7 @@ pub(crate) const ROOMS: &[Room] = &[
         package: CORE,
         folder: "agent/core",
         ours: &[PROTOCOL, DELTA, EVIDENCE, TUF],
-        outside: Outside::Pure(&["serde", "serde_json", "sha2", "thiserror"]),
+        outside: Outside::Pure(&["crc", "serde", "serde_json", "sha2", "thiserror"]),
     },
     // A program of its own, so that the agent links no library of the system.
     Room { package: DEVICE_KEYS, folder: "agent/keys", ours: &[PROTOCOL], outside: Outside::Shell },
@@ -225,8 +225,8 @@ pub(crate) const ROOMS: &[Room] = &[
         package: FUZZ,
         folder: "tests/fuzz",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, TPM, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
-            CORE, KEYS, SIGNING, CLI, TESTS,
+            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, TPM, SERVER, DOMAIN, STORE, BLOBS, PUBLISH,
+            AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,
     },

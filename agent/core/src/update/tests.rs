@@ -130,10 +130,20 @@ fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
     let enter = OrderKind::Quarantine { reason: "suspicion".into() };
     let collect = OrderKind::Collect { bundle: "b-2".parse().unwrap() };
     alloc::vec![
-        ("booted a, b unknown", Event::Booted { a: Good, b: Unknown }, a, NOW),
-        ("booted a, b bad", Event::Booted { a: Good, b: Bad }, a, NOW),
-        ("booted b, unknown", Event::Booted { a: Good, b: Unknown }, b, NOW),
-        ("booted b, good", Event::Booted { a: Good, b: Good }, b, NOW),
+        (
+            "booted a, b unknown",
+            Event::Booted { a: Good, b: Unknown, last_words: String::new() },
+            a,
+            NOW
+        ),
+        ("booted a, b bad", Event::Booted { a: Good, b: Bad, last_words: String::new() }, a, NOW),
+        (
+            "booted b, unknown",
+            Event::Booted { a: Good, b: Unknown, last_words: String::new() },
+            b,
+            NOW
+        ),
+        ("booted b, good", Event::Booted { a: Good, b: Good, last_words: String::new() }, b, NOW),
         ("poll due", Event::PollDue, a, NOW),
         ("time told", Event::TimeTold { time: NOW }, a, NOW),
         ("install", Event::Ordered(order(11, install_kind("v2"))), a, NOW),

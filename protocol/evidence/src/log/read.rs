@@ -166,8 +166,9 @@ pub fn verify_log(device: &DeviceId, bytes: &[u8]) -> Result<VerifiedLog, LogErr
     }
 }
 
-/// Finds where a log is whole after a power cut. Only a last line without its line feed is torn:
-/// the agent syncs a line before it relies on it, so nothing that anyone was told is lost with it.
+/// Finds where a log is whole after a power cut. Only a last line without its line feed, or with a
+/// hole of zeros before it, is torn: the agent syncs a line before it relies on it, so nothing that
+/// anyone was told is lost with it.
 ///
 /// # Errors
 /// Anything else that is wrong is damage that no power cut explains.
@@ -187,7 +188,12 @@ fn walk(
     let mut good_length = 0usize;
     for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
         let line = reader.head.size.saturating_add(1);
-        let Some(whole) = piece.strip_suffix(b"\n") else {
+        let length = good_length.saturating_add(piece.len());
+        let Some(whole) = piece.strip_suffix(b"\n").filter(|whole| {
+            // A record's last sector may have reached the disk without the one before it, which
+            // then reads as zeros. No record holds a zero byte.
+            length < bytes.len() || !whole.contains(&0)
+        }) else {
             if piece.len() > LINE_BYTES_MAX {
                 let fault = LineFault::TooLong { got: piece.len() };
                 return Err(LogError::Line { line, fault });
@@ -196,7 +202,7 @@ fn walk(
             return Ok(Recovered { good_length, head: reader.head, torn: Some(torn) });
         };
         found(reader.line(whole).map_err(|fault| LogError::Line { line, fault })?);
-        good_length = good_length.saturating_add(piece.len());
+        good_length = length;
     }
     Ok(Recovered { good_length, head: reader.head, torn: None })
 }

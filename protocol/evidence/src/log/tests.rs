@@ -129,9 +129,15 @@ fn every_cut_is_recovered_to_the_last_whole_line() {
 }
 
 #[test]
-fn a_whole_line_of_zeros_is_damage_and_not_a_torn_tail() {
+fn a_last_line_with_a_hole_of_zeros_is_a_torn_tail_and_any_other_is_damage() {
     let (mut bytes, _) = three();
-    bytes.extend_from_slice(b"\0\0\0\n");
+    let good = bytes.len();
+    bytes.extend_from_slice(b"\0\0\0\"}}\n");
+    let recovered = recover(&device(), &bytes).unwrap();
+    assert_eq!(recovered.good_length, good);
+    assert_eq!(recovered.torn.map(|torn| torn.length), Some(bytes.len() - good));
+    assert!(matches!(verify_log(&device(), &bytes), Err(LogError::Torn(_))));
+    bytes.extend_from_slice(b"\n");
     assert!(matches!(
         recover(&device(), &bytes),
         Err(LogError::Line { line: 4, fault: LineFault::Malformed { .. } })

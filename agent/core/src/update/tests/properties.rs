@@ -127,7 +127,7 @@ impl World {
         self.booted = self.next;
         self.journal = self.durable.clone();
         let [a, b] = self.health;
-        self.tell(&Event::Booted { a, b }, usize::MAX);
+        self.tell(&Event::Booted { a, b, last_words: String::new() }, usize::MAX);
     }
 
     fn deliver(&mut self) {
