@@ -5,6 +5,7 @@
 mod arrows;
 mod bench;
 mod ci;
+mod deb;
 mod demo;
 mod docs_check;
 mod finding;
@@ -48,6 +49,8 @@ enum Command {
     Bench(bench::Bench),
     /// Feed one parser with inputs that coverage guides: `cargo xtask fuzz list` lists them.
     Fuzz(fuzz::Fuzz),
+    /// Build the agent's Debian package, for the kind of machine that this is.
+    Deb,
     /// Check that links, files and tests that the pages name exist.
     DocsCheck,
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&tree),
         Command::Test => test::run(&tree),
         Command::Ci => ci::run(&tree),
+        Command::Deb => deb::run(&tree),
         Command::DocsCheck => docs_check::run(&tree),
     };
     match outcome {
