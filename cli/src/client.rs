@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lazaret_protocol::limits::METADATA_BYTES_MAX;
-use lazaret_protocol::operator::Page;
+use lazaret_protocol::operator::{Page, TOKEN_PREFIX};
 use lazaret_protocol::refusal::{Refusal, RefusalCode};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -18,11 +18,13 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Response, StatusCode};
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::{Request, Response, StatusCode};
+use ureq::middleware::MiddlewareNext;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-use ureq::{Agent, Body, RequestBuilder};
+use ureq::{Agent, Body, RequestBuilder, SendBody};
 
-use crate::settings::Settings;
+use crate::settings::{Credential, Settings};
 
 /// Largest JSON answer, in bytes: a page of a thousand devices is under 1 MiB.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -71,6 +73,11 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the server refused, whatever the code.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether the server refused with this code.
     pub(crate) fn is(&self, wanted: RefusalCode) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted.as_str())
@@ -88,20 +95,44 @@ impl Client {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots = certificates(&settings.server_ca)?;
         check_roots(&roots, &settings.server_ca)?;
-        let chain = certificates(&settings.certificate)?;
-        let key = private_key(&settings.key)?;
-        check_pair(&chain, &key, &provider).with_context(|| {
-            let (certificate, key) = (settings.certificate.display(), settings.key.display());
-            format!("{certificate} and {key} are not a certificate and its key")
-        })?;
-        let key = PrivateKey::from_pem(&pem_bytes(&settings.key)?)?;
+        let (shown, token) = match &settings.credential {
+            Credential::Certificate { certificate, key } => {
+                (Some(client_cert(certificate, key, &provider)?), None)
+            }
+            Credential::Token { file } => (None, Some(token(file)?)),
+        };
+        Ok(Self::over(&settings.server, (provider, &roots), shown, token))
+    }
+
+    /// A client that shows nothing, for who has only a one-time code.
+    pub(crate) fn stranger(server: &str, server_ca: &Path) -> anyhow::Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = certificates(server_ca)?;
+        check_roots(&roots, server_ca)?;
+        let server = crate::settings::server_address(server.to_owned())?;
+        Ok(Self::over(&server, (provider, &roots), None, None))
+    }
+
+    fn over(
+        server: &str,
+        (provider, roots): (Arc<CryptoProvider>, &[CertificateDer<'static>]),
+        shown: Option<ClientCert>,
+        token: Option<HeaderValue>,
+    ) -> Self {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(provider)
-            .root_certs(RootCerts::new_with_certs(&owned(&roots)))
-            .client_cert(Some(ClientCert::new_with_certs(&owned(&chain), key)))
+            .root_certs(RootCerts::new_with_certs(&owned(roots)))
+            .client_cert(shown)
             .build();
+        let bearing = move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+            if let Some(token) = &token {
+                request.headers_mut().insert(AUTHORIZATION, token.clone());
+            }
+            next.handle(request)
+        };
         let config = Agent::config_builder()
             .tls_config(tls)
+            .middleware(bearing)
             .https_only(true)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -113,7 +144,7 @@ impl Client {
             .timeout_per_write(Some(SILENCE_TIMEOUT))
             .user_agent(concat!("lazaret/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.new_agent(), server: settings.server.clone() })
+        Self { agent: config.new_agent(), server: server.to_owned() }
     }
 
     /// `GET` of a JSON answer.
@@ -137,10 +168,19 @@ impl Client {
         &self,
         path: &str,
         filter: Option<&str>,
-        (after, limit): (Option<String>, u64),
+        range: (Option<String>, u64),
     ) -> Result<Page<T>, ClientError> {
         let filter = filter.map(|filter| format!("&filter={}", escaped(filter)));
-        let filter = filter.unwrap_or_default();
+        self.list_where(path, &filter.unwrap_or_default(), range)
+    }
+
+    /// The same, with further parameters of the query, each `&name=value`.
+    pub(crate) fn list_where<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: &str,
+        (after, limit): (Option<String>, u64),
+    ) -> Result<Page<T>, ClientError> {
         let mut items = Vec::new();
         let mut next = after;
         loop {
@@ -295,6 +335,37 @@ pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'st
         .with_context(|| format!("{} is not PEM", path.display()))?;
     anyhow::ensure!(!found.is_empty(), "expected a certificate in {}, got none", path.display());
     Ok(found)
+}
+
+fn client_cert(
+    certificate: &Path,
+    key_file: &Path,
+    provider: &CryptoProvider,
+) -> anyhow::Result<ClientCert> {
+    let chain = certificates(certificate)?;
+    let key = private_key(key_file)?;
+    check_pair(&chain, &key, provider).with_context(|| {
+        let (certificate, key) = (certificate.display(), key_file.display());
+        format!("{certificate} and {key} are not a certificate and its key")
+    })?;
+    let key = PrivateKey::from_pem(&pem_bytes(key_file)?)?;
+    Ok(ClientCert::new_with_certs(&owned(&chain), key))
+}
+
+/// A service token as it travels. Its header is marked, so that no log of ours shows it.
+fn token(file: &Path) -> anyhow::Result<HeaderValue> {
+    let text = String::from_utf8(pem_bytes(file)?)
+        .with_context(|| format!("{} is no text", file.display()))?;
+    let token = text.trim();
+    anyhow::ensure!(
+        token.starts_with(TOKEN_PREFIX),
+        "expected a service token {TOKEN_PREFIX}... in {}",
+        file.display()
+    );
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+        .with_context(|| format!("{} holds no service token", file.display()))?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {

@@ -7,16 +7,20 @@ use crate::output::{Form, Output};
 use crate::settings::Options;
 
 mod approver;
+mod audit;
 mod delta;
 mod device;
 mod events;
 mod evidence;
 mod halt;
+mod login;
+mod operator;
 mod policy;
 mod release;
 mod repo;
 mod rollout;
 mod sim;
+mod token;
 mod webhook;
 mod why;
 
@@ -35,7 +39,7 @@ Begin with a configuration file ~/.config/lazaret/cli.toml:
   certificate = \"alice.pem\"
   key = \"alice.key.pem\"
 
-and then, for example:
+which `lazaret login` writes from a one-time code, and then, for example:
   lazaret device list
   lazaret release create --model gw2 --version 2.0 --image gw2-2.0.img
   lazaret rollout start --model gw2 --version 2.0 --all --reason \"CVE-2026-1234\"")]
@@ -77,6 +81,17 @@ enum Command {
     /// SSH keys with which operators approve plans
     #[command(subcommand)]
     Approver(approver::Command),
+    /// Who did what, and whether the log that says so is what was signed
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Turn a one-time code into a certificate, or renew yours
+    Login(login::Args),
+    /// Who may act here
+    #[command(subcommand)]
+    Operator(Box<operator::Command>),
+    /// Service tokens for programs that act for you
+    #[command(subcommand)]
+    Token(token::Command),
     /// Addresses that the server tells of events
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -123,6 +138,10 @@ impl Cli {
             Command::Resume(args) => halt::resume(args, &session),
             Command::Why(args) => why::run(&args, &session),
             Command::Approver(command) => command.run(&session),
+            Command::Audit(command) => command.run(&session),
+            Command::Login(args) => login::run(args, &session),
+            Command::Operator(command) => command.run(&session),
+            Command::Token(command) => command.run(&session),
             Command::Webhook(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
             Command::Delta(command) => command.run(&session),
@@ -175,7 +194,7 @@ mod tests {
         }
         let mut found = Vec::new();
         leaves(&Cli::command(), "lazaret", &mut found);
-        assert!(found.len() >= 34, "{found:?}");
+        assert!(found.len() >= 48, "{found:?}");
         for (path, help) in found {
             let words = format!("{help}\n").replace('\n', " ");
             assert!(words.contains(&format!("{path} ")), "{path} has no example: {help:?}");

@@ -17,7 +17,8 @@ pub(crate) struct Options {
     /// File with the settings [default: ~/.config/lazaret/cli.toml]
     ///
     /// TOML: server = "https://HOST:PORT", and server_ca, certificate and key, the paths of PEM
-    /// files. Paths are relative to the folder of this file.
+    /// files, or token, the path of a file with a service token, in place of the last two. Paths
+    /// are relative to the folder of this file.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     config: Option<PathBuf>,
     /// Address of the server's operator listener
@@ -32,6 +33,11 @@ pub(crate) struct Options {
     /// The private key of your certificate, PEM
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     key: Option<PathBuf>,
+    /// File with a service token, in place of certificate and key; the server is then the address
+    /// of its sign-in listener
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    #[arg(conflicts_with_all = ["cert", "key"])]
+    token_file: Option<PathBuf>,
 }
 
 /// Everything that a connection needs.
@@ -41,10 +47,17 @@ pub(crate) struct Settings {
     pub(crate) server: String,
     /// PEM file.
     pub(crate) server_ca: PathBuf,
-    /// PEM file.
-    pub(crate) certificate: PathBuf,
-    /// PEM file.
-    pub(crate) key: PathBuf,
+    /// What we show.
+    pub(crate) credential: Credential,
+}
+
+/// What says who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A certificate and its key, PEM files.
+    Certificate { certificate: PathBuf, key: PathBuf },
+    /// A service token, in a file of its own.
+    Token { file: PathBuf },
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +67,7 @@ struct ConfigFile {
     server_ca: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    token: Option<PathBuf>,
 }
 
 impl Options {
@@ -83,10 +97,34 @@ impl Options {
             )?,
             server_ca: or(&self.server_ca, file.server_ca)
                 .ok_or_else(|| missing("the server's CA", "server-ca")(&config))?,
-            certificate: or(&self.cert, file.certificate)
-                .ok_or_else(|| missing("your certificate", "cert")(&config))?,
-            key: or(&self.key, file.key).ok_or_else(|| missing("your key", "key")(&config))?,
+            credential: match or(&self.token_file, file.token) {
+                Some(file) if self.cert.is_none() && self.key.is_none() => {
+                    Credential::Token { file }
+                }
+                _ => Credential::Certificate {
+                    certificate: or(&self.cert, file.certificate)
+                        .ok_or_else(|| missing("your certificate", "cert")(&config))?,
+                    key: or(&self.key, file.key)
+                        .ok_or_else(|| missing("your key", "key")(&config))?,
+                },
+            },
         })
+    }
+
+    /// The server's CA alone, for who has no credential yet.
+    pub(crate) fn server_ca(&self) -> Result<PathBuf, Misuse> {
+        let config = self.config.clone().unwrap_or_else(default_config);
+        if let Some(path) = &self.server_ca {
+            return Ok(path.clone());
+        }
+        let missing = || Misuse::NoSetting {
+            what: "the server's CA",
+            option: "server-ca",
+            config: config.clone(),
+        };
+        let file = read(&config).map_err(|_| missing())?;
+        let folder = config.parent().unwrap_or(Path::new(""));
+        file.server_ca.map(|path| folder.join(path)).ok_or_else(missing)
     }
 }
 
@@ -107,7 +145,8 @@ fn read(path: &Path) -> Result<ConfigFile, Misuse> {
     toml::from_str(&text).map_err(|err| refused(err.to_string().trim_end().to_owned()))
 }
 
-fn server_address(text: String) -> Result<String, Misuse> {
+/// The address, without a slash at its end.
+pub(crate) fn server_address(text: String) -> Result<String, Misuse> {
     let trimmed = text.trim_end_matches('/');
     let well_formed = trimmed.strip_prefix("https://").is_some_and(|rest| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]/".contains(c);
@@ -127,6 +166,7 @@ mod tests {
             server_ca: None,
             cert: None,
             key: None,
+            token_file: None,
         }
     }
 
@@ -141,8 +181,10 @@ mod tests {
         let expected = Settings {
             server: "https://a:1".into(),
             server_ca: folder.path().join("ca.pem"),
-            certificate: "/c.pem".into(),
-            key: "mine.pem".into(),
+            credential: Credential::Certificate {
+                certificate: "/c.pem".into(),
+                key: "mine.pem".into(),
+            },
         };
         assert_eq!(given.settings().unwrap(), expected);
     }

@@ -34,6 +34,9 @@ pub(crate) enum Misuse {
         #[source]
         fault: DevicesFault,
     },
+    /// An option that belongs to the others.
+    #[error("expected {what}")]
+    Missing { what: &'static str },
     /// A file that is there and must not be lost.
     #[error("expected a new file, but {path} exists")]
     Exists { path: PathBuf },

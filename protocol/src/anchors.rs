@@ -22,6 +22,10 @@ pub struct Anchors {
     pub server_cas: Vec<String>,
     /// CA certificates in PEM that device certificates chain to.
     pub device_cas: Vec<String>,
+    /// Keys that may sign checkpoints of the server's audit log: the current one, and the next
+    /// where a rotation is prepared. Devices have no use for them; auditors do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit_keys: Vec<PublicKey>,
 }
 
 /// Anchors that cannot be used.

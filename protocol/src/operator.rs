@@ -15,9 +15,21 @@ use crate::id::{
 use crate::poll::RunningRelease;
 use crate::time::Timestamp;
 
+mod access;
+mod audit;
 mod plan;
 mod webhook;
 
+pub use access::{
+    BOOTSTRAP_PREFIX, INVITATION_PREFIX, INVITATION_VALID_MS_MAX, InvitationRequest,
+    OperatorCertificate, OperatorMade, OperatorRequest, OperatorView, RenewOperatorRequest,
+    SCOPE_NAME_BYTES_MAX, SCOPE_NAMES_MAX, Scope, SignInRequest, TOKEN_PREFIX, TOKEN_VALID_MS_MAX,
+    TokenMade, TokenRequest, TokenView,
+};
+pub use audit::{
+    AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
+    AuditWho, AuditWhoKind,
+};
 pub use plan::{
     ApprovalRequest, ApprovalView, ApproverKeyRequest, ApproverKeyView, FleetHaltView,
     LabelRequest, PlanRequest, PlanView, PolicyChoice, ReleaseFleetRequest, ResumeRequest,
@@ -28,7 +40,8 @@ pub use webhook::{
     WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
 };
 
-/// What an operator's certificate allows. In the certificate: one organisational unit each.
+/// What an operator may do. In a certificate of the key tool: one organisational unit each; of who
+/// was entered on the server the registry says it.
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,17 +59,20 @@ pub enum Role {
     Responder,
     /// Reads the log of who did what.
     Auditor,
+    /// Manages people and their tokens; acts on nothing else.
+    Admin,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Viewer,
         Self::Operator,
         Self::ReleaseManager,
         Self::IncidentCommander,
         Self::Responder,
         Self::Auditor,
+        Self::Admin,
     ];
 
     /// The role as it stands in a certificate.
@@ -69,6 +85,7 @@ impl Role {
             Self::IncidentCommander => "incident-commander",
             Self::Responder => "responder",
             Self::Auditor => "auditor",
+            Self::Admin => "admin",
         }
     }
 

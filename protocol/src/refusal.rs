@@ -39,19 +39,23 @@ pub enum RefusalCode {
     ClaimRefused,
     /// The claim was used before. It is recorded.
     ClaimUsed,
+    /// The one-time code is unknown, lapsed or used, or for another name.
+    CodeRefused,
     /// The CSR is not a P-256 request signed by its own key.
     CsrRefused,
     /// Poll or report number that was already accepted.
     Replay,
     /// Signed metadata that does not verify.
     MetadataRefused,
+    /// Too many requests in too short a time; `Retry-After` says when to come back.
+    RateLimited,
     /// The store is busy or broken; try again.
     Unavailable,
 }
 
 impl RefusalCode {
     /// All codes, for the page that lists them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::TooLarge,
         Self::Unauthenticated,
@@ -61,9 +65,11 @@ impl RefusalCode {
         Self::Quarantined,
         Self::ClaimRefused,
         Self::ClaimUsed,
+        Self::CodeRefused,
         Self::CsrRefused,
         Self::Replay,
         Self::MetadataRefused,
+        Self::RateLimited,
         Self::Unavailable,
     ];
 
@@ -80,9 +86,11 @@ impl RefusalCode {
             Self::Quarantined => "quarantined",
             Self::ClaimRefused => "claim-refused",
             Self::ClaimUsed => "claim-used",
+            Self::CodeRefused => "code-refused",
             Self::CsrRefused => "csr-refused",
             Self::Replay => "replay",
             Self::MetadataRefused => "metadata-refused",
+            Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
         }
     }
@@ -93,10 +101,15 @@ impl RefusalCode {
         match self {
             Self::BadRequest | Self::CsrRefused | Self::MetadataRefused => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden | Self::Quarantined | Self::ClaimRefused | Self::ClaimUsed => 403,
+            Self::Forbidden
+            | Self::Quarantined
+            | Self::ClaimRefused
+            | Self::ClaimUsed
+            | Self::CodeRefused => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::Replay => 409,
             Self::TooLarge => 413,
+            Self::RateLimited => 429,
             Self::Unavailable => 503,
         }
     }

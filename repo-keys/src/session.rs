@@ -119,18 +119,23 @@ impl Session {
     /// The passphrase, from the file or the terminal.
     ///
     /// # Errors
-    /// No terminal, an unreadable file, two different answers, or a length that is not allowed.
+    /// No terminal, an unreadable file, two different answers, a length that is not allowed, or,
+    /// for a new key, one that is guessed first.
     pub fn passphrase(&self, what: &str, purpose: Purpose) -> Result<Passphrase, StepError> {
+        let taken = match purpose {
+            Purpose::Open => Passphrase::new,
+            Purpose::Protect => Passphrase::choose,
+        };
         if let Some(path) = &self.passphrase_file {
             let max = u64::try_from(PASSPHRASE_BYTES_MAX).unwrap_or(u64::MAX);
             let bytes = durable::read(path, max.saturating_add(2))?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| StepError::misuse("expected a passphrase file in UTF-8"))?;
-            return Ok(Passphrase::new(text.trim_end_matches(['\r', '\n']).to_owned())?);
+            return Ok(taken(text.trim_end_matches(['\r', '\n']).to_owned())?);
         }
         let ask =
             |prompt: String| rpassword::prompt_password(prompt).map_err(StepError::NoTerminal);
-        let first = Passphrase::new(ask(format!("Passphrase for {what}: "))?)?;
+        let first = taken(ask(format!("Passphrase for {what}: "))?)?;
         if purpose == Purpose::Protect {
             let again = ask(format!("The same passphrase for {what} again: "))?;
             if Passphrase::new(again)? != first {

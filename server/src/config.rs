@@ -19,9 +19,17 @@ pub(crate) struct Config {
     pub(crate) devices: ListenerConfig,
     /// Where operators connect.
     pub(crate) operators: ListenerConfig,
+    /// Where those connect who have a one-time code or a service token; nowhere where there is no
+    /// such section. It shows the certificate of the operators' listener and asks for none.
+    #[serde(default)]
+    pub(crate) sign_in: Option<SignInConfig>,
     /// The CA that issues device certificates.
     pub(crate) issuing: IssuingConfig,
-    /// Folder with snapshot.pem, timestamp.pem, deltas.pem and orders.pem from
+    /// The CA that issues operators' certificates; `lazaret-keys ca operator` alone does where
+    /// there is no such section.
+    #[serde(default)]
+    pub(crate) operator_issuing: Option<OperatorIssuingConfig>,
+    /// Folder with snapshot.pem, timestamp.pem, deltas.pem, orders.pem and audit.pem from
     /// `lazaret-keys online create`.
     pub(crate) online_keys: PathBuf,
     /// Folder with the keys that are to come, while a change of the server's keys is under way.
@@ -34,6 +42,12 @@ pub(crate) struct Config {
     /// Deliveries of events.
     #[serde(default)]
     pub(crate) webhooks: WebhookConfig,
+    /// How long who connects may take, and how often they may ask, at every listener.
+    #[serde(default)]
+    pub(crate) front_door: FrontDoorConfig,
+    /// The log of who did what.
+    #[serde(default)]
+    pub(crate) audit: AuditConfig,
     /// Logs.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -57,6 +71,37 @@ pub(crate) struct ListenerConfig {
     /// Connections at once; more are closed. 1 to 1,000,000; mind the file limit (LimitNOFILE).
     #[serde(default = "default_connections")]
     pub(crate) connections_max: usize,
+    /// Connections at once from one address, or one IPv6 network of 64 bits; more are closed. 1 to
+    /// 1,000,000. Devices behind one gateway share an address.
+    #[serde(default = "default_per_address")]
+    pub(crate) per_address_max: usize,
+}
+
+/// Where those connect who have no certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignInConfig {
+    /// Address and port, such as `0.0.0.0:8445`. Port 0 takes a free one, said in the log.
+    pub(crate) address: SocketAddr,
+    /// Connections at once; more are closed. 1 to 1,000,000.
+    #[serde(default = "default_sign_in_connections")]
+    pub(crate) connections_max: usize,
+    /// Connections at once from one address. 1 to 1,000,000.
+    #[serde(default = "default_sign_in_per_address")]
+    pub(crate) per_address_max: usize,
+}
+
+/// The issuing CA for operators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OperatorIssuingConfig {
+    /// Its certificate, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, PEM, readable by the owner alone.
+    pub(crate) key: PathBuf,
+    /// Days that an operator's certificate lives: 1 to 366.
+    #[serde(default = "default_certificate_days")]
+    pub(crate) certificate_days: u64,
 }
 
 /// The issuing CA for devices.
@@ -110,6 +155,54 @@ impl WebhookConfig {
     }
 }
 
+/// How long who connects may take, and how often they may ask. Times in seconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FrontDoorConfig {
+    /// For the handshake: 1 to 120.
+    pub(crate) handshake_seconds: u64,
+    /// From the handshake to the end of the first request's head: 1 to 120.
+    pub(crate) first_request_seconds: u64,
+    /// For any later head, and for idling before it: 1 to 3600.
+    pub(crate) idle_seconds: u64,
+    /// Longest silence within a body: 1 to 120.
+    pub(crate) body_silence_seconds: u64,
+    /// Requests a second of one device or person, in the long run: 1 to 1,000,000.
+    pub(crate) peer_requests_per_second: u32,
+    /// Requests that one device or person may make at once: 1 to 1,000,000.
+    pub(crate) peer_requests_burst: u32,
+    /// Requests a second from one address of those who show no certificate: 1 to 1,000,000.
+    pub(crate) stranger_requests_per_second: u32,
+    /// Requests at once from one such address: 1 to 1,000,000.
+    pub(crate) stranger_requests_burst: u32,
+}
+
+impl Default for FrontDoorConfig {
+    fn default() -> Self {
+        Self {
+            // Two round trips; this is ten of the worst satellite link.
+            handshake_seconds: 15,
+            first_request_seconds: 15,
+            idle_seconds: 90,
+            body_silence_seconds: 20,
+            // An image of 8 GiB in pieces of 1 MiB, as fast as a disk takes them.
+            peer_requests_per_second: 200,
+            peer_requests_burst: 2000,
+            stranger_requests_per_second: 50,
+            stranger_requests_burst: 500,
+        }
+    }
+}
+
+/// The log of who did what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditConfig {
+    /// The log's name, such as `updates.example.org/audit`; a random one where there is none. It
+    /// is taken when the log gets its first entry, and kept.
+    pub(crate) origin: Option<String>,
+}
+
 /// Logs, to standard error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -142,6 +235,22 @@ fn default_engine() -> String {
 
 const fn default_connections() -> usize {
     10_000
+}
+
+const fn default_per_address() -> usize {
+    2000
+}
+
+const fn default_sign_in_per_address() -> usize {
+    100
+}
+
+const fn default_sign_in_connections() -> usize {
+    1000
+}
+
+const fn default_certificate_days() -> u64 {
+    30
 }
 
 const fn default_certificate_hours() -> u64 {
@@ -219,7 +328,9 @@ impl Config {
             &mut self.issuing.key,
             &mut self.webhooks.ca,
         ];
-        always.into_iter().chain(&mut self.online_keys_next)
+        let operators = self.operator_issuing.iter_mut();
+        let operators = operators.flat_map(|issuing| [&mut issuing.certificate, &mut issuing.key]);
+        always.into_iter().chain(&mut self.online_keys_next).chain(operators)
     }
 
     /// Everything that is wrong with these settings, each in one line: the setting, what was
@@ -236,7 +347,9 @@ impl Config {
             ("operators.client_ca", &self.operators.client_ca),
             ("issuing.certificate", &self.issuing.certificate),
         ];
-        for (name, path) in certificates {
+        let operators = self.operator_issuing.as_ref();
+        let certificate = operators.map(|one| ("operator_issuing.certificate", &one.certificate));
+        for (name, path) in certificates.into_iter().chain(certificate) {
             check_pem(name, path, "-----BEGIN CERTIFICATE-----", &mut problems);
         }
         let keys = [
@@ -244,7 +357,8 @@ impl Config {
             ("operators.key", &self.operators.key),
             ("issuing.key", &self.issuing.key),
         ];
-        for (name, path) in keys {
+        let key = operators.map(|one| ("operator_issuing.key", &one.key));
+        for (name, path) in keys.into_iter().chain(key) {
             check_pem(name, path, "PRIVATE KEY-----", &mut problems);
             check_private(name, path, &mut problems);
         }
@@ -252,8 +366,8 @@ impl Config {
         for (name, folder) in [("online_keys", &self.online_keys)].into_iter().chain(next) {
             if !folder.is_dir() {
                 problems.push(format!(
-                    "{name}: expected a folder with snapshot.pem, timestamp.pem, deltas.pem and \
-                     orders.pem, {} is none",
+                    "{name}: expected a folder with snapshot.pem, timestamp.pem, deltas.pem, \
+                     orders.pem and audit.pem, {} is none",
                     folder.display()
                 ));
             }
@@ -262,6 +376,14 @@ impl Config {
     }
 
     fn check_networks(&self, problems: &mut Vec<String>) {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+        if let Some(origin) = &self.audit.origin
+            && (origin.is_empty() || origin.len() > 255 || !origin.chars().all(plain))
+        {
+            problems.push(format!(
+                "audit.origin: expected 1 to 255 bytes without spaces and plus signs, got {origin:?}"
+            ));
+        }
         for text in &self.webhooks.allow {
             if let Err(err) = text.parse::<Network>() {
                 problems.push(format!("webhooks.allow: {err}"));
@@ -283,15 +405,45 @@ impl Config {
             POLL_INTERVAL_MS_MAX,
         );
         range("issuing.certificate_hours", self.issuing.certificate_hours, 1, 2160);
-        for (name, listener) in [("devices", &self.devices), ("operators", &self.operators)] {
-            let got = u64::try_from(listener.connections_max).unwrap_or(u64::MAX);
-            range(&format!("{name}.connections_max"), got, 1, 1_000_000);
+        if let Some(issuing) = &self.operator_issuing {
+            range("operator_issuing.certificate_days", issuing.certificate_days, 1, 366);
+        }
+        let sign_in = self.sign_in.as_ref();
+        let sign_in = sign_in.map(|one| ("sign_in", one.connections_max, one.per_address_max));
+        let both = [("devices", &self.devices), ("operators", &self.operators)];
+        let both = both.map(|(name, one)| (name, one.connections_max, one.per_address_max));
+        for (name, all, of_one) in both.into_iter().chain(sign_in) {
+            for (what, places) in [("connections_max", all), ("per_address_max", of_one)] {
+                let got = u64::try_from(places).unwrap_or(u64::MAX);
+                range(&format!("{name}.{what}"), got, 1, 1_000_000);
+            }
+        }
+        let door = &self.front_door;
+        for (name, got, max) in [
+            ("handshake_seconds", door.handshake_seconds, 120),
+            ("first_request_seconds", door.first_request_seconds, 120),
+            ("idle_seconds", door.idle_seconds, 3600),
+            ("body_silence_seconds", door.body_silence_seconds, 120),
+            ("peer_requests_per_second", u64::from(door.peer_requests_per_second), 1_000_000),
+            ("peer_requests_burst", u64::from(door.peer_requests_burst), 1_000_000),
+            ("stranger_requests_per_second", door.stranger_requests_per_second.into(), 1_000_000),
+            ("stranger_requests_burst", u64::from(door.stranger_requests_burst), 1_000_000),
+        ] {
+            range(&format!("front_door.{name}"), got, 1, max);
         }
         let same_port = self.devices.address.port() == self.operators.address.port();
         if self.devices.address.port() != 0 && same_port {
             let port = self.devices.address.port();
             problems.push(format!(
                 "operators.address: expected a port other than the devices', both are {port}"
+            ));
+        }
+        if let Some(port) = self.sign_in.as_ref().map(|one| one.address.port())
+            && port != 0
+            && [self.devices.address.port(), self.operators.address.port()].contains(&port)
+        {
+            problems.push(format!(
+                "sign_in.address: expected a port of its own, {port} is that of another listener"
             ));
         }
         if !lazaret_server_store::backends::BACKENDS.iter().any(|kind| kind.name == self.engine) {

@@ -19,6 +19,7 @@ use clap::{Parser, Subcommand};
 use lazaret_protocol::limits::METADATA_BYTES_MAX;
 use lazaret_protocol::time::Timestamp;
 
+use crate::app::error::AppError;
 use crate::config::Config;
 use crate::wire::Repository;
 
@@ -68,6 +69,31 @@ enum Command {
         /// The anchors file that the targets role signed.
         #[arg(long)]
         anchors: PathBuf,
+        /// Minutes that the first administrator's one-time code is good: 1 to 1440.
+        #[arg(long, default_value_t = app::operators::BOOTSTRAP_MINUTES)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1440))]
+        bootstrap_minutes: u64,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new one-time code for an administrator, because the first lapsed or the last
+    /// administrator lost their key. The server must not be running.
+    #[command(after_help = "\
+Example:
+  systemctl stop lazaret-server
+  lazaret-server bootstrap --config server.toml
+  systemctl start lazaret-server
+  lazaret login --at https://lazaret.example:8445 --server-ca server-ca.pem --name ana \\
+      --code-file code.txt --out ~/.config/lazaret")]
+    Bootstrap {
+        /// The settings file (TOML).
+        #[arg(long)]
+        config: PathBuf,
+        /// Minutes that the code is good: 1 to 1440.
+        #[arg(long, default_value_t = app::operators::BOOTSTRAP_MINUTES)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1440))]
+        minutes: u64,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -86,8 +112,12 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run { config } => runtime.block_on(run(&config)),
         Command::CheckConfig { config, json } => check_config(&config, json),
-        Command::Init { config, metadata, anchors, json } => {
-            runtime.block_on(init(&config, &metadata, &anchors, json))
+        Command::Init { config, metadata, anchors, bootstrap_minutes, json } => {
+            let code_for = bootstrap_minutes;
+            runtime.block_on(init(&config, (&metadata, &anchors), code_for, json))
+        }
+        Command::Bootstrap { config, minutes, json } => {
+            runtime.block_on(bootstrap(&config, minutes, json))
         }
     };
     match done {
@@ -159,8 +189,8 @@ fn check_config(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the answer of the command goes to standard output")]
 async fn init(
     path: &Path,
-    metadata: &Path,
-    anchors: &Path,
+    (metadata, anchors): (&Path, &Path),
+    code_for: u64,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let config = checked(path)?;
@@ -178,12 +208,71 @@ async fn init(
     let app = wire::wire(&config, now, Repository::ToBeFounded).await?;
     let founded = app::publish::found(&app, files, anchors).await;
     let reply = founded.map_err(|err| anyhow::anyhow!(telemetry::chain(&err)))?.into_reply();
+    let told = |err: AppError| anyhow::anyhow!(telemetry::chain(&err));
+    app::audit::enter_own(&app, "init", "the repository is founded").await.map_err(told)?;
+    // Without a listener for it, or a CA, nobody could use a code.
+    let code = match config.sign_in.is_some() && config.operator_issuing.is_some() {
+        true => Some(prepared(&app, code_for, "the first administrator").await?),
+        false => None,
+    };
     if json {
-        println!("{}", serde_json::to_string(&reply)?);
-    } else {
-        println!("repository founded: {}", reply.files.join(", "));
+        let mut answer = serde_json::to_value(&reply)?;
+        if let (Some(fields), Some((code, expires))) = (answer.as_object_mut(), &code) {
+            fields.insert("bootstrap".to_owned(), code_as_json(code, *expires));
+        }
+        println!("{answer}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("repository founded: {}", reply.files.join(", "));
+    match code {
+        Some((code, expires)) => print_code(&code, expires),
+        None => println!(
+            "no code for a first administrator: the settings have not both [sign_in] and \
+             [operator_issuing]"
+        ),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of the command goes to standard output")]
+async fn bootstrap(path: &Path, minutes: u64, json: bool) -> anyhow::Result<ExitCode> {
+    let config = checked(path)?;
+    anyhow::ensure!(
+        config.sign_in.is_some() && config.operator_issuing.is_some(),
+        "expected [sign_in] and [operator_issuing] in {}: without both nobody could use a code",
+        path.display()
+    );
+    let app = wire::wire(&config, now, Repository::Expected).await?;
+    let (code, expires) = prepared(&app, minutes, "another administrator").await?;
+    if json {
+        println!("{}", code_as_json(&code, expires));
+    } else {
+        print_code(&code, expires);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn prepared(
+    app: &app::context::App,
+    minutes: u64,
+    reason: &str,
+) -> anyhow::Result<(String, Timestamp)> {
+    let told = |err: AppError| anyhow::anyhow!(telemetry::chain(&err));
+    // Entered first: a code that nobody reads about must not be.
+    app::audit::enter_own(app, "bootstrap code", reason).await.map_err(told)?;
+    app::operators::prepare(app, minutes).await.map_err(told)
+}
+
+fn code_as_json(code: &str, expires: Timestamp) -> serde_json::Value {
+    serde_json::json!({ "code": code, "expires": expires })
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of the command goes to standard output")]
+fn print_code(code: &str, expires: Timestamp) {
+    println!(
+        "one-time code of the administrator, shown once, good until {expires}:\n  {code}\n\
+         use it with `lazaret login --name NAME --code-file FILE`"
+    );
 }
 
 fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -15,6 +15,7 @@ pub(crate) mod advance_rollouts;
 pub(crate) mod deliver_webhooks;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
+pub(crate) mod sequence_audit;
 pub(crate) mod watch_expiry;
 
 /// Between being woken and looking.
@@ -48,6 +49,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     advance_rollouts::RECONCILER,
     make_deltas::RECONCILER,
     deliver_webhooks::RECONCILER,
+    sequence_audit::RECONCILER,
 ];
 
 /// Runs one reconciler until `stop` says so.

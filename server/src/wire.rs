@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_blobs::blob::BlobStore;
@@ -17,12 +19,17 @@ use crate::app::context::App;
 use crate::app::error::AppError;
 use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
-use crate::app::{anchors, news, publish};
-use crate::config::{Config, ListenerConfig};
-use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings};
-use crate::http::{device, operator, router};
+use crate::app::records::Records;
+use crate::app::{anchors, audit, news, publish};
+use crate::config::{Config, FrontDoorConfig, ListenerConfig};
+use crate::http::door::{Door, Face};
+use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings, Times};
+use crate::http::rates::{Rate, Rates};
+use crate::http::router::Rules;
+use crate::http::{device, operator, router, sign_in};
 use crate::outgoing::Courier;
 use crate::reconcilers::{self, RECONCILERS};
+use crate::telemetry;
 
 /// A server that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -119,17 +126,24 @@ pub(crate) async fn wire(
     let issuing = &config.issuing;
     let issuer = DeviceIssuer::load(&issuing.certificate, &issuing.key, issuing.certificate_hours)
         .map_err(|source| StartError::Issuer { source })?;
+    let operator_issuer = config.operator_issuing.as_ref().map(|issuing| {
+        let hours = issuing.certificate_days.saturating_mul(24);
+        DeviceIssuer::load(&issuing.certificate, &issuing.key, hours)
+            .map_err(|source| StartError::Issuer { source })
+    });
     let scratch = config.data.join("scratch");
     // What is left there belongs to work that a crash cut short and that is begun anew.
     let _ = std::fs::remove_dir_all(&scratch);
     make_folder(&scratch)?;
     let (changed, _) = watch::channel(0);
     let app = App {
-        store: open_store(config).await?,
+        store: Records::new(open_store(config).await?),
         images: open_blobs(&config.data.join("images")).await?,
         evidence: open_blobs(&config.data.join("evidence")).await?,
         keys,
         issuer,
+        operator_issuer: operator_issuer.transpose()?,
+        operator_port: AtomicU16::new(config.operators.address.port()),
         clock,
         poll_interval_ms: config.polls.interval_ms,
         scratch,
@@ -141,6 +155,8 @@ pub(crate) async fn wire(
         held: Arc::default(),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         courier: Courier::new(config.webhooks.networks(), &config.webhooks.ca),
+        audit_origin: config.audit.origin.clone(),
+        refusals: audit::Refusals::default(),
         stopping: watch::channel(false).0,
     };
     if repository == Repository::Expected {
@@ -161,19 +177,41 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let app = Arc::new(app);
-    let devices = listener(&config.devices);
+    let devices = listener(&config.devices, &config.front_door);
     let devices = Listener::bind(&devices, ClientCertificates::PerRoute).await?;
-    let operators = listener(&config.operators);
+    let operators = listener(&config.operators, &config.front_door);
     let operators = Listener::bind(&operators, ClientCertificates::Required).await?;
+    app.operator_port.store(operators.address().port(), Ordering::Relaxed);
     tracing::info!(devices = %devices.address(), operators = %operators.address(), "serving");
+    let door = match &config.sign_in {
+        Some(sign_in) => {
+            let settings = ListenerSettings {
+                address: sign_in.address,
+                connections_max: sign_in.connections_max,
+                per_address_max: sign_in.per_address_max,
+                ..listener(&config.operators, &config.front_door)
+            };
+            let bound = Listener::bind(&settings, ClientCertificates::Unwanted).await?;
+            tracing::info!(sign_in = %bound.address(), "serving");
+            Some(bound)
+        }
+        None => None,
+    };
     let (stopping, stopped) = watch::channel(false);
     let mut parts = tokio::task::JoinSet::new();
     for reconciler in RECONCILERS {
         parts.spawn(reconcilers::run(reconciler, Arc::clone(&app), stopped.clone()));
     }
     parts.spawn(news::follow(Arc::clone(&app), stopped.clone()));
-    parts.spawn(devices.serve(router::serve(&app, device::ROUTES), stopped.clone()));
-    parts.spawn(operators.serve(router::serve(&app, operator::ROUTES), stopped));
+    let routes = router::serve(&app, rules(config, Face::Devices, &[device::ROUTES]));
+    parts.spawn(devices.serve(routes, Door::new(&app, Face::Devices), stopped.clone()));
+    let routes = router::serve(&app, rules(config, Face::Operators, &[operator::ROUTES]));
+    parts.spawn(operators.serve(routes, Door::new(&app, Face::Operators), stopped.clone()));
+    if let Some(listener) = door {
+        let tables = &[sign_in::ROUTES, operator::ROUTES];
+        let routes = router::serve(&app, rules(config, Face::SignIn, tables));
+        parts.spawn(listener.serve(routes, Door::new(&app, Face::SignIn), stopped));
+    }
     let ended = tokio::select! {
         () = stop => Ok(()),
         _ = parts.join_next() => Err(ServeError::EndedByItself),
@@ -183,17 +221,42 @@ pub(crate) async fn serve(
     app.stopping.send_replace(true);
     app.wake();
     while parts.join_next().await.is_some() {}
+    // Nobody refuses any more: what was counted is told before the end.
+    if let Err(err) = audit::enter_counts(&app, audit::Counts::All).await {
+        tracing::error!(error = telemetry::chain(&err), "counted refusals are lost");
+    }
     ended
 }
 
 /// A listener's section of the settings, in the words of the room that listens.
-fn listener(config: &ListenerConfig) -> ListenerSettings {
+fn listener(config: &ListenerConfig, door: &FrontDoorConfig) -> ListenerSettings {
     ListenerSettings {
         address: config.address,
         certificate: config.certificate.clone(),
         key: config.key.clone(),
         client_ca: config.client_ca.clone(),
         connections_max: config.connections_max,
+        per_address_max: config.per_address_max,
+        times: Times {
+            handshake: Duration::from_secs(door.handshake_seconds),
+            first_head: Duration::from_secs(door.first_request_seconds),
+            idle: Duration::from_secs(door.idle_seconds),
+        },
+    }
+}
+
+/// What holds at a face.
+fn rules(config: &Config, face: Face, tables: &'static [router::Table]) -> Rules {
+    let door = &config.front_door;
+    let rate = |per_second, burst| Rate { per_second, burst };
+    Rules {
+        face,
+        tables,
+        rates: Rates::new(
+            rate(door.peer_requests_per_second, door.peer_requests_burst),
+            rate(door.stranger_requests_per_second, door.stranger_requests_burst),
+        ),
+        body_silence: Duration::from_secs(door.body_silence_seconds),
     }
 }
 

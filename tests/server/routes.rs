@@ -49,6 +49,7 @@ impl Route {
             "N" | "SEQUENCE" => "0".into(),
             "HEX" => "0".repeat(64),
             "MODEL" => "gw9".into(),
+            "NAME" | "TOKEN" => "nobody".into(),
             "VERSION" => "9.9".into(),
             "FILE" => "99.root.json".into(),
             "PATH" => format!("gw9/9.9/{}.image", "0".repeat(64)),

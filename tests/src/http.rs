@@ -168,6 +168,24 @@ impl Connection {
         }
     }
 
+    /// Waits until the server ends this connection, whatever it says before.
+    ///
+    /// # Errors
+    /// It is still open after so long.
+    pub fn ends_within(mut self, patience: Duration) -> anyhow::Result<()> {
+        self.stream.sock.set_read_timeout(Some(patience))?;
+        loop {
+            match self.stream.read(&mut [0; 1024]) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(err) if matches!(err.kind(), io::ErrorKind::WouldBlock) => {
+                    bail!("expected the server to end the connection within {patience:?}")
+                }
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
     /// Whether the handshake was a whole one and not the resumption of an earlier session.
     #[must_use]
     pub fn was_whole_handshake(&self) -> bool {
@@ -231,6 +249,15 @@ impl Connection {
         let head = self.read_head()?;
         let status = head.split(' ').nth(1).context("no status")?.parse()?;
         Ok(Answer { status, head, body: Vec::new() })
+    }
+
+    /// Reads the body behind a head that was read alone.
+    ///
+    /// # Errors
+    /// The connection ends before it is there, or it has no length.
+    pub fn body_of(&mut self, head: Answer) -> anyhow::Result<Answer> {
+        self.read.splice(0..0, head.head.into_bytes());
+        self.answer()
     }
 
     fn read_head(&mut self) -> anyhow::Result<String> {

@@ -32,6 +32,8 @@ pub struct Site {
     pub device_port: u16,
     /// Port of the operators' face.
     pub operator_port: u16,
+    /// Port of the face for sign-in.
+    pub sign_in_port: u16,
     server: Option<Child>,
 }
 
@@ -44,8 +46,9 @@ impl Site {
     pub fn found(programs: Programs, folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
-        let (device_port, operator_port) = free_ports()?;
-        let site = Self { programs, folder, device_port, operator_port, server: None };
+        let [device_port, operator_port, sign_in_port] = free_ports()?;
+        let server = None;
+        let site = Self { programs, folder, device_port, operator_port, sign_in_port, server };
         site.write("passphrase", "a passphrase for this site only\n", 0o600)?;
         let keys = arg(&site.keys());
         site.lazaret_keys(&["ceremony", "--out", &keys, "--model", MODEL, "--name", "Demo"])?;
@@ -133,7 +136,7 @@ impl Site {
         command.arg("run").arg("--config").arg(self.folder.join("server.toml"));
         command.envs(variables.iter().copied());
         self.server = Some(logged(&mut command, &self.server_log())?);
-        let ports = [self.device_port, self.operator_port];
+        let ports = [self.device_port, self.operator_port, self.sign_in_port];
         let limit = Duration::from_secs(60);
         wait::until("the server to answer", limit, || {
             let child = self.server.as_mut().context("the server is not running")?;
@@ -231,15 +234,20 @@ address = "127.0.0.1:{}"
 certificate = "tls/server.pem"
 key = "tls/server.key"
 client_ca = "keys/ca/operator-ca.pem"
+[sign_in]
+address = "127.0.0.1:{}"
 [issuing]
 certificate = "keys/ca/device-ca.pem"
 key = "keys/ca/device-ca.key"
+[operator_issuing]
+certificate = "keys/ca/operator-ca.pem"
+key = "keys/ca/operator-ca.key"
 [polls]
 interval_ms = 500
 [log]
 level = "lazaret_server=debug,info"
 "#,
-            self.device_port, self.operator_port
+            self.device_port, self.operator_port, self.sign_in_port
         )
     }
 
@@ -270,9 +278,13 @@ pub(crate) fn logged(command: &mut Command, log: &Path) -> anyhow::Result<Child>
     command.spawn().with_context(|| format!("{command:?} cannot be started"))
 }
 
-/// Two ports that nobody has at this moment.
-fn free_ports() -> anyhow::Result<(u16, u16)> {
+/// Three ports that nobody has at this moment.
+fn free_ports() -> anyhow::Result<[u16; 3]> {
     let bind = || std::net::TcpListener::bind(("127.0.0.1", 0));
-    let (one, two) = (bind()?, bind()?);
-    Ok((one.local_addr()?.port(), two.local_addr()?.port()))
+    let bound = [bind()?, bind()?, bind()?];
+    let mut ports = [0; 3];
+    for (port, bound) in ports.iter_mut().zip(&bound) {
+        *port = bound.local_addr()?.port();
+    }
+    Ok(ports)
 }

@@ -1,11 +1,13 @@
 //! What a device's evidence is made of and when it is believed: the forensic log, the signed
-//! manifest of a bundle, and the verdict over a bundle's parts. Pure: bytes in, verdict out.
-//! Reading files, archives and certificates is the caller's; making signatures is the device's.
+//! manifest of a bundle, and the verdict over a bundle's parts; and the server's audit log. Pure:
+//! bytes in, verdict out. Reading files, archives and certificates is the caller's; making
+//! signatures is the device's.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
 extern crate alloc;
 
+pub mod audit;
 pub mod bundle;
 pub mod device_log;
 pub mod log;

@@ -1,4 +1,4 @@
-//! The server's keys: four, and four more while a change of them is under way. What loads them is
+//! The server's keys: five, and five more while a change of them is under way. What loads them is
 //! also what refuses to hold a key of an offline role.
 
 use core::fmt;
@@ -18,10 +18,13 @@ use crate::sealed;
 /// File name of the key that signs orders (`lazaret_protocol::order`).
 pub const ORDERS_FILE: &str = "orders.pem";
 
+/// File name of the key that signs checkpoints of the audit log.
+pub const AUDIT_FILE: &str = "audit.pem";
+
 /// File name of the public halves.
 pub const ONLINE_PUBLIC_FILE: &str = "online.pub.json";
 
-/// Files in a folder of online keys: four keys, their public halves, and room for notes.
+/// Files in a folder of online keys: five keys, their public halves, and room for notes.
 const FOLDER_FILES_MAX: usize = 64;
 
 /// How much of an unknown file is searched for a private key, in bytes.
@@ -38,18 +41,24 @@ pub struct OnlinePublic {
     pub deltas: PublicKey,
     /// Signs orders to devices.
     pub orders: PublicKey,
+    /// Signs checkpoints of the audit log. None in files from before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PublicKey>,
 }
 
 /// The server's private keys. Wiped when dropped, never printed.
 ///
 /// While keys change there are two sets. Which of them signs is not the server's choice: for a role
-/// it is the one whose key the offline roles list, for orders the first that the anchors list.
+/// it is the one whose key the offline roles list, for orders and for the audit log the first that
+/// the anchors list.
 #[derive(Debug)]
 pub struct OnlineKeys {
     present: Set,
     next: Option<Set>,
     /// Whether orders are signed by the key that is to come.
     orders_by_next: AtomicBool,
+    /// Whether the audit log is.
+    audit_by_next: AtomicBool,
 }
 
 /// One folder of keys.
@@ -59,6 +68,7 @@ struct Set {
     timestamp: PrivateKey,
     deltas: PrivateKey,
     orders: PrivateKey,
+    audit: PrivateKey,
 }
 
 impl fmt::Debug for Set {
@@ -68,7 +78,7 @@ impl fmt::Debug for Set {
 }
 
 impl OnlineKeys {
-    /// Makes four keys and writes them into the new folder `folder`, whole or not at all.
+    /// Makes five keys and writes them into the new folder `folder`, whole or not at all.
     ///
     /// # Errors
     /// The folder is not empty or cannot be written, or there are no random numbers.
@@ -79,6 +89,7 @@ impl OnlineKeys {
             timestamp: PrivateKey::generate()?,
             deltas: PrivateKey::generate()?,
             orders: PrivateKey::generate()?,
+            audit: PrivateKey::generate()?,
         };
         let public = keys.public();
         let json = serde_json::to_vec(&public).map_err(|_| KeyError::Encoding)?;
@@ -87,13 +98,16 @@ impl OnlineKeys {
             keys.timestamp.to_pem()?,
             keys.deltas.to_pem()?,
             keys.orders.to_pem()?,
+            keys.audit.to_pem()?,
         ];
-        let [snapshot, timestamp, deltas, orders] = pems.each_ref().map(|pem| pem.as_bytes());
+        let [snapshot, timestamp, deltas, orders, audit] =
+            pems.each_ref().map(|pem| pem.as_bytes());
         let files = [
             ("snapshot.pem", snapshot, Access::Private),
             ("timestamp.pem", timestamp, Access::Private),
             ("deltas.pem", deltas, Access::Private),
             (ORDERS_FILE, orders, Access::Private),
+            (AUDIT_FILE, audit, Access::Private),
             (ONLINE_PUBLIC_FILE, json.as_slice(), Access::Public),
         ];
         durable::write_folder(folder, &files)?;
@@ -106,8 +120,8 @@ impl OnlineKeys {
     /// A key is missing, encrypted, readable by others or malformed, or another private key is
     /// there.
     pub fn load(folder: &Path) -> Result<Self, KeyError> {
-        let orders_by_next = AtomicBool::new(false);
-        Ok(Self { present: Set::load(folder)?, next: None, orders_by_next })
+        let (orders_by_next, audit_by_next) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { present: Set::load(folder)?, next: None, orders_by_next, audit_by_next })
     }
 
     /// Adds the keys that are to come.
@@ -129,7 +143,8 @@ impl OnlineKeys {
         for set in self.sets() {
             let named = OnlineRole::ALL.map(|role| (file_of(role), set.private(role).public()));
             let orders = (ORDERS_FILE.to_owned(), set.orders.public());
-            for (file, public) in named.into_iter().chain([orders]) {
+            let audit = (AUDIT_FILE.to_owned(), set.audit.public());
+            for (file, public) in named.into_iter().chain([orders, audit]) {
                 if offline.contains(&public) {
                     return Err(KeyError::OfflineKey { path: set.folder.join(file) });
                 }
@@ -179,6 +194,34 @@ impl OnlineKeys {
         self.ordering().orders.public()
     }
 
+    /// Has the audit log signed by the first of `listed` that this server holds. Says whether there
+    /// is one; where there is none, the key stays as it was.
+    pub fn choose_audit(&self, listed: &[PublicKey]) -> bool {
+        let is_of = |set: &Set, key: &PublicKey| set.audit.public() == *key;
+        for key in listed {
+            let by_next = self.next.as_ref().is_some_and(|next| is_of(next, key));
+            if by_next || is_of(&self.present, key) {
+                self.audit_by_next.store(by_next, Ordering::Release);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Signs the text of a checkpoint of the audit log.
+    #[must_use]
+    pub fn sign_audit(&self, text: &[u8]) -> Vec<u8> {
+        self.auditing().audit.sign(text)
+    }
+
+    /// The public halves for the audit log: the one that signs, then the other where there is one.
+    #[must_use]
+    pub fn audit_public(&self) -> Vec<PublicKey> {
+        let signing = self.auditing().audit.public();
+        let others = self.sets().map(|set| set.audit.public()).filter(|key| *key != signing);
+        core::iter::once(signing.clone()).chain(others.collect::<Vec<_>>()).collect()
+    }
+
     /// The public half of a role's present key.
     #[must_use]
     pub fn role_public(&self, role: OnlineRole) -> PublicKey {
@@ -199,6 +242,11 @@ impl OnlineKeys {
         let next = self.next.as_ref().filter(|_| self.orders_by_next.load(Ordering::Acquire));
         next.unwrap_or(&self.present)
     }
+
+    fn auditing(&self) -> &Set {
+        let next = self.next.as_ref().filter(|_| self.audit_by_next.load(Ordering::Acquire));
+        next.unwrap_or(&self.present)
+    }
 }
 
 impl Set {
@@ -211,6 +259,7 @@ impl Set {
             timestamp: read(OnlineRole::Timestamp)?,
             deltas: read(OnlineRole::Deltas)?,
             orders: PrivateKey::read_clear(&folder.join(ORDERS_FILE))?,
+            audit: PrivateKey::read_clear(&folder.join(AUDIT_FILE))?,
         })
     }
 
@@ -220,6 +269,7 @@ impl Set {
             timestamp: self.timestamp.public(),
             deltas: self.deltas.public(),
             orders: self.orders.public(),
+            audit: Some(self.audit.public()),
         }
     }
 
@@ -238,7 +288,9 @@ fn file_of(role: OnlineRole) -> String {
 
 fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name == ORDERS_FILE || OnlineRole::ALL.iter().any(|role| name == file_of(*role))
+    name == ORDERS_FILE
+        || name == AUDIT_FILE
+        || OnlineRole::ALL.iter().any(|role| name == file_of(*role))
 }
 
 /// A holder's key that was copied onto the server by mistake is found here, whatever its name.

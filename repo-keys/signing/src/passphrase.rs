@@ -4,6 +4,8 @@ use core::fmt;
 
 use pkcs8::der::zeroize::Zeroizing;
 
+mod common;
+
 /// Shortest passphrase, in characters. Twelve random characters outlast Argon2id at our cost.
 pub const PASSPHRASE_CHARS_MIN: usize = 12;
 
@@ -23,6 +25,12 @@ pub enum PassphraseError {
         /// Characters that came.
         got: usize,
     },
+    /// Among those that are guessed first.
+    #[error(
+        "expected a passphrase that is not among the first guesses: this one is of common words, \
+         runs of keys or repetitions; four words of your own that do not belong together will do"
+    )]
+    Common,
     /// No PIN at all.
     #[error("expected a PIN, got an empty line")]
     NoPin,
@@ -38,7 +46,8 @@ impl Passphrase {
     /// Takes `text` as it is; the caller strips a line's end.
     ///
     /// # Errors
-    /// Too short or too long.
+    /// Too short or too long. What a passphrase opens was made before, perhaps under other rules,
+    /// so that only its length counts here.
     pub fn new(text: String) -> Result<Self, PassphraseError> {
         let text = Zeroizing::new(text);
         if text.len() > PASSPHRASE_BYTES_MAX {
@@ -49,6 +58,15 @@ impl Passphrase {
             return Err(PassphraseError::TooShort { got: chars });
         }
         Ok(Self(text))
+    }
+
+    /// Takes a passphrase that is to protect a key.
+    ///
+    /// # Errors
+    /// As [`Self::new`], or among those that are guessed first.
+    pub fn choose(text: String) -> Result<Self, PassphraseError> {
+        let chosen = Self::new(text)?;
+        if common::is_common(&chosen.0) { Err(PassphraseError::Common) } else { Ok(chosen) }
     }
 
     /// The bytes for key derivation.

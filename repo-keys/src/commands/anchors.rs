@@ -16,7 +16,8 @@ const CAS_MAX: usize = 8;
 /// See [`crate::cli::Command::Anchors`].
 #[derive(Debug, Args)]
 pub struct AnchorsArgs {
-    /// The server's public keys; devices will take orders from its order key.
+    /// The server's public keys; devices will take orders from its order key, and auditors believe
+    /// its audit key.
     #[arg(long, value_name = "online.pub.json")]
     pub online: PathBuf,
     /// CA certificates that device certificates chain to.
@@ -25,7 +26,7 @@ pub struct AnchorsArgs {
     /// CA certificates that servers may present.
     #[arg(long = "server-ca", value_name = "PEM", required = true, value_delimiter = ',')]
     pub server_cas: Vec<PathBuf>,
-    /// The next order key, where a rotation is prepared.
+    /// The next order and audit keys, where a rotation is prepared.
     #[arg(long, value_name = "online.pub.json")]
     pub next_online: Option<PathBuf>,
     /// Where the anchors go.
@@ -40,16 +41,23 @@ pub struct AnchorsArgs {
 pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
     let mut step = session.begin("anchors");
     let mut order_keys = Vec::new();
+    let mut audit_keys = Vec::new();
     for path in [Some(&args.online), args.next_online.as_ref()].into_iter().flatten() {
         let online: OnlinePublic = step.read_json(path, "the server's public keys")?;
         step.say(format!("orders are signed by key {}", online.orders.key_id()));
         order_keys.push(online.orders);
+        // The file of an older server has none.
+        if let Some(audit) = online.audit {
+            step.say(format!("the audit log is signed by key {}", audit.key_id()));
+            audit_keys.push(audit);
+        }
     }
     let anchors = Anchors {
         version: 1,
         order_keys,
         server_cas: read_cas(&mut step, &args.server_cas)?,
         device_cas: read_cas(&mut step, &args.device_cas)?,
+        audit_keys,
     };
     // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
     // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in

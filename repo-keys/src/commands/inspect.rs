@@ -85,7 +85,10 @@ fn json(
             ("timestamp", online.timestamp),
             ("deltas", online.deltas),
             ("orders", online.orders),
-        ] {
+        ]
+        .into_iter()
+        .chain(online.audit.map(|key| ("audit", key)))
+        {
             step.say(format!("{name} has key {}", key.key_id()));
         }
         return Ok(true);
@@ -96,6 +99,9 @@ fn json(
     step.say("anchors: what devices trust beside TUF");
     for key in &anchors.order_keys {
         step.say(format!("orders are signed by key {}", key.key_id()));
+    }
+    for key in &anchors.audit_keys {
+        step.say(format!("the audit log is signed by key {}", key.key_id()));
     }
     for (kind, cas) in [("servers", &anchors.server_cas), ("devices", &anchors.device_cas)] {
         for ca in cas {

@@ -12,12 +12,12 @@ use crate::session::Session;
 /// The keys that a server may have.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the server's four keys: snapshot, timestamp, deltas and orders.
+    /// Make the server's five keys: snapshot, timestamp, deltas, orders and audit.
     #[command(after_help = "\
 Example:
   lazaret-keys online create --out online
 
-The four .pem files go to the server, unencrypted and with mode 0600. `online.pub.json` stays with
+The five .pem files go to the server, unencrypted and with mode 0600. `online.pub.json` stays with
 the ceremony: root and targets list these keys. A server refuses to start with any other key.")]
     Create(Create),
 }
@@ -51,7 +51,10 @@ pub fn create(session: &Session, args: &Create) -> Result<OnlinePublic, StepErro
         ("timestamp", &public.timestamp),
         ("deltas", &public.deltas),
         ("orders", &public.orders),
-    ] {
+    ]
+    .into_iter()
+    .chain(public.audit.iter().map(|key| ("audit", key)))
+    {
         step.say(format!("{name} has key {}, private in {name}.pem", key.key_id()));
     }
     step.beside(&args.out);

@@ -9,8 +9,10 @@ extern crate alloc;
 #[cfg(feature = "schema")]
 extern crate std;
 
+pub mod access;
 pub mod approver;
 pub mod attribute;
+pub mod audit;
 pub mod bundle;
 pub mod claim;
 pub mod device;

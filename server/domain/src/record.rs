@@ -105,6 +105,7 @@ pub fn decode<T: Record>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
 pub struct Decision<R> {
     expect: Vec<(String, ReadVersion)>,
     put: Vec<(String, Vec<u8>)>,
+    removed: Vec<String>,
     events: Vec<Event>,
     unwritable: Option<RecordError>,
     reply: R,
@@ -117,6 +118,8 @@ pub struct DecisionParts<R> {
     pub expect: Vec<(String, ReadVersion)>,
     /// Keys and their new bytes.
     pub put: Vec<(String, Vec<u8>)>,
+    /// Keys of records that go.
+    pub removed: Vec<String>,
     /// What happened.
     pub events: Vec<Event>,
     /// What to say afterwards.
@@ -126,7 +129,14 @@ pub struct DecisionParts<R> {
 impl<R> Decision<R> {
     /// A decision that says `reply` and changes nothing yet.
     pub const fn reply(reply: R) -> Self {
-        Self { expect: Vec::new(), put: Vec::new(), events: Vec::new(), unwritable: None, reply }
+        Self {
+            expect: Vec::new(),
+            put: Vec::new(),
+            removed: Vec::new(),
+            events: Vec::new(),
+            unwritable: None,
+            reply,
+        }
     }
 
     /// Rests on what `found` says.
@@ -147,6 +157,13 @@ impl<R> Decision<R> {
         self
     }
 
+    /// Takes away the record of kind `T` called `name`, which its successor stands in for: nothing
+    /// that is evidence goes this way.
+    pub fn remove<T: Record>(mut self, name: &str) -> Self {
+        self.removed.push(key_of::<T>(name));
+        self
+    }
+
     /// Replaces what was found by `record`.
     pub fn replace<T: Record>(self, found: &Found<T>, record: &T) -> Self {
         self.resting_on(found).put(record)
@@ -161,7 +178,10 @@ impl<R> Decision<R> {
     /// Whether committing it would change anything.
     #[must_use]
     pub const fn changes_nothing(&self) -> bool {
-        self.put.is_empty() && self.events.is_empty() && self.unwritable.is_none()
+        self.put.is_empty()
+            && self.removed.is_empty()
+            && self.events.is_empty()
+            && self.unwritable.is_none()
     }
 
     /// What would be said, for tests and for previews that are never sent.
@@ -171,8 +191,8 @@ impl<R> Decision<R> {
 
     /// Another reply to the same changes.
     pub fn with_reply<S>(self, reply: S) -> Decision<S> {
-        let Self { expect, put, events, unwritable, .. } = self;
-        Decision { expect, put, events, unwritable, reply }
+        let Self { expect, put, removed, events, unwritable, .. } = self;
+        Decision { expect, put, removed, events, unwritable, reply }
     }
 
     /// Takes it apart. Only the store has a use for this.
@@ -180,10 +200,10 @@ impl<R> Decision<R> {
     /// # Errors
     /// A record that is to be written has no bytes.
     pub fn into_parts(self) -> Result<DecisionParts<R>, RecordError> {
-        let Self { expect, put, events, unwritable, reply } = self;
+        let Self { expect, put, removed, events, unwritable, reply } = self;
         match unwritable {
             Some(err) => Err(err),
-            None => Ok(DecisionParts { expect, put, events, reply }),
+            None => Ok(DecisionParts { expect, put, removed, events, reply }),
         }
     }
 }

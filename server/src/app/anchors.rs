@@ -49,7 +49,8 @@ pub(super) async fn keep(app: &App, bytes: &[u8]) -> Result<PublishedTarget, App
     Ok(PublishedTarget { targets: vec![ANCHORS_TARGET.to_owned()], sha256, length })
 }
 
-/// Has orders signed by the key that the anchors name first among those that the server holds.
+/// Has orders, and the audit log, signed by the keys that the anchors name first among those that
+/// the server holds.
 /// Where they name none of them the key stays, and the log says that devices will refuse orders.
 ///
 /// # Errors
@@ -64,6 +65,12 @@ pub(crate) async fn choose_order_key(app: &App) -> Result<(), AppError> {
     if !app.keys.choose_orders(&anchors.order_keys) {
         tracing::error!(
             "the anchors list none of the order keys of this server: devices refuse orders"
+        );
+    }
+    if !app.keys.choose_audit(&anchors.audit_keys) {
+        tracing::error!(
+            "the anchors list none of the audit keys of this server: auditors will not believe \
+             its checkpoints"
         );
     }
     Ok(())

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_blobs::blob::{BlobStore, Upload};
 use lazaret_server_domain::record::Decision;
 use lazaret_server_publish::OnlineKeys;
-use lazaret_server_store::{Committed, Store, StoreError};
+use lazaret_server_store::{Committed, StoreError};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
+use super::audit::Refusals;
 use super::error::AppError;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
+use super::records::Records;
 use crate::outgoing::Courier;
 
 /// Times that a decision is made anew before the caller is asked to come back.
@@ -22,7 +25,7 @@ const ATTEMPTS_MAX: usize = 5;
 /// The server's parts, wired together.
 pub(crate) struct App {
     /// Records and events.
-    pub(crate) store: Store,
+    pub(crate) store: Records,
     /// Images, deltas and other targets.
     pub(crate) images: Arc<dyn BlobStore>,
     /// Evidence bundles: a store of their own, so that no repository route can reach them.
@@ -31,6 +34,10 @@ pub(crate) struct App {
     pub(crate) keys: OnlineKeys,
     /// The CA for device certificates.
     pub(crate) issuer: DeviceIssuer,
+    /// The CA for operators' certificates, where this server issues any.
+    pub(crate) operator_issuer: Option<DeviceIssuer>,
+    /// The port of the operators' listener, once it is bound.
+    pub(crate) operator_port: AtomicU16,
     /// The clock. Read in `main` and nowhere else.
     pub(crate) clock: fn() -> Timestamp,
     /// Milliseconds between polls.
@@ -53,6 +60,10 @@ pub(crate) struct App {
     pub(crate) followers: Arc<Semaphore>,
     /// Delivers to webhooks.
     pub(crate) courier: Courier,
+    /// The name of the audit log, where the settings give one.
+    pub(crate) audit_origin: Option<String>,
+    /// Refusals that are counted for the audit log.
+    pub(crate) refusals: Refusals,
     /// Says that the server is about to end: what is held back is answered.
     pub(crate) stopping: watch::Sender<bool>,
 }

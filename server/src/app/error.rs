@@ -2,6 +2,7 @@
 
 use lazaret_protocol::refusal::{Refusal, RefusalCode};
 use lazaret_server_blobs::blob::BlobError;
+use lazaret_server_domain::audit::AuditLogError;
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_publish::{MakeDeltaError, PublishError};
 use lazaret_server_store::StoreError;
@@ -61,6 +62,13 @@ pub(crate) enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The audit log cannot be continued.
+    #[error("audit log cannot be continued")]
+    AuditLog {
+        /// Why.
+        #[source]
+        source: AuditLogError,
+    },
     /// A task of ours ended before its time.
     #[error("{what} was cut short")]
     CutShort {
@@ -73,6 +81,11 @@ impl AppError {
     /// A request that cannot be understood: what was expected and what came.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Refused::because(RefusalCode::BadRequest, detail).into()
+    }
+
+    /// A rule said no.
+    pub(crate) fn refused(code: RefusalCode, detail: impl Into<String>) -> Self {
+        Refused::because(code, detail).into()
     }
 
     /// What the caller is told: the rule, or that it should try again; never the inside of a

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use lazaret_protocol::operator::EventView;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
@@ -26,13 +27,18 @@ const EVENTS_AT_ONCE: usize = 200;
 /// middleboxes keep the connection, and that either end notices that the other is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Whether whoever follows is still let in.
+pub(crate) type StillLetIn =
+    Box<dyn Fn(Arc<App>) -> BoxFuture<'static, bool> + Send + Sync + 'static>;
+
 /// Whom a stream is for.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Following {
     /// Events above this number; none for those to come.
     pub(crate) after: Option<u64>,
     /// When the follower's certificate ends, and the stream with it.
     pub(crate) until: Timestamp,
+    /// Asked before anything is told: who was disabled hears no more.
+    pub(crate) still_let_in: StillLetIn,
 }
 
 /// What a follower is told.
@@ -48,6 +54,7 @@ struct Follower {
     app: Arc<App>,
     after: u64,
     until: Timestamp,
+    still_let_in: StillLetIn,
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -71,6 +78,7 @@ pub(crate) fn follow(
         app: Arc::clone(app),
         after,
         until: following.until,
+        still_let_in: following.still_let_in,
         news,
         stopping: app.stopping.subscribe(),
         _place: place,
@@ -88,6 +96,9 @@ impl Follower {
                 return None;
             }
             self.news.borrow_and_update();
+            if !(self.still_let_in)(Arc::clone(&self.app)).await {
+                return None;
+            }
             match listing::events_after(&self.app, self.after, EVENTS_AT_ONCE).await {
                 Err(err) => {
                     // The follower comes back with the number of the last event that it has.

@@ -25,7 +25,7 @@ const BACKDATED_MS: u64 = HOUR_MS;
 /// Largest CSR, in bytes of PEM. A P-256 one is about 500.
 const CSR_BYTES_MAX: usize = 8 * 1024;
 
-/// The CA that issues device certificates.
+/// A CA that issues certificates of one kind: of devices, or of operators.
 pub(crate) struct DeviceIssuer {
     issuer: Issuer<'static, KeyPair>,
     chain: String,
@@ -115,11 +115,24 @@ impl DeviceIssuer {
         csr: &str,
         now: Timestamp,
     ) -> Result<IssuedCertificate, AppError> {
+        self.certify(device.as_str(), csr, now)
+    }
+
+    /// Issues a certificate for whoever is called `name`.
+    ///
+    /// # Errors
+    /// As [`Self::issue`].
+    pub(crate) fn certify(
+        &self,
+        name: &str,
+        csr: &str,
+        now: Timestamp,
+    ) -> Result<IssuedCertificate, AppError> {
         let key = checked_key(csr)?;
         let ends = now.plus_ms(self.life_ms);
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, device.as_str());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

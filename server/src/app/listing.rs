@@ -3,7 +3,7 @@
 
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::operator::{
-    ApproverKeyView, BundleView, DeviceView, EventView, Page, ReleaseView, RolloutView,
+    ApproverKeyView, BundleView, DeviceView, EventView, Page, ReleaseView, RolloutView, Scope,
 };
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_server_domain::approver::ApproverKey;
@@ -17,7 +17,7 @@ use lazaret_server_domain::rollout::state::{Assigned, Rollout};
 
 use super::context::App;
 use super::error::AppError;
-use super::{release, rollout};
+use super::{release, rollout, within};
 
 /// Items on one page: the default and the most.
 pub(crate) const PAGE_ITEMS_MAX: usize = 500;
@@ -40,21 +40,22 @@ impl PageRequest {
     }
 }
 
-/// A page of devices, of those that `filter` matches. Looking is bounded too: a page may hold few
-/// or none and still have a next.
+/// A page of devices, of those that `filter` matches and that lie within `scopes`. Looking is
+/// bounded too: a page may hold few or none and still have a next.
 ///
 /// # Errors
 /// The filter is none; or the store.
 pub(crate) async fn devices(
     app: &App,
-    filter: Option<&str>,
+    (filter, scopes): (Option<&str>, &[Scope]),
     page: &PageRequest,
 ) -> Result<Page<DeviceView>, AppError> {
-    let Some(text) = filter else {
+    if filter.is_none() && scopes.is_empty() {
         let (devices, next) = records::<Device>(app, page).await?;
         return Ok(Page { items: devices.iter().map(Device::view).collect(), next });
-    };
-    let filter: Filter = text.parse().map_err(|err| {
+    }
+    let parsed = filter.map(str::parse::<Filter>).transpose();
+    let filter = parsed.map_err(|err| {
         Refused::because(RefusalCode::BadRequest, format!("filter is refused: {err}"))
     })?;
     let (mut items, mut after, mut looked) = (Vec::new(), page.after.clone(), 0);
@@ -68,7 +69,8 @@ pub(crate) async fn devices(
         let assigned = app.store.find_all::<Assigned>(&names).await?;
         for (device, assigned) in devices.iter().zip(&assigned) {
             let rollout = assigned.value.as_ref().map(|assigned| &assigned.rollout);
-            if filter.matches(device, rollout, app.now()) {
+            let wanted = |filter: &Filter| filter.matches(device, rollout, app.now());
+            if within::all_cover(scopes, device) && filter.as_ref().is_none_or(wanted) {
                 items.push(device.view());
             }
             after = Some(device.id.to_string());
@@ -174,7 +176,11 @@ pub(crate) async fn events_after(
     Ok(views.collect())
 }
 
-async fn records<T: Record>(
+/// A page of records of one kind, and what the next page begins behind.
+///
+/// # Errors
+/// The store.
+pub(super) async fn records<T: Record>(
     app: &App,
     page: &PageRequest,
 ) -> Result<(Vec<T>, Option<String>), AppError> {

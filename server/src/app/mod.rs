@@ -3,6 +3,7 @@
 
 pub(crate) mod anchors;
 pub(crate) mod approver;
+pub(crate) mod audit;
 pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod deltas;
@@ -16,13 +17,17 @@ pub(crate) mod held;
 pub(crate) mod issue;
 pub(crate) mod listing;
 pub(crate) mod news;
+pub(crate) mod operators;
 pub(crate) mod plan;
 pub(crate) mod poll;
 pub(crate) mod publish;
 pub(crate) mod quarantine;
+pub(crate) mod records;
 pub(crate) mod release;
 pub(crate) mod report;
 pub(crate) mod repository;
 pub(crate) mod rollout;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod webhooks;
+pub(crate) mod within;

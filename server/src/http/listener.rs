@@ -1,39 +1,41 @@
 //! The accept loop: TLS 1.3 with client certificates in front of warp, which has no TLS of its own.
 //! The handshake, the head and the time until an answer begins are limited, so that a slow sender
-//! costs a file descriptor for minutes and not for ever, and so does a reader that takes nothing.
+//! costs a place for seconds and not for ever, and so does a reader that takes nothing; and no
+//! address has more places than its share.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::RootCertStore;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use warp::reply::Response;
 use warp::{Filter, Reply};
 
+use crate::http::door::Door;
+use crate::http::places::Places;
+use crate::http::reply;
 use crate::http::stalls::Stalls;
-use crate::http::{device, reply};
 use crate::identity::certificate::PeerCertificate;
-
-/// A handshake takes two round trips; this is ten of the worst satellite link.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
-
-/// Time for a whole request head. It also bounds how long a connection idles between two requests;
-/// a device that polls less often connects anew.
-const HEAD_MAX: Duration = Duration::from_secs(90);
 
 /// Time for a request from its head to the head of its answer: a poll that is held back for 55 s,
 /// or 4 MiB of evidence over a link of 35 kB/s.
 const REQUEST_MAX: Duration = Duration::from_secs(120);
+
+/// How long open requests may take to end when the server stops.
+const FAREWELL_MAX: Duration = Duration::from_secs(15);
 
 /// Longest time that a write may wait for its reader: a link that is down for longer is up anew as
 /// another connection.
@@ -45,9 +47,9 @@ const HEADERS_MAX: usize = 64;
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The certificate of the connection that a request came over, for the filters.
+/// The certificate of the connection that a request came over, and the address that it came from.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer(pub(crate) Option<PeerCertificate>);
+pub(crate) struct Peer(pub(crate) Option<PeerCertificate>, pub(crate) IpAddr);
 
 /// Where a listener listens, and with which files.
 #[derive(Debug, Clone)]
@@ -62,6 +64,21 @@ pub(crate) struct ListenerSettings {
     pub(crate) client_ca: PathBuf,
     /// Connections at once; more are closed.
     pub(crate) connections_max: usize,
+    /// Connections at once from one address, or one IPv6 network of 64 bits; more are closed.
+    pub(crate) per_address_max: usize,
+    /// How long who connects may take.
+    pub(crate) times: Times,
+}
+
+/// How long who connects may take. A slow sender costs a place for so long and not for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// For the handshake.
+    pub(crate) handshake: Duration,
+    /// From the handshake to the end of the first request's head.
+    pub(crate) first_head: Duration,
+    /// For any later head, and for idling before it: a device that polls less often connects anew.
+    pub(crate) idle: Duration,
 }
 
 /// Who has to show a certificate on a listener.
@@ -71,6 +88,8 @@ pub(crate) enum ClientCertificates {
     Required,
     /// Everybody but on the listed routes; each route decides, and none is the default.
     PerRoute,
+    /// Nobody: who comes here has none.
+    Unwanted,
 }
 
 /// A listener that cannot start.
@@ -118,7 +137,8 @@ pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     acceptor: TlsAcceptor,
-    places: Arc<Semaphore>,
+    places: Places,
+    times: Times,
 }
 
 impl Listener {
@@ -138,7 +158,8 @@ impl Listener {
             tcp,
             address,
             acceptor,
-            places: Arc::new(Semaphore::new(settings.connections_max)),
+            places: Places::new(settings.connections_max, settings.per_address_max),
+            times: settings.times,
         })
     }
 
@@ -148,7 +169,7 @@ impl Listener {
     }
 
     /// Serves until `stop` says so; then open requests are finished.
-    pub(crate) async fn serve<F, R>(self, routes: F, mut stop: watch::Receiver<bool>)
+    pub(crate) async fn serve<F, R>(self, routes: F, door: Door, mut stop: watch::Receiver<bool>)
     where
         F: Filter<Extract = (R,), Error = Infallible> + Clone + Send + Sync + 'static,
         R: Reply + Send + 'static,
@@ -158,24 +179,33 @@ impl Listener {
                 accepted = self.tcp.accept() => accepted,
                 _ = stop.changed() => return,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, from)) = accepted else {
                 // Out of file descriptors, most likely: a pause lets connections end.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             // No place left: closing at once is kinder than a queue that nobody gets to the end of.
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { continue };
+            let Some(place) = self.places.take(from.ip()) else { continue };
             let (acceptor, routes, stop) = (self.acceptor.clone(), routes.clone(), stop.clone());
+            let (door, times) = (door.clone(), self.times);
             tokio::spawn(async move {
-                connection(stream, &acceptor, routes, stop).await;
+                let caller = Caller { address: from.ip(), times, door };
+                connection((stream, caller), &acceptor, routes, stop).await;
                 drop(place);
             });
         }
     }
 }
 
+/// Who connects, and what is done about it.
+struct Caller {
+    address: IpAddr,
+    times: Times,
+    door: Door,
+}
+
 async fn connection<F, R>(
-    stream: TcpStream,
+    (stream, caller): (TcpStream, Caller),
     acceptor: &TlsAcceptor,
     routes: F,
     mut stop: watch::Receiver<bool>,
@@ -185,37 +215,68 @@ async fn connection<F, R>(
 {
     // Without it every small exchange waits 40 ms for a delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await else {
-        return;
+    let Caller { address, times, door } = caller;
+    let stream = match tokio::time::timeout(times.handshake, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        // A peer that went away is no refusal, and neither is one that was too slow.
+        Ok(Err(err)) => {
+            let refused = err.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(why) = refused {
+                door.refused_handshake(address, why).await;
+            }
+            return;
+        }
+        Err(_) => return,
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = Peer(certificate.and_then(|der| PeerCertificate::parse(der)));
+    let peer = Peer(certificate.and_then(|der| PeerCertificate::parse(der)), address);
     let routes = TowerToHyperService::new(warp::service(routes));
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        // Before the body is read: who has shown no certificate shall not make us hold one.
-        let stranger = peer.0.is_none() && !device::is_open(request.uri().path());
+        asks.store(true, Ordering::Relaxed);
+        // Before the body is read: who has shown no credential shall not make us hold one.
+        let stranger = !door.lets_ask(&peer, request.uri().path(), request.headers());
         request.extensions_mut().insert(peer.clone());
         let answer = (!stranger).then(|| routes.call(request));
+        let (door, peer) = (door.clone(), peer.clone());
         async move {
-            let Some(answer) = answer else { return Ok(reply::unauthenticated()) };
+            let Some(answer) = answer else {
+                door.refused_stranger(&peer).await;
+                // One refusal a connection: another costs another handshake.
+                return Ok(closing(door.turn_away()));
+            };
             let in_time = tokio::time::timeout(REQUEST_MAX, answer).await;
             in_time.unwrap_or_else(|_| Ok(reply::too_slow()))
         }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
+        .header_read_timeout(times.idle)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
     let serving = http.serve_connection(TokioIo::new(Stalls::new(stream, WRITE_MAX)), service);
     tokio::pin!(serving);
+    // Who has a place and asks nothing gives it up long before an honest peer that idles.
+    let silent = async {
+        tokio::time::sleep(times.first_head).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         _ = serving.as_mut() => {}
+        () = silent => {}
         _ = stop.changed() => {
             serving.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(HANDSHAKE_MAX, serving).await;
+            let _ = tokio::time::timeout(FAREWELL_MAX, serving).await;
         }
     }
+}
+
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn tls(
@@ -228,13 +289,15 @@ fn tls(
         roots.add(certificate).map_err(|source| ListenError::Tls { source })?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
-    let verifier = match clients {
-        ClientCertificates::Required => verifier,
-        ClientCertificates::PerRoute => verifier.allow_unauthenticated(),
+    let built = |verifier: ClientCertVerifierBuilder| {
+        let path = settings.client_ca.clone();
+        verifier.build().map_err(|source| ListenError::ClientCa { path, source })
     };
-    let verifier = verifier
-        .build()
-        .map_err(|source| ListenError::ClientCa { path: settings.client_ca.clone(), source })?;
+    let verifier = match clients {
+        ClientCertificates::Required => built(verifier)?,
+        ClientCertificates::PerRoute => built(verifier.allow_unauthenticated())?,
+        ClientCertificates::Unwanted => WebPkiClientVerifier::no_client_auth(),
+    };
     let key = PrivateKeyDer::from_pem_file(&settings.key)
         .map_err(|source| ListenError::Pem { path: settings.key.clone(), source })?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)

@@ -8,14 +8,16 @@ use lazaret_protocol::operator::{
 };
 
 use super::openapi::{self, describe, page_of};
-use super::route::{Gives, Handler, Route, committed, content, responded, viewed};
+use super::route::{Gives, Handler, Route, Within, committed, content, responded, viewed};
 use super::router::Table;
 use super::{device, files, reply};
 use crate::app::error::AppError;
 
+mod audit;
 mod devices;
 mod events;
 mod evidence;
+mod people;
 mod releases;
 mod repository;
 mod rollouts;
@@ -39,6 +41,10 @@ const RELEASES: &[Role] = &[Role::ReleaseManager];
 const PUBLISHES: &[Role] = &[Role::ReleaseManager, Role::IncidentCommander];
 const COLLECTS: &[Role] = &[Role::Responder, Role::IncidentCommander];
 const SEES_WEBHOOKS: &[Role] = &[Role::Operator, Role::IncidentCommander, Role::Auditor];
+/// The log of who did what, and who was refused.
+const AUDITS: &[Role] = &[Role::Auditor];
+/// Who manages people.
+const ADMINISTERS: &[Role] = &[Role::Admin];
 const SEES_EVIDENCE: &[Role] = &[Role::Responder, Role::IncidentCommander, Role::Auditor];
 
 const AFTER: (&str, &str) = ("after", "begin behind this one: the `next` of the page before");
@@ -46,18 +52,30 @@ const LIMIT: (&str, &str) = ("limit", "at most so many, 1 to 500");
 const OFFSET: (&str, &str) = ("offset", "where the bytes begin");
 
 /// All routes for operators.
-pub(crate) const ROUTES: Table =
-    &[DEVICES, RELEASE, REPOSITORY, rollouts::ROUTES, EVIDENCE, EVENTS, webhooks::ROUTES, ABOUT];
+pub(crate) const ROUTES: Table = &[
+    DEVICES,
+    RELEASE,
+    REPOSITORY,
+    rollouts::ROUTES,
+    EVIDENCE,
+    EVENTS,
+    webhooks::ROUTES,
+    audit::ROUTES,
+    people::ROUTES,
+    ABOUT,
+];
 
 const ABOUT: &[Route] = &[
     Route::get("/v1/health", Handler::Operator(ANYBODY, |_, _| device::health()))
         .about("Whether the server answers")
+        .within(Within::Nothing)
         .gives(describe::<openapi::Health>),
     Route::get(
         "/v1/openapi.json",
         Handler::Operator(ANYBODY, |_, _| viewed(async { Ok(openapi::document(ROUTES)) })),
     )
     .about("This document")
+    .within(Within::Nothing)
     .gives(openapi::anything),
 ];
 
@@ -69,8 +87,9 @@ const DEVICES: &[Route] = &[
     .about("Make a one-time claim with which a machine enrols")
     .takes(SMALL_BODY_BYTES_MAX, describe::<ClaimRequest>)
     .gives(describe::<ClaimReply>),
-    Route::get("/v1/devices", Handler::Operator(ANYBODY, |c, _| viewed(devices::list(c))))
+    Route::get("/v1/devices", Handler::Operator(ANYBODY, |c, by| viewed(devices::list(c, by))))
         .about("Devices, by name; a page may be short, or empty, and still have a next")
+        .within(Within::Listed)
         .reads(&[
             AFTER,
             LIMIT,
@@ -79,12 +98,14 @@ const DEVICES: &[Route] = &[
         .gives(page_of::<DeviceView>),
     Route::get("/v1/devices/{device}", Handler::Operator(ANYBODY, |c, _| viewed(devices::show(c))))
         .about("One device")
+        .within(Within::Device)
         .gives(describe::<DeviceView>),
     Route::get(
         "/v1/devices/{device}/why",
         Handler::Operator(ANYBODY, |c, _| viewed(devices::why(c))),
     )
     .about("The one gate that holds a device, and what would open it")
+    .within(Within::Device)
     .gives(describe::<WhyView>),
     Route::post(
         "/v1/devices/{device}/labels",
@@ -119,6 +140,7 @@ const RELEASE: &[Route] = &[
         Handler::Operator(ANYBODY, |c, _| viewed(releases::show(c))),
     )
     .about("One release")
+    .within(Within::Model)
     .gives(describe::<ReleaseView>),
     Route::put(
         "/v1/releases/{model}/{version}/image",
@@ -172,6 +194,7 @@ const EVIDENCE: &[Route] = &[
         Handler::Operator(COLLECTS, |c, by| committed(evidence::order(c, by))),
     )
     .about("Order a bundle of evidence from a device")
+    .within(Within::Device)
     .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
     .gives(describe::<CollectionReply>),
     Route::get(
@@ -179,12 +202,14 @@ const EVIDENCE: &[Route] = &[
         Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::show(c))),
     )
     .about("One bundle, with its custody log")
+    .within(Within::Bundle)
     .gives(describe::<BundleView>),
     Route::get(
         "/v1/bundles/{bundle}/content",
         Handler::Operator(COLLECTS, |c, by| content(evidence::pull(c, by))),
     )
     .about("The bytes of a bundle; an entry is added to its custody log first")
+    .within(Within::Bundle)
     .gives_other(Gives::Raw),
 ];
 
@@ -195,7 +220,7 @@ const EVENTS: &[Route] = &[
         .gives(page_of::<EventView>),
     Route::get(
         "/v1/events/stream",
-        Handler::Operator(ANYBODY, |c, _| responded(events::follow(c))),
+        Handler::Operator(ANYBODY, |c, by| responded(events::follow(c, by))),
     )
     .about(
         "The same as server-sent events, without end: `id` is the sequence, `data` an EventView; \

@@ -1,6 +1,8 @@
 //! Answers: what is committed as a success, what is looked at as a success, and each refusal with
 //! its status. One table.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use lazaret_protocol::refusal::{Refusal, RefusalCode};
@@ -13,6 +15,7 @@ use warp::reply::Response;
 use crate::app::error::AppError;
 use crate::app::repository::Content;
 use crate::identity::device::DeviceRefused;
+use crate::identity::operator::OperatorRefused;
 use crate::telemetry;
 
 impl From<DeviceRefused> for AppError {
@@ -20,6 +23,15 @@ impl From<DeviceRefused> for AppError {
         match refused {
             DeviceRefused::Refused(refused) => Self::Refused(refused),
             DeviceRefused::Registry { source } => Self::Store { source },
+        }
+    }
+}
+
+impl From<OperatorRefused> for AppError {
+    fn from(refused: OperatorRefused) -> Self {
+        match refused {
+            OperatorRefused::Refused(refused) => Self::Refused(refused),
+            OperatorRefused::Registry { source } => Self::Store { source },
         }
     }
 }
@@ -46,9 +58,19 @@ pub(crate) fn failed(err: &AppError) -> Response {
     refused(code, &refusal)
 }
 
+/// What a response refuses, for whoever enters it in the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// Which rule.
+    pub(crate) code: RefusalCode,
+    /// In words.
+    pub(crate) detail: String,
+}
+
 /// A refusal with its status.
 pub(crate) fn refused(code: RefusalCode, refusal: &Refusal) -> Response {
     let mut response = json(refusal);
+    response.extensions_mut().insert(Said { code, detail: refusal.detail.clone() });
     let status = StatusCode::from_u16(code.http_status());
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if code == RefusalCode::Unavailable {
@@ -57,7 +79,8 @@ pub(crate) fn refused(code: RefusalCode, refusal: &Refusal) -> Response {
     response
 }
 
-fn bytes(content: Vec<u8>, content_type: &'static str) -> Response {
+/// Bytes of a kind.
+pub(crate) fn bytes(content: Vec<u8>, content_type: &'static str) -> Response {
     let mut response = Response::new(content.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
@@ -78,15 +101,28 @@ pub(crate) fn content(result: Result<Content, AppError>) -> Response {
 }
 
 /// The answer to a stranger.
-pub(crate) fn unauthenticated() -> Response {
+pub(crate) fn unauthenticated(why: &str) -> Response {
     let code = RefusalCode::Unauthenticated;
-    refused(code, &code.because("expected a device certificate, none was shown"))
+    refused(code, &code.because(why))
+}
+
+/// The answer to a request that comes too soon after others.
+pub(crate) fn limited(wait: Duration) -> Response {
+    let code = RefusalCode::RateLimited;
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+    let why = format!("too many requests, come back in {seconds} s");
+    let mut response = refused(code, &code.because(why));
+    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// The answer to a request that did not arrive in time.
 pub(crate) fn too_slow() -> Response {
     let code = RefusalCode::BadRequest;
-    refused(code, &code.because("the request did not arrive in time"))
+    let mut response = refused(code, &code.because("the request did not arrive in time"));
+    // What is left of it must not be taken for another request.
+    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// A refusal of what cannot be understood.

@@ -62,6 +62,23 @@ pub(crate) enum Handler {
     Operator(&'static [Role], fn(Call, Operator) -> Answer),
 }
 
+/// How a route stands to a third party, who has a scope. Closed to them where a row says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// Closed.
+    Nowhere,
+    /// Open where the device in the path, `{device}`, is within.
+    Device,
+    /// Open where the device that the bundle in the path, `{bundle}`, came from is within.
+    Bundle,
+    /// Open where the hardware model in the path, `{model}`, is within as a whole.
+    Model,
+    /// Open: the handler lists only what is within.
+    Listed,
+    /// Open: it is about nothing that is anybody's.
+    Nothing,
+}
+
 /// What a request may bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
@@ -92,6 +109,8 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// Who, and what answers.
     pub(crate) handler: Handler,
+    /// How it stands to third parties.
+    pub(crate) within: Within,
     /// What a request may bring.
     pub(crate) takes: Takes,
     /// What a success carries.
@@ -112,6 +131,7 @@ impl Route {
             method,
             path,
             handler,
+            within: Within::Nowhere,
             takes: Takes::Nothing,
             gives: Gives::Json,
             query: &[],
@@ -139,6 +159,12 @@ impl Route {
     /// What it is for, in one line.
     pub(crate) const fn about(mut self, summary: &'static str) -> Self {
         self.summary = summary;
+        self
+    }
+
+    /// Is open to third parties so far.
+    pub(crate) const fn within(mut self, within: Within) -> Self {
+        self.within = within;
         self
     }
 
@@ -299,7 +325,7 @@ mod tests {
     use super::*;
 
     fn matched(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-        let handler = Handler::Open(|_| Box::pin(async { reply::unauthenticated() }));
+        let handler = Handler::Open(|_| Box::pin(async { reply::unauthenticated("") }));
         let found = Route::get(template, handler).matches(path)?;
         Some(found.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
     }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -14,27 +15,43 @@ use warp::reply::Response;
 use warp::{Filter, Reply as _};
 
 use super::conditions::Conditions;
+use super::door::{self, Face};
 use super::listener::Peer;
-use super::route::{Answer, Call, Handler, Method, Route, Takes};
+use super::rates::{Key, Rates};
+use super::route::{Answer, Call, Handler, Method, Route, Takes, Within};
 use super::{body, reply};
 use crate::app::context::App;
 use crate::app::error::AppError;
+use crate::app::tokens;
+use crate::app::within::{self, Subject};
 use crate::identity::operator::Operator;
 use crate::identity::{device, operator};
 
 /// A body that comes to a route that takes none, in bytes.
 const UNREAD_BYTES_MAX: u64 = 64 * 1024;
 
-/// A face of the server: its rows, group by group.
+/// Rows, group by group.
 pub(crate) type Table = &'static [&'static [Route]];
 
-/// Serves a table.
+/// What holds at a face.
+pub(crate) struct Rules {
+    /// Which.
+    pub(crate) face: Face,
+    /// Its routes.
+    pub(crate) tables: &'static [Table],
+    /// How often somebody may ask.
+    pub(crate) rates: Rates,
+    /// Longest silence within a body.
+    pub(crate) body_silence: Duration,
+}
+
+/// Serves a face.
 pub(crate) fn serve(
     app: &Arc<App>,
-    table: Table,
+    rules: Rules,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static + use<>
 {
-    let app = Arc::clone(app);
+    let (app, rules) = (Arc::clone(app), Arc::new(rules));
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::any()
         .map(move || Arc::clone(&app))
@@ -46,7 +63,8 @@ pub(crate) fn serve(
         .and(warp::body::stream())
         .then(move |app, method: http::Method, path: FullPath, query, headers, peer, body| {
             let head = Head { method, path, query, headers };
-            async move { answer(app, table, head, peer, body).await }
+            let rules = Arc::clone(&rules);
+            async move { answer(app, &rules, head, peer, body).await }
         })
         .recover(body::unrouted)
         .unify()
@@ -64,17 +82,18 @@ struct Head {
 enum Admitted {
     Open(fn(Call) -> Answer),
     Device(fn(Call, DevicePeer) -> Answer, DevicePeer),
-    Operator(fn(Call, Operator) -> Answer, Operator),
+    Operator(fn(Call, Operator) -> Answer, Box<Operator>),
 }
 
 async fn answer(
     app: Arc<App>,
-    table: Table,
+    rules: &Rules,
     head: Head,
     peer: Peer,
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
 ) -> Response {
-    let (route, path) = match find(table, &head) {
+    let face = rules.face;
+    let (route, path) = match find(rules.tables, &head) {
         Ok(found) => found,
         Err(refused) => return *refused,
     };
@@ -82,42 +101,61 @@ async fn answer(
         Ok(length) => length,
         Err(refused) => return *refused,
     };
-    let admitted = admit(&app, route, &peer).await;
+    if let Err(wait) = rules.rates.take(key(&peer)) {
+        let response = reply::limited(wait);
+        let what = format!("{} {}", route.method.as_str(), route.path);
+        door::limited(&app, (face, &peer), what, &response).await;
+        return response;
+    }
+    let header = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
+    let authorization = header(super::est::CREDENTIALS.as_str());
+    let shown = Shown { face, peer: &peer, authorization: authorization.as_deref() };
+    let admitted = admit(&app, (route, &path), &shown).await;
     // Read even for who is refused: it is within the limit, and an answer in the middle of an
     // upload is lost to most clients.
-    let body = match read(body, length).await {
+    let body = match read(body, length, rules.body_silence).await {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
-    let header = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
     let call = Call {
         app,
         peer,
         path,
         query: head.query,
         conditions: Conditions::of(&head.headers),
-        authorization: header(super::est::CREDENTIALS.as_str()),
+        authorization,
         last_event: header("last-event-id"),
         body,
     };
-    match admitted {
-        Err(err) => reply::failed(&err),
+    let app = Arc::clone(&call.app);
+    let mut act = door::act_of(face, route, &call, head.path.as_str());
+    let response = match admitted {
+        Ok(Admitted::Operator(handle, by)) => {
+            door::name(&mut act, &by);
+            return door::carried_out(&app, route.method, act, handle(call, *by)).await;
+        }
+        // Whoever has a one-time code is about to be an operator.
+        Ok(Admitted::Open(handle)) if face == Face::SignIn => {
+            return door::carried_out(&app, route.method, act, handle(call)).await;
+        }
         Ok(Admitted::Open(handle)) => handle(call).await,
         Ok(Admitted::Device(handle, device)) => handle(call, device).await,
-        Ok(Admitted::Operator(handle, by)) => handle(call, by).await,
-    }
+        Err(err) => reply::failed(&err),
+    };
+    door::turned_away(&app, act, &response).await;
+    response
 }
 
 type Places = Vec<(&'static str, String)>;
 
-fn find(table: Table, head: &Head) -> Result<(&'static Route, Places), Box<Response>> {
+fn find(table: &'static [Table], head: &Head) -> Result<(&'static Route, Places), Box<Response>> {
     let mut other_method = false;
     // HEAD is GET without its body (RFC 9110, 9.3.2), which hyper leaves out by itself.
     let method = match head.method {
         http::Method::HEAD => Method::Get.as_str(),
         _ => head.method.as_str(),
     };
-    for route in table.iter().copied().flatten() {
+    for route in table.iter().copied().flatten().copied().flatten() {
         let Some(places) = route.matches(head.path.as_str()) else { continue };
         if route.method.as_str() == method {
             let owned = places.into_iter().map(|(name, value)| (name, value.to_owned()));
@@ -156,8 +194,27 @@ fn body_length(route: &Route, headers: &HeaderMap) -> Result<u64, Box<Response>>
     Ok(length)
 }
 
-async fn admit(app: &App, route: &Route, peer: &Peer) -> Result<Admitted, AppError> {
-    let certificate = peer.0.as_ref();
+/// Whose bucket of requests it is: the name in the certificate, or else the network address.
+fn key(peer: &Peer) -> Key {
+    match &peer.0 {
+        Some(certificate) => Key::Named(certificate.common_name.clone()),
+        None => Key::at(peer.1),
+    }
+}
+
+/// What somebody shows of who they are.
+struct Shown<'a> {
+    face: Face,
+    peer: &'a Peer,
+    authorization: Option<&'a str>,
+}
+
+async fn admit(
+    app: &App,
+    (route, path): (&Route, &Places),
+    shown: &Shown<'_>,
+) -> Result<Admitted, AppError> {
+    let certificate = shown.peer.0.as_ref();
     Ok(match route.handler {
         Handler::Open(handle) => Admitted::Open(handle),
         Handler::Device(access, handle) => Admitted::Device(
@@ -165,14 +222,44 @@ async fn admit(app: &App, route: &Route, peer: &Peer) -> Result<Admitted, AppErr
             device::authenticate(&app.store, certificate, access, app.now()).await?,
         ),
         Handler::Operator(roles, handle) => {
-            Admitted::Operator(handle, operator::authenticate(certificate, roles, app.now())?)
+            let by = match shown.face {
+                Face::SignIn => {
+                    let by = operator::by_token(&app.store, shown.authorization, app.now()).await?;
+                    if let Some(token) = by.shown_token() {
+                        tokens::note_use(app, token).await;
+                    }
+                    by
+                }
+                _ => operator::by_certificate(&app.store, certificate, app.now()).await?,
+            };
+            by.require(roles)?;
+            let subject = subject(route.within, path)?;
+            within::check(app, by.scopes(), subject.as_ref()).await?;
+            Admitted::Operator(handle, Box::new(by))
         }
+    })
+}
+
+/// What a third party's scope is held against.
+fn subject(within: Within, path: &Places) -> Result<Option<Subject>, AppError> {
+    let place = |name: &str| {
+        let found = path.iter().find(|(place, _)| *place == name);
+        found.map_or("", |(_, value)| value.as_str())
+    };
+    let bad = |err: lazaret_protocol::id::IdError| reply::bad(err.to_string());
+    Ok(match within {
+        Within::Nowhere => None,
+        Within::Nothing | Within::Listed => Some(Subject::Nothing),
+        Within::Device => Some(Subject::Device(place("device").parse().map_err(bad)?)),
+        Within::Bundle => Some(Subject::Bundle(place("bundle").parse().map_err(bad)?)),
+        Within::Model => Some(Subject::Model(place("model").parse().map_err(bad)?)),
     })
 }
 
 async fn read(
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     length: u64,
+    silence_max: Duration,
 ) -> Result<Bytes, Box<Response>> {
     if length == 0 {
         return Ok(Bytes::new());
@@ -180,7 +267,9 @@ async fn read(
     let mut body = std::pin::pin!(body);
     // What comes first is small for a large body, and most bodies are small: it grows as it comes.
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = body.next().await {
+    loop {
+        let chunk = tokio::time::timeout(silence_max, body.next()).await;
+        let Some(chunk) = chunk.map_err(|_| Box::new(reply::too_slow()))? else { break };
         let cut = |_| refused(RefusalCode::BadRequest, "the body ended before its length");
         bytes.extend_from_slice(chunk.map_err(cut)?.chunk());
     }

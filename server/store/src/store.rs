@@ -183,7 +183,7 @@ impl Store {
         let batch = Batch {
             expect: expect.collect(),
             put: parts.put.into_iter().map(|(key, bytes)| (Key::from(key), bytes)).collect(),
-            delete: Vec::new(),
+            delete: parts.removed.into_iter().map(Key::from).collect(),
             append,
         };
         match self.backend.commit(batch).await {

@@ -243,7 +243,6 @@ pub(crate) const SECOND_READERS: &[(&str, &[&str], &str)] = &[
     (EVIDENCE, &["ed25519-dalek"], "its tests sign; the crate itself only verifies"),
     (SIM, &["toml"], "its tests simulate the policies as they ship"),
     (DEVICE_KEYS, &[TPM], "what a TPM says is believed by the server's own reader"),
-    (CLI, &["rcgen"], "its tests make the certificates that the program only reads"),
     (PUBLISH, &[KEYS], "what it takes in comes from real ceremonies, held by the key tool itself"),
 ];
 
@@ -310,7 +309,7 @@ pub(crate) const GUARDED: &[Guarded] = &[
     Guarded { outside: "reqwest", rooms: &[], why: "one HTTP client is enough, and it is ureq" },
     Guarded {
         outside: "rcgen",
-        rooms: &[SERVER, AGENT, KEYS],
+        rooms: &[SERVER, AGENT, KEYS, CLI],
         why: "only the CA and those who ask it for certificates make any",
     },
     Guarded {

@@ -25,9 +25,9 @@ struct FilterQuery {
     filter: Option<String>,
 }
 
-pub(super) async fn list(call: Call) -> Result<Page<DeviceView>, AppError> {
+pub(super) async fn list(call: Call, by: Operator) -> Result<Page<DeviceView>, AppError> {
     let FilterQuery { filter } = call.query()?;
-    listing::devices(&call.app, filter.as_deref(), &page(&call)?).await
+    listing::devices(&call.app, (filter.as_deref(), by.scopes()), &page(&call)?).await
 }
 
 pub(super) async fn why(call: Call) -> Result<WhyView, AppError> {

@@ -13,8 +13,9 @@ use super::super::page::page;
 use super::super::reply;
 use super::super::route::Call;
 use crate::app::error::AppError;
-use crate::app::follow::{self, Following, Told};
+use crate::app::follow::{self, Following, StillLetIn, Told};
 use crate::app::listing;
+use crate::identity::operator::Operator;
 
 pub(super) async fn list(call: Call) -> Result<Page<EventView>, AppError> {
     listing::events(&call.app, &page(&call)?).await
@@ -25,15 +26,19 @@ struct FollowQuery {
     after: Option<u64>,
 }
 
-pub(super) async fn follow(call: Call) -> Result<Response, AppError> {
+pub(super) async fn follow(call: Call, by: Operator) -> Result<Response, AppError> {
     let FollowQuery { after } = call.query()?;
     let last = call.last_event.as_deref().map(|text| {
         let refused = |_| reply::bad(format!("expected a number in Last-Event-ID, got {text:?}"));
         text.trim().parse::<u64>().map_err(refused)
     });
     let after = last.transpose()?.or(after);
-    let certificate = call.peer.0.as_ref().ok_or_else(|| reply::bad("expected a certificate"))?;
-    let following = Following { after, until: certificate.not_after };
+    let until = by.ends();
+    let still_let_in: StillLetIn = Box::new(move |app| {
+        let by = by.clone();
+        Box::pin(async move { by.again(&app.store, app.now()).await.is_ok() })
+    });
+    let following = Following { after, until, still_let_in };
     let told = follow::follow(&call.app, following)?;
     let frames = told.map(|told| Ok::<_, std::convert::Infallible>(Bytes::from(frame(&told))));
     // The first bytes go out at once, so that a client knows that it is connected.

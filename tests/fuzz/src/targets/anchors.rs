@@ -11,6 +11,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         order_keys: vec![signer::public_key()],
         server_cas: vec!["-----BEGIN CERTIFICATE-----".into()],
         device_cas: vec![String::new()],
+        audit_keys: vec![signer::public_key()],
     };
     vec![canonical::to_bytes(&anchors).unwrap_or_default()]
 }
