@@ -118,7 +118,7 @@ fn one_address_has_no_more_connections_than_its_share() {
     let mut served = Vec::new();
     for _ in 0..30 {
         let open = Connection::open(site.device_port, &nobody);
-        served.extend(open.ok().filter_map(|mut open| {
+        served.extend(open.ok().and_then(|mut open| {
             let answer = open.look("/v1/health").ok()?;
             (answer.status == 200).then_some(open)
         }));

@@ -36,7 +36,7 @@ Example:
 Example:
   lazaret-keys ca operator --ca ca --name ana --roles operator,responder --days 30 --out operators
 
-Roles: viewer, operator, release-manager, incident-commander, responder, auditor.")]
+Roles: viewer, operator, release-manager, incident-commander, responder, auditor, admin.")]
     Operator(Operator),
 }
 

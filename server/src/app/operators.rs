@@ -172,7 +172,8 @@ fn shown(record: &OperatorRecord, code: String) -> OperatorMade {
 }
 
 /// Lets somebody in no more. From the commit on every request of theirs is refused, on open
-/// connections too, because the registry is asked on every request.
+/// connections too, because the registry is asked on every request; a stream that is open asks it
+/// before it tells anything.
 ///
 /// # Errors
 /// As the domain says; or the store.
@@ -187,8 +188,6 @@ pub(crate) async fn disable(
             Ok(access::disable(&found, name, reason, (by, app.now()))?)
         })
         .await?;
-    // Streams that are open look again at who is reading.
-    app.committed.notify_one();
     Ok(done.map(|record| record.view()))
 }
 

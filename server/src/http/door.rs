@@ -136,13 +136,20 @@ pub(super) async fn limited(
     }
 }
 
-/// Says in an act who turned out to be acting.
-pub(super) fn name(act: &mut AuditAct, by: &Operator) {
+/// The act that a request of an operator is.
+pub(super) fn act_of_operator(
+    face: Face,
+    route: &Route,
+    (call, path): (&Call, &str),
+    by: &Operator,
+) -> AuditAct {
+    let mut act = act_of(face, route, call, path);
     by.name().as_str().clone_into(&mut act.who.name);
     if let Some(token) = by.token() {
         act.who.kind = AuditWhoKind::Token;
         token.clone_into(&mut act.who.credential);
     }
+    act
 }
 
 /// The reason that a body gives, or else the name that somebody with a one-time code gives.
@@ -193,9 +200,17 @@ pub(super) async fn carried_out(
 
 /// Enters that a request was refused before it came to a handler, or by the handler of a face where
 /// only that is told.
-pub(super) async fn turned_away(app: &App, act: AuditAct, response: &Response) {
+pub(super) async fn turned_away(
+    app: &App,
+    (face, peer): (Face, &Peer),
+    (route, path): (&Route, &str),
+    response: &Response,
+) {
     let said = response.extensions().get::<Said>();
     if let Some(said) = said.filter(|said| is_about_authority(said.code)) {
+        let what = format!("{} {}", route.method.as_str(), route.path);
+        let mut act = audit::act(app, face.who(peer), what);
+        act.target = audit::cut(path);
         refused(app, act, said).await;
     }
 }

@@ -119,7 +119,7 @@ async fn answer(
     };
     let call = Call {
         app,
-        peer,
+        peer: peer.clone(),
         path,
         query: head.query,
         conditions: Conditions::of(&head.headers),
@@ -128,21 +128,21 @@ async fn answer(
         body,
     };
     let app = Arc::clone(&call.app);
-    let mut act = door::act_of(face, route, &call, head.path.as_str());
     let response = match admitted {
         Ok(Admitted::Operator(handle, by)) => {
-            door::name(&mut act, &by);
+            let act = door::act_of_operator(face, route, (&call, head.path.as_str()), &by);
             return door::carried_out(&app, route.method, act, handle(call, *by)).await;
         }
         // Whoever has a one-time code is about to be an operator.
         Ok(Admitted::Open(handle)) if face == Face::SignIn => {
+            let act = door::act_of(face, route, &call, head.path.as_str());
             return door::carried_out(&app, route.method, act, handle(call)).await;
         }
         Ok(Admitted::Open(handle)) => handle(call).await,
         Ok(Admitted::Device(handle, device)) => handle(call, device).await,
         Err(err) => reply::failed(&err),
     };
-    door::turned_away(&app, act, &response).await;
+    door::turned_away(&app, (face, &peer), (route, head.path.as_str()), &response).await;
     response
 }
 
