@@ -63,8 +63,9 @@ fn a_servers_own_certificate_opens_no_face() {
 fn every_device_route_but_health_and_enrolment_asks_for_a_certificate() {
     // Else a stranger reads the repository, or speaks for a device.
     let (_folder, site) = Site::running().unwrap();
-    let mut stranger = nobody(&site);
     for route in routes::of_devices() {
+        // A stranger who was refused has to connect again.
+        let mut stranger = nobody(&site);
         let answer = stranger.ask(&route.method, &route.path(), b"{}").unwrap();
         match route.who.as_str() {
             "none" => assert_eq!(answer.status, 200, "{route:?}: {answer:?}"),
