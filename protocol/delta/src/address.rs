@@ -25,11 +25,11 @@ pub struct Region {
 }
 
 impl Region {
-    fn holds_offset(&self, offset: u64) -> bool {
+    pub(crate) fn holds_offset(&self, offset: u64) -> bool {
         offset.wrapping_sub(self.offset) < self.length
     }
 
-    fn holds_address(&self, address: u64) -> bool {
+    pub(crate) fn holds_address(&self, address: u64) -> bool {
         address.wrapping_sub(self.address) < self.length
     }
 }
@@ -38,7 +38,9 @@ impl Region {
 /// they move from the old image to the new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shift {
-    /// The first address; the shift holds up to the start of the next.
+    /// The program whose address space is meant.
+    pub program: u32,
+    /// The first address; the shift holds up to the start of the next of the same program.
     pub start: u64,
     /// By how much.
     pub by: i64,
@@ -51,34 +53,39 @@ pub struct Addresses {
     pub base: Vec<Region>,
     /// Regions of the result, in the order of their offsets.
     pub result: Vec<Region>,
-    /// Shifts in the order of their starts.
+    /// Shifts in the order of their programs and starts.
     pub shifts: Vec<Shift>,
 }
 
 impl Addresses {
-    /// The region that holds an offset.
-    pub(crate) fn region(regions: &[Region], offset: u64) -> Option<&Region> {
-        let before = regions.partition_point(|region| region.offset <= offset).checked_sub(1)?;
-        regions.get(before).filter(|region| region.holds_offset(offset))
+    /// The region that holds an offset, and how many bytes from there on are in it, or in none.
+    pub(crate) fn around(regions: &[Region], offset: u64) -> (Option<Region>, u64) {
+        let after = regions.partition_point(|region| region.offset <= offset);
+        let before = after.checked_sub(1).and_then(|before| regions.get(before));
+        if let Some(region) = before.filter(|region| region.holds_offset(offset)) {
+            let into = offset.saturating_sub(region.offset);
+            return (Some(*region), region.length.saturating_sub(into));
+        }
+        let next = regions.get(after).map_or(u64::MAX, |next| next.offset.saturating_sub(offset));
+        (None, next)
     }
 
-    /// The offset that has an address in the program of `from`.
-    pub(crate) fn offset_of(regions: &[Region], from: &Region, address: u64) -> Option<u64> {
+    /// The region that has an address in the program of `from`.
+    pub(crate) fn named(regions: &[Region], from: &Region, address: u64) -> Option<Region> {
         let at = regions.partition_point(|region| region.offset < from.offset);
         let (before, after) = regions.split_at_checked(at)?;
         let same = |region: &&Region| region.program == from.program;
         let after = after.iter().take(PROGRAM_REGIONS_MAX).take_while(same);
         let before = before.iter().rev().take(PROGRAM_REGIONS_MAX).take_while(same);
-        after
-            .chain(before)
-            .find(|region| region.holds_address(address))
-            .map(|region| region.offset.wrapping_add(address.wrapping_sub(region.address)))
+        after.chain(before).find(|region| region.holds_address(address)).copied()
     }
 
-    /// Where an address moves to that no byte has.
-    pub(crate) fn shifted(&self, address: u64) -> Option<u64> {
-        let before = self.shifts.partition_point(|shift| shift.start <= address).checked_sub(1)?;
-        self.shifts.get(before).map(|shift| address.wrapping_add_signed(shift.by))
+    /// Where an address of a program moves to that no byte has.
+    pub(crate) fn shifted(&self, program: u32, address: u64) -> Option<u64> {
+        let place = (program, address);
+        let after = self.shifts.partition_point(|shift| (shift.program, shift.start) <= place);
+        let shift = self.shifts.get(after.checked_sub(1)?)?;
+        (shift.program == program).then(|| address.wrapping_add_signed(shift.by))
     }
 
     /// Its bytes: both lists of regions, then the shifts. A list is its length, then every entry
@@ -98,7 +105,8 @@ impl Addresses {
         push_number(bytes, u64::try_from(self.shifts.len()).unwrap_or(u64::MAX));
         let mut last = Shift::default();
         for shift in &self.shifts {
-            push_number(bytes, shift.start.wrapping_sub(last.start));
+            push_number(bytes, shift.program.wrapping_sub(last.program).into());
+            push_signed(bytes, shift.start.wrapping_sub(last.start).cast_signed());
             push_signed(bytes, shift.by.wrapping_sub(last.by));
             last = *shift;
         }
@@ -109,11 +117,17 @@ impl Addresses {
         let base = parse_regions(numbers)?;
         let result = parse_regions(numbers)?;
         let count = usize::try_from(numbers.next()?).ok().filter(|count| *count <= REGIONS_MAX)?;
-        let mut shifts: Vec<Shift> = Vec::new();
+        let mut shifts: Vec<Shift> = Vec::with_capacity(count.min(numbers.0.len() / 3));
         let mut last = Shift::default();
         for _ in 0..count {
-            last.start = last.start.checked_add(numbers.next()?)?;
+            let program = u32::try_from(numbers.next()?).ok()?;
+            let before = (last.program, last.start);
+            last.program = last.program.checked_add(program)?;
+            last.start = last.start.wrapping_add_signed(numbers.next_signed()?);
             last.by = last.by.wrapping_add(numbers.next_signed()?);
+            if (last.program, last.start) < before {
+                return None;
+            }
             shifts.push(last);
         }
         Some(Addresses { base, result, shifts })
@@ -122,7 +136,7 @@ impl Addresses {
 
 fn parse_regions(numbers: &mut Numbers<'_>) -> Option<Vec<Region>> {
     let count = usize::try_from(numbers.next()?).ok().filter(|count| *count <= REGIONS_MAX)?;
-    let mut regions: Vec<Region> = Vec::new();
+    let mut regions: Vec<Region> = Vec::with_capacity(count.min(numbers.0.len() / 4));
     let mut last = Region::default();
     for _ in 0..count {
         let end = last.offset.checked_add(last.length)?;

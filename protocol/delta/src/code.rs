@@ -13,11 +13,15 @@ pub enum Code {
     Thumb,
     /// Xtensa, and 32-bit pointers.
     Xtensa,
+    /// x86-64 with addresses of 32 bits wherever they stand: kernels, which lie in the topmost 2
+    /// GiB.
+    X86Absolute,
 }
 
 impl Code {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Code; 5] = [Code::None, Code::Arm64, Code::X86, Code::Thumb, Code::Xtensa];
+    pub const ALL: [Code; 6] =
+        [Code::None, Code::Arm64, Code::X86, Code::Thumb, Code::Xtensa, Code::X86Absolute];
 
     /// The number that stands for the kind in a payload.
     pub fn number(self) -> u8 {
@@ -27,6 +31,7 @@ impl Code {
             Code::X86 => 2,
             Code::Thumb => 3,
             Code::Xtensa => 4,
+            Code::X86Absolute => 5,
         }
     }
 

@@ -92,12 +92,68 @@ pub struct Made {
     pub insert: usize,
 }
 
-/// From `old` on, the bytes of the base stand in the result where the piece of that number has
-/// them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin {
-    old: u64,
-    number: u32,
+/// From each of these places on, the bytes of the base stand in the result where the piece of that
+/// number has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Origins {
+    olds: Vec<u64>,
+    numbers: Vec<u32>,
+    /// How many places lie before the start of each of [`BUCKETS`] equal parts of the base, each of
+    /// which has two to the power of `bucket_bits` bytes.
+    buckets: Vec<u32>,
+    bucket_bits: u32,
+}
+
+/// Into so many parts places are sorted, so that few steps lead to one.
+const BUCKETS: usize = 1 << 12;
+
+impl Origins {
+    fn with_capacity(count: usize) -> Origins {
+        let (mut olds, mut numbers) = (Vec::new(), Vec::new());
+        olds.reserve_exact(count);
+        numbers.reserve_exact(count);
+        Origins { olds, numbers, buckets: Vec::new(), bucket_bits: 0 }
+    }
+
+    fn note(&mut self, old: u64, number: u32) {
+        if self.numbers.last() != Some(&number) {
+            self.olds.push(old);
+            self.numbers.push(number);
+        }
+    }
+
+    /// Sorts the places into parts; they are in order.
+    fn index(&mut self) {
+        let Some(last) = self.olds.last() else { return };
+        self.bucket_bits =
+            (u64::BITS.wrapping_sub(last.leading_zeros())).saturating_sub(BUCKETS.ilog2());
+        self.buckets.reserve_exact(BUCKETS.saturating_add(1));
+        let mut count = 0usize;
+        for bucket in 0..=BUCKETS {
+            let start = u64::try_from(bucket).unwrap_or(u64::MAX).checked_shl(self.bucket_bits);
+            let start = start.unwrap_or(u64::MAX);
+            while self.olds.get(count).is_some_and(|old| *old < start) {
+                count = count.saturating_add(1);
+            }
+            self.buckets.push(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// The last place at or before `old`, or else the first.
+    fn before(&self, old: u64) -> usize {
+        let bucket_of = old.checked_shr(self.bucket_bits).unwrap_or(0);
+        let bucket_of = usize::try_from(bucket_of).unwrap_or(usize::MAX);
+        let bucket = bucket_of.min(BUCKETS.saturating_sub(1));
+        let count = |bucket: usize| {
+            let count = self.buckets.get(bucket).copied().unwrap_or(0);
+            usize::try_from(count).unwrap_or(0)
+        };
+        let from = count(bucket);
+        let end =
+            if bucket_of >= BUCKETS { self.olds.len() } else { count(bucket.saturating_add(1)) };
+        let inside = self.olds.get(from..end).unwrap_or_default();
+        from.saturating_add(inside.partition_point(|place| *place <= old)).saturating_sub(1)
+    }
 }
 
 /// The instructions of one section, checked: they make the section exactly, and nothing outside the
@@ -107,12 +163,15 @@ pub struct Control {
     first: u64,
     length: u32,
     pieces: Vec<Piece>,
-    origins: Vec<Origin>,
+    origins: Origins,
 }
 
 /// What a parsed instruction takes.
 /// Every piece may cover another one's middle, and so begin two stretches of the map.
-pub(crate) const OP_BYTES: usize = size_of::<Piece>() + 2 * size_of::<Origin>();
+pub(crate) const OP_BYTES: usize = size_of::<Piece>() + 2 * (size_of::<u64>() + size_of::<u32>());
+
+/// What the map takes besides, however long it is.
+pub(crate) const MAP_BYTES: usize = (BUCKETS + 1) * size_of::<u32>();
 
 /// What making the map takes besides, per instruction: the pieces in order, and those that are
 /// open.
@@ -130,7 +189,7 @@ impl Control {
         length: u32,
         base_length: u64,
     ) -> Result<Control, ControlFault> {
-        let mut made = Control { first, length, pieces: Vec::new(), origins: Vec::new() };
+        let mut made = Control { first, length, pieces: Vec::new(), origins: Origins::default() };
         let mut at = 0u32;
         for op in ops {
             made.push(op, at, base_length)?;
@@ -159,7 +218,7 @@ impl Control {
             first,
             length,
             pieces: Vec::with_capacity(count.min(OPS_MAX)),
-            origins: Vec::new(),
+            origins: Origins::default(),
         };
         let mut reader = OpReader::new(columns, first);
         let mut at = 0u32;
@@ -198,24 +257,18 @@ impl Control {
         order.extend(numbered().map(|(_, number)| number));
         let piece = |number: u32| usize::try_from(number).ok().and_then(|at| self.pieces.get(at));
         order.sort_unstable_by_key(|number| (piece(*number).map(|piece| piece.old), *number));
-        let mut origins: Vec<Origin> = Vec::new();
-        origins.reserve_exact(order.len().saturating_mul(2));
+        let mut origins = Origins::with_capacity(order.len().saturating_mul(2));
         let mut open: BinaryHeap<(u32, u32)> = BinaryHeap::with_capacity(order.len());
         let mut starts =
             order.iter().filter_map(|number| Some((*number, piece(*number)?))).peekable();
         let end_of =
             |number: u32| piece(number).map_or(0, |it| it.old.saturating_add(it.add.into()));
-        let mut note = |old: u64, number: u32| {
-            if origins.last().is_none_or(|last| last.number != number) {
-                origins.push(Origin { old, number });
-            }
-        };
         loop {
             // The longest of those open holds until it ends, or until a longer one begins.
             let Some((_, longest)) = open.peek().copied() else {
                 let Some((number, next)) = starts.next() else { break };
                 open.push((next.add, number));
-                note(next.old, number);
+                origins.note(next.old, number);
                 continue;
             };
             let end = end_of(longest);
@@ -223,7 +276,7 @@ impl Control {
                 Some((number, next)) => {
                     open.push((next.add, number));
                     if let Some((_, longest)) = open.peek() {
-                        note(next.old, *longest);
+                        origins.note(next.old, *longest);
                     }
                 }
                 None => {
@@ -232,11 +285,12 @@ impl Control {
                         open.pop();
                     }
                     if let Some((_, longest)) = open.peek() {
-                        note(end, *longest);
+                        origins.note(end, *longest);
                     }
                 }
             }
         }
+        origins.index();
         self.origins = origins;
     }
 
@@ -278,12 +332,13 @@ impl Control {
     /// that reads it, or the last one before it. `hint` is the answer's place, for the next
     /// question.
     pub fn map(&self, old: u64, hint: &mut usize) -> Option<u64> {
+        let olds = &self.origins.olds;
         let is_at = |at: usize| {
-            self.origins.get(at).is_some_and(|origin| origin.old <= old)
-                && self.origins.get(at.wrapping_add(1)).is_none_or(|next| next.old > old)
+            olds.get(at).is_some_and(|origin| *origin <= old)
+                && olds.get(at.wrapping_add(1)).is_none_or(|next| *next > old)
         };
         if !is_at(*hint) {
-            *hint = self.origins.partition_point(|origin| origin.old <= old).saturating_sub(1);
+            *hint = self.origins.before(old);
         }
         let piece = self.piece_at(*hint)?;
         let new = self.first.wrapping_add(piece.new.into());
@@ -291,8 +346,8 @@ impl Control {
     }
 
     fn piece_at(&self, at: usize) -> Option<&Piece> {
-        let origin = self.origins.get(at)?;
-        self.pieces.get(usize::try_from(origin.number).ok()?)
+        let number = self.origins.numbers.get(at)?;
+        self.pieces.get(usize::try_from(*number).ok()?)
     }
 }
 

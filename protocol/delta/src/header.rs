@@ -66,7 +66,7 @@ impl Frame {
 }
 
 /// Neighbouring frames that share a control block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Section {
     /// Where the control block begins, from the start of the delta.
     pub control_offset: u64,
@@ -124,7 +124,8 @@ impl Header {
     /// control block. `pack` compresses the tables, if it can.
     ///
     /// # Errors
-    /// The same rules as in [`Header::parse`], but for the limits.
+    /// The same rules as in [`Header::parse`], but for the limits: that a delta takes too much
+    /// memory is the encoder's to see.
     pub fn build(
         images: Images,
         frame_bytes: u32,
@@ -143,10 +144,10 @@ impl Header {
         // The memory needed depends on what parsing finds, and stands in front of it.
         let bytes = to_bytes(images, frame_bytes, frames, &stream, u64::MAX >> 1)?;
         let limits = DecodeLimits { ram_bytes_max: u64::MAX, result_bytes_max: u64::MAX };
-        let (header, _) = Header::parse(&bytes, &limits)?;
+        let (header, _) = parse::header(&bytes, &limits)?;
         let needed = ram::header_bytes(bytes.len(), raw.len(), &header);
         let bytes = to_bytes(images, frame_bytes, frames, &stream, needed)?;
-        let (header, _) = Header::parse(&bytes, &limits)?;
+        let (header, _) = parse::header(&bytes, &limits)?;
         Ok((header, bytes))
     }
 
@@ -163,9 +164,10 @@ impl Header {
     ///
     /// # Errors
     /// When the bytes are too few, are not a header of this format, contradict themselves, or ask
-    /// for more than `limits` allow.
+    /// for more than `limits` or [`ram::BYTES_MAX`] allow.
     pub fn parse(bytes: &[u8], limits: &DecodeLimits) -> Result<(Header, usize), DeltaError> {
-        parse::header(bytes, limits)
+        let ram_bytes_max = limits.ram_bytes_max.min(ram::BYTES_MAX);
+        parse::header(bytes, &DecodeLimits { ram_bytes_max, ..*limits })
     }
 
     /// The image that the delta starts from.

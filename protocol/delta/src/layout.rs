@@ -85,7 +85,8 @@ impl Layout {
     /// without a packed segment becomes the empty one. `None` if there are more than
     /// [`SEGMENTS_MAX`], a packed one is empty, or a sum overflows.
     pub fn new(segments: impl IntoIterator<Item = Segment>) -> Option<Layout> {
-        let mut joined: Vec<Segment> = Vec::new();
+        let segments = segments.into_iter();
+        let mut joined: Vec<Segment> = Vec::with_capacity(segments.size_hint().0.min(SEGMENTS_MAX));
         let mut ends = (0u64, 0u64);
         for segment in segments {
             ends.0 = ends.0.checked_add(segment.packed_length())?;
@@ -198,10 +199,11 @@ impl Layout {
     /// form.
     pub(crate) fn parse(numbers: &mut Numbers<'_>) -> Option<Layout> {
         let count = usize::try_from(numbers.next()?).ok().filter(|count| *count <= SEGMENTS_MAX)?;
-        let mut segments = Vec::with_capacity(count);
+        let mut segments = Vec::with_capacity(count.min((numbers.0.len() / 3).saturating_add(1)));
         for _ in 0..count {
             let kind = numbers.next()?;
             segments.push(match kind.checked_sub(1) {
+                None if matches!(segments.last(), Some(Segment::Plain { .. })) => return None,
                 None => Segment::Plain { length: 0 },
                 Some(codec) => Segment::Packed {
                     codec: u8::try_from(codec).ok()?,

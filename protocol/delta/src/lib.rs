@@ -121,7 +121,7 @@ pub use control::{COLUMNS, CONTROL_BYTES_MAX, Control, Made, OPS_MAX, Op, contro
 pub use decode::Decoder;
 pub use error::{ControlFault, DeltaError, IndexFault, TableFault};
 pub use header::{DecodeLimits, Frame, Header, ImageId, Images, Section, Tables};
-pub use predict::Predictor;
+pub use predict::{Named, Predictor};
 pub use stream::{StreamMethod, push_stream};
 
 /// The first bytes of every delta of this version.

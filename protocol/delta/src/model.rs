@@ -22,6 +22,13 @@ const BLOCK: usize = 64;
 
 const WORD: usize = 4;
 
+/// Words whose changes are remembered: those of the last block.
+const RING: usize = BLOCK / WORD;
+
+/// Tables have entries of 8, 12 or 24 bytes more often than others: relocations, symbols, and what
+/// a kernel keeps of its code. So many words back, the same field stands.
+const STRIDE: usize = 6;
+
 /// How fast a probability still moves once it has been used often.
 const COUNT_MAX: u32 = 250;
 
@@ -31,7 +38,7 @@ const BYTE_BITS: u32 = 15;
 
 /// What the model takes, in bytes.
 pub(crate) const MODEL_BYTES: u64 =
-    4 * (256 + 256 + 512 + (1 << WORD_BITS) * 2 + 256 + 128 + (2 << BYTE_BITS) + 256) + (8 << 10);
+    4 * (256 + 256 + 1536 + (1 << WORD_BITS) * 2 + 256 + 192 + (2 << BYTE_BITS) + 256) + (8 << 10);
 
 /// A probability in 2^22 parts, and in the low ten bits how often it has been used.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +83,9 @@ pub struct Model {
     top_changes: Vec<u32>,
     /// Whether it changes so again.
     hits: Vec<Cell>,
-    hit_history: [usize; 2],
+    hit_history: [usize; 3],
+    /// How the last words changed, by their place.
+    ring: [u32; RING],
     /// The bytes of other changes: by the byte before, and by the byte of the base.
     after: Vec<Cell>,
     over: Vec<Cell>,
@@ -107,14 +116,15 @@ impl Model {
             rates,
             blocks: cells(256),
             block_history: 0,
-            recent: cells(256),
-            tops: cells(512),
+            recent: cells(512),
+            tops: cells(1024),
             words: cells(1 << WORD_BITS),
             history: 0,
             changes: vec![0; 1 << WORD_BITS],
             top_changes: vec![0; 256],
-            hits: cells(128),
-            hit_history: [0; 2],
+            hits: cells(192),
+            hit_history: [0; 3],
+            ring: [0; RING],
             after: cells(1 << BYTE_BITS),
             over: cells(1 << BYTE_BITS),
         }
@@ -143,12 +153,13 @@ impl Model {
             let aim = wanted.and_then(|wanted| wanted.get(at..end));
             at = end;
             if is_block && !self.block(bits, aim.is_some_and(|aim| aim != part))? {
+                self.ring = [0; RING];
                 continue;
             }
             for (index, word) in part.chunks_mut(WORD).enumerate() {
                 let from = index.wrapping_mul(WORD);
                 let aim = aim.and_then(|aim| aim.get(from..from.wrapping_add(word.len())));
-                self.word(bits, word, aim)?;
+                self.word(bits, word, aim, place.wrapping_add(from) / WORD)?;
             }
         }
         Some(())
@@ -163,17 +174,27 @@ impl Model {
         Some(bit == 1)
     }
 
-    /// One word, or what a piece has of it.
+    /// One word, or what a piece has of it; it stands at `place` among the words of a block.
     #[inline]
-    fn word<B: Bits>(&mut self, bits: &mut B, word: &mut [u8], aim: Option<&[u8]>) -> Option<()> {
+    fn word<B: Bits>(
+        &mut self,
+        bits: &mut B,
+        word: &mut [u8],
+        aim: Option<&[u8]>,
+        place: usize,
+    ) -> Option<()> {
         let old = number(word);
         let by = aim.map_or(0, |aim| number(aim).wrapping_sub(old));
         let top = usize::try_from(old.wrapping_shr(24)).ok()?;
         let key = hash(old, WORD_BITS);
-        if !self.changes(bits, by != 0, top, key)? {
+        let before = *self.ring.get(place.wrapping_add(RING).wrapping_sub(STRIDE) % RING)?;
+        let changed = self.ring.get_mut(place % RING)?;
+        *changed = 0;
+        if !self.changes(bits, by != 0, (top, key, before != 0))? {
             return Some(());
         }
-        let by = self.change(bits, by, (old, top, key), word.len())?;
+        let by = self.change(bits, by, (old, top, key, before), word.len())?;
+        *self.ring.get_mut(place % RING)? = by;
         *self.changes.get_mut(key)? = by;
         *self.top_changes.get_mut(top)? = by;
         for (to, from) in word.iter_mut().zip(old.wrapping_add(by).to_le_bytes()) {
@@ -187,11 +208,12 @@ impl Model {
         &mut self,
         bits: &mut B,
         changes: bool,
-        top: usize,
-        key: usize,
+        (top, key, changed_before): (usize, usize, bool),
     ) -> Option<bool> {
-        let recent = self.recent.get_mut(self.history & 0xff)?;
-        let tops = self.tops.get_mut(top.wrapping_shl(1) | self.history & 1)?;
+        let before = usize::from(changed_before);
+        let recent = self.recent.get_mut(self.history.wrapping_shl(1) & 0x1fe | before)?;
+        let tops = top.wrapping_shl(2) | self.history.wrapping_shl(1) & 2 | before;
+        let tops = self.tops.get_mut(tops)?;
         let words = self.words.get_mut(key)?;
         let sum = recent.probability().wrapping_add(tops.probability());
         let sum = sum.wrapping_add(words.probability().wrapping_mul(2));
@@ -203,17 +225,18 @@ impl Model {
         Some(bit == 1)
     }
 
-    /// By how much a word changes: as it did last, as one like it did last, or as its bytes say.
+    /// By how much a word changes: as the same field before, as it did last itself, as one like it
+    /// did last, or as its bytes say.
     fn change<B: Bits>(
         &mut self,
         bits: &mut B,
         by: u32,
-        (old, top, key): (u32, usize, usize),
+        (old, top, key, before): (u32, usize, usize, u32),
         length: usize,
     ) -> Option<u32> {
-        let guesses = [*self.changes.get(key)?, *self.top_changes.get(top)?];
+        let guesses = [before, *self.changes.get(key)?, *self.top_changes.get(top)?];
         for (number, guess) in guesses.into_iter().enumerate() {
-            if guess == 0 || (number == 1 && guess == guesses[0]) {
+            if guess == 0 || guesses.iter().take(number).any(|other| *other == guess) {
                 continue;
             }
             let history = self.hit_history.get_mut(number)?;

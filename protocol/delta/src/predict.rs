@@ -15,6 +15,7 @@ mod xtensa;
 use crate::address::{Addresses, Region};
 use crate::code::Code;
 use crate::control::Control;
+use alloc::vec::Vec;
 
 /// What rewriting rests on.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,19 @@ pub struct Predictor<'a> {
     control: &'a Control,
     addresses: &'a Addresses,
     base_length: u64,
+}
+
+/// An address that an instruction or a pointer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// Where it is named: how many bytes into the run.
+    pub at: u64,
+    /// The program that names it.
+    pub program: u32,
+    /// The address.
+    pub address: u64,
+    /// Whether a byte of the image has it.
+    pub is_inside: bool,
 }
 
 impl<'a> Predictor<'a> {
@@ -33,101 +47,162 @@ impl<'a> Predictor<'a> {
     /// Rewrites `bytes`, which stand at `old` in the base and are to become those at `new` in the
     /// result.
     pub fn rewrite(&self, code: Code, bytes: &mut [u8], old: u64, new: u64) {
-        let mut place = Place::new(*self, old, new);
-        match code {
-            Code::None => {}
-            Code::Arm64 => {
-                arm64::rewrite(&mut place, bytes);
-                pointers::rewrite_64(&mut place, bytes);
+        if code != Code::None {
+            self.each_place(bytes, (old, new), |place, part, _| place.rewrite(code, part));
+        }
+    }
+
+    /// What `bytes`, which stand at `offset` in the base, name in the programs that are known
+    /// there; for encoders, which learn from it how addresses move.
+    pub fn names(&self, code: Code, bytes: &[u8], offset: u64) -> Vec<Named> {
+        let mut all = Vec::new();
+        let mut scratch = bytes.to_vec();
+        self.each_place(&mut scratch, (offset, offset), |place, part, start| {
+            if let Some(program) = place.old_region.map(|region| region.program) {
+                place.heard = Some(Vec::new());
+                place.rewrite(code, part);
+                for (at, address, is_inside) in place.heard.take().unwrap_or_default() {
+                    all.push(Named { at: start.saturating_add(at), program, address, is_inside });
+                }
             }
-            Code::X86 => {
-                x86::rewrite(&mut place, bytes);
-                pointers::rewrite_64(&mut place, bytes);
-            }
-            Code::Thumb => {
-                thumb::rewrite(&mut place, bytes);
-                pointers::rewrite_32(&mut place, bytes);
-            }
-            Code::Xtensa => {
-                xtensa::rewrite(&mut place, bytes);
-                pointers::rewrite_32(&mut place, bytes);
-            }
+        });
+        all
+    }
+
+    /// Cuts a run where regions begin and end, so that all of a part has one address less offset.
+    fn each_place(
+        &self,
+        mut bytes: &mut [u8],
+        (mut old, mut new): (u64, u64),
+        mut visit: impl FnMut(&mut Place<'a>, &mut [u8], u64),
+    ) {
+        let start = old;
+        while !bytes.is_empty() {
+            let (mut place, left) = Place::new(*self, old, new);
+            let count = usize::try_from(left).unwrap_or(usize::MAX).clamp(1, bytes.len());
+            let (part, rest) = core::mem::take(&mut bytes).split_at_mut(count);
+            visit(&mut place, part, old.saturating_sub(start));
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            (old, new) = (old.saturating_add(count), new.saturating_add(count));
+            bytes = rest;
         }
     }
 }
 
-/// A run of bytes, where it stands in both images, and where both run.
+/// A run of bytes within one region of each image, or outside of all.
 struct Place<'a> {
     predictor: Predictor<'a>,
-    old: u64,
-    new: u64,
     old_region: Option<Region>,
     new_region: Option<Region>,
+    /// The addresses of the run's first byte.
+    from: u64,
+    to: u64,
+    /// The byte of the run that was looked at last.
+    at: u64,
+    /// The regions that were named last, of base and result.
+    named: Option<Region>,
+    aimed: Option<Region>,
     hint: usize,
+    /// What was named, if only that is wanted: where, which address, and whether a byte has it.
+    heard: Option<Vec<(u64, u64, bool)>>,
 }
 
 impl<'a> Place<'a> {
-    fn new(predictor: Predictor<'a>, old: u64, new: u64) -> Place<'a> {
-        let mut place = Place { predictor, old, new, old_region: None, new_region: None, hint: 0 };
-        place.enter(0);
-        place
-    }
-
-    /// Finds the regions around the byte `at`, if it has left those known.
-    fn enter(&mut self, at: usize) {
-        let (old, new) = self.offsets(at);
-        let addresses = self.predictor.addresses;
-        if addresses.base.is_empty() {
-            return;
-        }
-        let is_in = |region: &Option<Region>, offset: u64| {
-            region.is_some_and(|region| offset.wrapping_sub(region.offset) < region.length)
-        };
-        if !is_in(&self.old_region, old) {
-            self.old_region = Addresses::region(&addresses.base, old).copied();
-        }
-        if !is_in(&self.new_region, new) {
-            self.new_region = Addresses::region(&addresses.result, new).copied();
-        }
-    }
-
-    fn offsets(&self, at: usize) -> (u64, u64) {
-        let at = u64::try_from(at).unwrap_or(u64::MAX);
-        (self.old.wrapping_add(at), self.new.wrapping_add(at))
-    }
-
-    /// The old and the new address of the byte `at`.
-    fn addresses(&mut self, at: usize) -> (u64, u64) {
-        self.enter(at);
-        let (old, new) = self.offsets(at);
+    /// The place at these offsets, and how many bytes it has at most.
+    fn new(predictor: Predictor<'a>, old: u64, new: u64) -> (Place<'a>, u64) {
+        let addresses = predictor.addresses;
+        let (old_region, old_left) = Addresses::around(&addresses.base, old);
+        let (new_region, new_left) = Addresses::around(&addresses.result, new);
         let address = |region: &Option<Region>, offset: u64| match region {
             Some(region) => region.address.wrapping_add(offset.wrapping_sub(region.offset)),
             None => offset,
         };
-        (address(&self.old_region, old), address(&self.new_region, new))
+        let place = Place {
+            from: address(&old_region, old),
+            to: address(&new_region, new),
+            predictor,
+            old_region,
+            new_region,
+            at: 0,
+            named: old_region,
+            aimed: new_region,
+            hint: 0,
+            heard: None,
+        };
+        (place, old_left.min(new_left))
     }
 
-    /// Where the old address `target`, named from this run, moves to.
-    fn moved(&mut self, target: u64) -> Option<u64> {
-        let addresses = self.predictor.addresses;
-        let offset = match &self.old_region {
-            Some(from) => Addresses::offset_of(&addresses.base, from, target),
-            None => Some(target).filter(|target| *target < self.predictor.base_length),
-        };
-        let Some(offset) = offset else { return addresses.shifted(target) };
-        let new = self.predictor.control.map(offset, &mut self.hint)?;
-        match &self.new_region {
-            None => Some(new),
-            Some(_) => {
-                let region = Addresses::region(&addresses.result, new)?;
-                Some(region.address.wrapping_add(new.wrapping_sub(region.offset)))
+    fn rewrite(&mut self, code: Code, bytes: &mut [u8]) {
+        match code {
+            Code::None => {}
+            Code::Arm64 => {
+                arm64::rewrite(self, bytes);
+                pointers::rewrite_64(self, bytes);
+            }
+            Code::X86 => {
+                x86::rewrite(self, bytes);
+                pointers::rewrite_64(self, bytes);
+            }
+            Code::Thumb => {
+                thumb::rewrite(self, bytes);
+                pointers::rewrite_32(self, bytes);
+            }
+            Code::Xtensa => {
+                xtensa::rewrite(self, bytes);
+                pointers::rewrite_32(self, bytes);
+            }
+            Code::X86Absolute => {
+                x86::rewrite(self, bytes);
+                x86::rewrite_absolute(self, bytes);
             }
         }
     }
 
-    /// Whether pointers can be told from numbers here.
-    fn has_addresses(&self) -> bool {
-        self.old_region.is_some() && self.new_region.is_some()
+    /// The old and the new address of the byte `at`.
+    #[inline]
+    fn addresses(&mut self, at: usize) -> (u64, u64) {
+        self.at = u64::try_from(at).unwrap_or(u64::MAX);
+        (self.from.wrapping_add(self.at), self.to.wrapping_add(self.at))
+    }
+
+    /// How many bytes lie before the first whose address is a multiple of `step` in both images, if
+    /// there is such a byte.
+    fn skew(&self, step: u64) -> Option<usize> {
+        let mask = step.wrapping_sub(1);
+        let is_alike = self.from & mask == self.to & mask;
+        is_alike.then(|| usize::try_from(self.from.wrapping_neg() & mask).unwrap_or(0))
+    }
+
+    /// Where the old address `target`, named from this run, moves to.
+    #[inline]
+    fn moved(&mut self, target: u64) -> Option<u64> {
+        let addresses = self.predictor.addresses;
+        let offset = match (&self.old_region, &self.new_region) {
+            (None, None) => Some(target).filter(|target| *target < self.predictor.base_length)?,
+            (Some(from), Some(_)) => {
+                if !self.named.is_some_and(|region| region.holds_address(target)) {
+                    self.named = Addresses::named(&addresses.base, from, target);
+                }
+                if let Some(heard) = &mut self.heard {
+                    heard.push((self.at, target, self.named.is_some()));
+                    return None;
+                }
+                let Some(named) = &self.named else {
+                    return addresses.shifted(from.program, target);
+                };
+                named.offset.wrapping_add(target.wrapping_sub(named.address))
+            }
+            _ => return None,
+        };
+        let new = self.predictor.control.map(offset, &mut self.hint)?;
+        if self.new_region.is_none() {
+            return Some(new);
+        }
+        if !self.aimed.is_some_and(|region| region.holds_offset(new)) {
+            self.aimed = Addresses::around(&addresses.result, new).0;
+        }
+        let aimed = self.aimed?;
+        Some(aimed.address.wrapping_add(new.wrapping_sub(aimed.offset)))
     }
 }
 

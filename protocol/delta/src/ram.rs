@@ -3,7 +3,7 @@
 
 use crate::FRAME_RESULT_BYTES_MAX;
 use crate::codec::Codec;
-use crate::control::{OP_BYTES, OP_WORK_BYTES};
+use crate::control::{MAP_BYTES, OP_BYTES, OP_WORK_BYTES};
 use crate::header::{Header, Section};
 use crate::model::MODEL_BYTES;
 use crate::unlzma::WORK_BYTES;
@@ -19,10 +19,13 @@ pub const ZSTD_WORK_BYTES: u64 = (2 << 20) + (1200 << 10) + (512 << 10);
 /// What a parsed entry of the index takes.
 const INDEX_ENTRY_BYTES: u64 = size_of::<crate::Frame>() as u64;
 
+/// No delta takes more on a device, packing and unpacking of compressed parts included.
+pub const BYTES_MAX: u64 = 8 << 20;
+
 /// What a byte of the tables takes at most once it is parsed, itself included: a segment of a
-/// layout has at least three bytes and takes 24, a region four and 32, a section four and 40. Lists
-/// grow by doubling.
-const TABLE_BYTE_BYTES: u64 = 25;
+/// layout has at least three bytes and takes 24, twice while it is read; a region and a section
+/// have four and take 32 and 40, a shift three and 24. Lists are allocated once.
+const TABLE_BYTE_BYTES: u64 = 17;
 
 /// What parsing takes, before it is known what the tables say.
 pub(crate) fn parse_bytes(header: usize, tables: usize, frames: u32) -> u64 {
@@ -57,7 +60,20 @@ pub(crate) fn header_bytes(length: usize, tables: usize, header: &Header) -> u64
 /// A parsed control block.
 fn control_bytes(section: &Section) -> u64 {
     let op = u64::try_from(OP_BYTES).unwrap_or(u64::MAX);
-    u64::from(section.ops).saturating_mul(op)
+    let map = u64::try_from(MAP_BYTES).unwrap_or(u64::MAX);
+    u64::from(section.ops).saturating_mul(op).saturating_add(map)
+}
+
+/// The memory that a delta takes at most whose tables have `tables` bytes, whose sections have at
+/// most `ops` instructions, and whose `frames` frames are of these codecs and at most so long each;
+/// for encoders, which choose these before they know the rest.
+pub fn bound(tables: u64, ops: u32, frames: u32, longest: &[(Codec, u32)]) -> u64 {
+    let tables_length = usize::try_from(tables).unwrap_or(usize::MAX);
+    let section = Section { ops, ..Section::default() };
+    let frame = longest.iter().map(|(codec, length)| frame_bytes(*codec, *length, *length)).max();
+    parse_bytes(tables_length, tables_length, frames)
+        .saturating_add(control_bytes(&section))
+        .saturating_add(frame.unwrap_or(0))
 }
 
 /// What reading it takes besides: its bytes and its columns.

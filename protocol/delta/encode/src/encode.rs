@@ -12,12 +12,14 @@ use crate::options::EncodeOptions;
 use crate::parallel::parallel;
 use crate::payload::{PayloadReport, encode_payloads};
 use crate::plan::{Pair, plan};
-use crate::program::{self, Programs};
+use crate::program::{self, Known, Programs};
 use crate::source::{ReadAt, read};
 use lazaret_protocol_delta::layout::Layout;
 use lazaret_protocol_delta::{
-    Codec, Control, Header, ImageId, Images, Predictor, Section, Tables, control_columns,
+    Codec, Control, Header, ImageId, Images, OPS_MAX, Predictor, Section, Tables, control_columns,
+    ram,
 };
+use lazaret_protocol_delta_repack as repack;
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,13 +106,23 @@ pub fn encode_images<W: Write>(
         bytes: AtomicU64::new(0),
         progress: &progress,
     };
-    let ops = plan(&pair, options, &|bytes| run.advance(bytes))?;
-    let sections = ops.sections(options.frame_bytes.into());
+    let (ops, same) = plan(&pair, options, &|bytes| run.advance(bytes))?;
+    let packed = repack::memory_bytes(&base.layout, &result.layout).map_err(EncodeError::Repack)?;
+    let segments = base.layout.len() + result.layout.len();
+    let shape = Shape::fitting(&pair, options, (ops.count(), segments, packed));
+    let sections = ops.sections(shape.frame_bytes.into(), shape.ops_max);
     let controls = controls(&sections, &pair)?;
-    let programs = program::recognise(&pair, &controls)?;
+    let known = Known {
+        base_layout: &base.layout,
+        result_layout: &result.layout,
+        same: &same,
+        controls: &controls,
+        threads: options.thread_count(),
+    };
+    let programs = program::recognise(&pair, &known)?;
     let mut parts = Vec::new();
     for (section, control) in sections.iter().zip(&controls) {
-        parts.push(run.section(section, control, &programs)?);
+        parts.push(run.section(section, control, (&programs, shape))?);
     }
     let tables = Tables {
         base_layout: base.layout.clone(),
@@ -119,8 +131,61 @@ pub fn encode_images<W: Write>(
         sections: parts.iter().map(|part| part.section).collect(),
     };
     let images = Images { base: base.id, result: result.id };
-    write(images, options.frame_bytes, &tables, &parts, out)
+    write(images, (shape, packed, options.ram_bytes_max), &tables, &parts, out)
 }
+
+/// How the result is cut, so that a device can apply the delta in the memory it has.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    frame_bytes: u32,
+    ops_max: usize,
+    /// Whether frames may be a zstd stream by itself, which takes more memory than all others.
+    has_zstd: bool,
+}
+
+impl Shape {
+    /// The longest frames and sections that fit, whatever the frames turn out to be: zstd is given
+    /// up first, then frames are made shorter and sections, in turns. `ops` instructions make the
+    /// result, the layouts have so many segments, and packing and unpacking takes `packed` bytes.
+    fn fitting(
+        pair: &Pair<'_>,
+        options: &EncodeOptions,
+        (ops, segments, packed): (usize, usize, u64),
+    ) -> Shape {
+        let tables = (segments as u64) * SEGMENT_BYTES + ADDRESSES_BYTES.min(pair.base_length / 64);
+        let mut shape =
+            Shape { frame_bytes: options.frame_bytes, ops_max: OPS_MAX, has_zstd: true };
+        for turn in 0..9 {
+            let frames = pair.result_length.div_ceil(shape.frame_bytes.into());
+            let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+            let most = u32::try_from(ops.min(shape.ops_max)).unwrap_or(u32::MAX);
+            let length = shape.frame_bytes;
+            let longest = [(Codec::Split, length), (Codec::Zstd, length)];
+            let longest = longest.get(..if shape.has_zstd { 2 } else { 1 }).unwrap_or_default();
+            let bound = ram::bound(tables, most, frames, longest);
+            if bound.saturating_add(packed) <= options.ram_bytes_max {
+                break;
+            }
+            if shape.has_zstd {
+                shape.has_zstd = false;
+            } else if turn % 2 == 1 && shape.frame_bytes >= FRAME_BYTES_SHORT * 2 {
+                shape.frame_bytes /= 2;
+            } else {
+                shape.ops_max = shape.ops_max.min(ops) * 5 / 8;
+            }
+        }
+        shape
+    }
+}
+
+/// Frames are not made shorter than this to save memory.
+const FRAME_BYTES_SHORT: u32 = 128 << 10;
+
+/// About what a segment of a layout takes in the tables.
+const SEGMENT_BYTES: u64 = 9;
+
+/// What is set aside in the tables for addresses.
+const ADDRESSES_BYTES: u64 = 24 << 10;
 
 /// Hashes an image as it lies on disk.
 pub(crate) fn identify(image: &dyn ReadAt, side: Side) -> Result<ImageId, EncodeError> {
@@ -192,7 +257,7 @@ impl Run<'_> {
         &self,
         section: &SectionOps,
         control: &Control,
-        programs: &Programs,
+        (programs, shape): (&Programs, Shape),
     ) -> Result<Part, EncodeError> {
         let first = control.first();
         let failed = |source| EncodeError::Compress { offset: first, source };
@@ -208,10 +273,10 @@ impl Run<'_> {
             control,
             predictor: Predictor::new(control, addresses, self.pair.base_length),
             codes: &programs.codes,
-            level: self.options.zstd_level,
+            level: shape.has_zstd.then_some(self.options.zstd_level),
         };
         let count = usize::try_from(section.frames).unwrap_or(usize::MAX);
-        let frame_bytes = u64::from(self.options.frame_bytes);
+        let frame_bytes = u64::from(shape.frame_bytes);
         let end = first + u64::from(section.length);
         let frames = parallel(count, self.options.thread_count(), |number| {
             let offset = first + u64::try_from(number).unwrap_or(0) * frame_bytes;
@@ -239,7 +304,7 @@ impl Run<'_> {
 /// Writes header, control blocks and payloads.
 fn write<W: Write>(
     images: Images,
-    frame_bytes: u32,
+    (shape, packed, ram_bytes_max): (Shape, u64, u64),
     tables: &Tables,
     parts: &[Part],
     out: &mut W,
@@ -247,8 +312,12 @@ fn write<W: Write>(
     let frames: Vec<_> =
         parts.iter().flat_map(|part| &part.frames).map(|encoded| encoded.frame).collect();
     let pack = |bytes: &[u8]| compress::lzma_numbers(bytes).ok();
-    let (header, bytes) =
-        Header::build(images, frame_bytes, &frames, tables, pack).map_err(EncodeError::Header)?;
+    let (header, bytes) = Header::build(images, shape.frame_bytes, &frames, tables, pack)
+        .map_err(EncodeError::Header)?;
+    let needed = header.ram_bytes().saturating_add(packed);
+    if needed > ram_bytes_max {
+        return Err(EncodeError::Memory { needed, allowed: ram_bytes_max });
+    }
     out.write_all(&bytes).map_err(EncodeError::Write)?;
     for part in parts {
         out.write_all(&part.block).map_err(EncodeError::Write)?;
@@ -263,7 +332,7 @@ fn write<W: Write>(
         base: images.base,
         result: images.result,
         delta_bytes: header.delta_length().unwrap_or(header_bytes),
-        ram_bytes: header.ram_bytes(),
+        ram_bytes: needed,
         frames_by_codec,
         payloads: PayloadReport::default(),
     })

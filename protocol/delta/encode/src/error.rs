@@ -71,6 +71,14 @@ pub enum EncodeError {
     /// The instructions that were found break a rule of the format.
     #[error("failed to make a control block")]
     Control(#[source] ControlFault),
+    /// A device could not apply the delta in the memory that it may take.
+    #[error("delta needs {needed} bytes of memory, at most {allowed} are allowed")]
+    Memory {
+        /// What it needs.
+        needed: u64,
+        /// [`crate::EncodeOptions::ram_bytes_max`].
+        allowed: u64,
+    },
     /// An image's layout does not fit its length.
     #[error("layout of the {side} does not fit its length")]
     Layout {

@@ -29,7 +29,8 @@ pub(crate) struct FrameMaker<'a> {
     pub(crate) predictor: Predictor<'a>,
     /// The kinds of code that may suit.
     pub(crate) codes: &'a [Code],
-    pub(crate) level: i32,
+    /// The level of zstd, if it may be used.
+    pub(crate) level: Option<i32>,
 }
 
 /// What the instructions make of a frame.
@@ -92,8 +93,8 @@ impl FrameMaker<'_> {
         let split = split(best.0, best.1, parts)?;
         let mut candidates = vec![(Codec::Stored, bytes.to_vec())];
         // Compressed by itself, a frame takes about a third: no use trying where the base helps.
-        if split.len() > bytes.len() / 8 {
-            candidates.push((Codec::Zstd, compress::zstd(bytes, self.level)?));
+        if let Some(level) = self.level.filter(|_| split.len() > bytes.len() / 8) {
+            candidates.push((Codec::Zstd, compress::zstd(bytes, level)?));
         }
         candidates.push((Codec::Split, split));
         let shortest = candidates.into_iter().min_by_key(|(_, payload)| payload.len());

@@ -55,11 +55,17 @@ impl Ops {
         }
     }
 
-    /// Cuts the list where frames end, so that no section has more instructions or bytes than it
-    /// may.
-    pub(crate) fn sections(self, frame_bytes: u64) -> Vec<SectionOps> {
-        let mut cutter = Cutter { frame_bytes, made: Vec::new(), frame: Vec::new(), left: 0 };
-        cutter.left = frame_bytes;
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Cuts the list where frames end, so that no section has more than `ops_max` instructions, or
+    /// more bytes than it may.
+    pub(crate) fn sections(self, frame_bytes: u64, ops_max: usize) -> Vec<SectionOps> {
+        let ops_max = ops_max.min(OPS_MAX);
+        let mut cutter =
+            Cutter { frame_bytes, ops_max, made: Vec::new(), frame: Vec::new(), left: frame_bytes };
         for op in self.list {
             cutter.push(op);
         }
@@ -88,6 +94,7 @@ const SECTION_BYTES_MAX: u64 = 1 << 30;
 
 struct Cutter {
     frame_bytes: u64,
+    ops_max: usize,
     made: Vec<SectionOps>,
     frame: Vec<Op>,
     left: u64,
@@ -117,11 +124,11 @@ impl Cutter {
             return;
         }
         // Where a frame is in shreds, instructions cost more than they save.
-        if frame.len() > OPS_MAX / 2 {
+        if frame.len() > self.ops_max / 2 {
             frame = vec![Op { old: 0, add: 0, insert: u32::try_from(length).unwrap_or(0) }];
         }
         let fits = self.made.last().is_some_and(|section| {
-            section.ops.len() + frame.len() <= OPS_MAX
+            section.ops.len() + frame.len() <= self.ops_max
                 && u64::from(section.length) + length <= SECTION_BYTES_MAX
         });
         if !fits {

@@ -20,7 +20,7 @@ use crate::parallel::parallel;
 use crate::source::{ReadAt, read};
 use expanded::Expanded;
 use lazaret_protocol_delta::layout::{Layout, Segment};
-use lazaret_protocol_delta_repack::{Codec, WHOLE_BYTES_MAX, memory_bytes};
+use lazaret_protocol_delta_repack::{Codec, WHOLE_BYTES_MAX};
 use scan::Part;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -48,11 +48,22 @@ pub(crate) fn encode_payloads<W: Write>(
     options.check()?;
     let found = Payloads::find(base, result, options)?;
     let (old, new) = (&found.base, &found.result);
+    let images = (base, result);
     let (base, result) = (identify(base, Side::Base)?, identify(result, Side::Result)?);
     let old = Image { expanded: old, layout: old.layout().clone(), id: base };
     let new = Image { expanded: new, layout: new.layout().clone(), id: result };
-    let mut summary = encode_images(&old, &new, options, progress, out)?;
-    summary.ram_bytes = summary.ram_bytes.saturating_add(found.device_bytes);
+    let made = encode_images(&old, &new, options, &progress, out);
+    if let Err(EncodeError::Memory { .. }) = made
+        && !(old.layout.is_plain() && new.layout.is_plain())
+    {
+        // Nothing is written before the memory is known. Unpacked, the images are too much.
+        let plain = |expanded, id| Image { expanded, layout: Layout::default(), id };
+        let (old, new) = (plain(images.0, base), plain(images.1, result));
+        let mut summary = encode_images(&old, &new, options, &progress, out)?;
+        summary.payloads = found.report.without_unpacked();
+        return Ok(summary);
+    }
+    let mut summary = made?;
     summary.payloads = found.report;
     Ok(summary)
 }
@@ -62,8 +73,6 @@ pub(crate) struct Payloads<'a> {
     pub(crate) base: Expanded<'a>,
     pub(crate) result: Expanded<'a>,
     pub(crate) report: PayloadReport,
-    /// What both layouts take on the device.
-    pub(crate) device_bytes: u64,
 }
 
 /// A part that will be unpacked.
@@ -98,6 +107,7 @@ impl<'a> Payloads<'a> {
         let kinds: HashSet<Kind> = proved.iter().map(|chosen| chosen.part.kind).collect();
         let helpful = old.without(&new).into_iter().filter(|part| kinds.contains(&part.kind));
         let old = within(readable(helpful), content_max);
+        let old = whole(base, old, options)?;
         Payloads::new(base, result, old, proved, report)
     }
 
@@ -110,12 +120,10 @@ impl<'a> Payloads<'a> {
     ) -> Result<Payloads<'a>, EncodeError> {
         let (old_layout, new_layout) =
             (layout(base, Side::Base, &old)?, layout(result, Side::Result, &new)?);
-        let device_bytes = memory_bytes(&old_layout, &new_layout).map_err(EncodeError::Repack)?;
         Ok(Payloads {
             base: Expanded::new(base, Side::Base, old_layout, &old)?,
             result: Expanded::new(result, Side::Result, new_layout, &new)?,
             report,
-            device_bytes,
         })
     }
 }
@@ -169,6 +177,21 @@ fn within(parts: impl Iterator<Item = Chosen>, content_max: u64) -> Vec<Chosen> 
         is_within
     };
     parts.filter(fits).take(PARTS_MAX).collect()
+}
+
+/// Those that do unpack: what looks like a part may stand there by chance.
+fn whole(
+    image: &dyn ReadAt,
+    parts: Vec<Chosen>,
+    options: &EncodeOptions,
+) -> Result<Vec<Chosen>, EncodeError> {
+    let is_whole = parallel(parts.len(), options.thread_count(), |number| {
+        let Some(Chosen { part, codec }) = parts.get(number) else { return Ok(false) };
+        let packed = read(image, Side::Base, part.offset, part.packed.into())?;
+        let unpacked = usize::try_from(part.unpacked).unwrap_or(usize::MAX);
+        Ok(codec.unpack(&packed, unpacked).is_ok())
+    })?;
+    Ok(parts.into_iter().zip(is_whole).filter_map(|(part, whole)| whole.then_some(part)).collect())
 }
 
 /// The layout of an image of which these parts are unpacked; they are in order.

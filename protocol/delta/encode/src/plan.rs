@@ -37,12 +37,13 @@ struct Gap {
     after: Option<u64>,
 }
 
-/// Finds the instructions. `scanned` hears of every byte of the result once it is settled.
+/// Finds the instructions, and tells the long matches among them. `scanned` hears of every byte of
+/// the result once it is settled.
 pub(crate) fn plan(
     pair: &Pair<'_>,
     options: &EncodeOptions,
     scanned: &(dyn Fn(u64) + Sync),
-) -> Result<Ops, EncodeError> {
+) -> Result<(Ops, Vec<Same>), EncodeError> {
     let same = prematch(pair.base, pair.result, (pair.base_length, pair.result_length))?;
     let text = Text::new(pair.base_length, &same);
     // A piece that is scanned at once has to find room in half a window.
@@ -54,9 +55,9 @@ pub(crate) fn plan(
         found.extend(scan_group(pair, &text, group, options, scanned)?);
     }
     let mut ops = Ops::default();
-    let mut same = same.iter().peekable();
+    let mut rest = same.iter().peekable();
     for (gap, pieces) in gaps.iter().zip(found) {
-        while let Some(same) = same.next_if(|same| same.new < gap.new) {
+        while let Some(same) = rest.next_if(|same| same.new < gap.new) {
             ops.add(same.old, same.length);
         }
         for piece in pieces {
@@ -64,11 +65,11 @@ pub(crate) fn plan(
             ops.insert(piece.2);
         }
     }
-    for same in same {
+    for same in rest {
         ops.add(same.old, same.length);
     }
     debug_assert_eq!(ops.length(), pair.result_length, "the instructions make the result");
-    Ok(ops)
+    Ok((ops, same))
 }
 
 /// What lies between the matches, in pieces.

@@ -7,7 +7,7 @@ use crate::error::{BaseError, Fault};
 use crate::memory::memory_bytes;
 use crate::repack::Repacker;
 use lazaret_protocol_delta::layout::Segment;
-use lazaret_protocol_delta::{BaseReader, Decoder, DeltaError, Frame, Header};
+use lazaret_protocol_delta::{BaseReader, Decoder, DeltaError, Frame, Header, ram};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -133,7 +133,8 @@ impl<B: BaseReader> Application<B> {
     /// caller goes on writing there. A part that was under way is packed again from its start.
     ///
     /// # Errors
-    /// When the delta takes more than `memory_max` bytes, or has parts that cannot be handled here.
+    /// When the delta takes more than `memory_max` bytes or [`ram::BYTES_MAX`], or has parts that
+    /// cannot be handled here.
     pub fn begin<W: core::error::Error + 'static>(
         header: Header,
         base: B,
@@ -141,8 +142,9 @@ impl<B: BaseReader> Application<B> {
         memory_max: u64,
     ) -> Result<(Application<B>, u64), ApplyError<B::Error, W>> {
         let needed = needed_bytes(&header)?;
-        if needed > memory_max {
-            return Err(ApplyError::Memory { needed, allowed: memory_max });
+        let allowed = memory_max.min(ram::BYTES_MAX);
+        if needed > allowed {
+            return Err(ApplyError::Memory { needed, allowed });
         }
         let length = header.result().length;
         let layout = &header.tables().result_layout;

@@ -15,7 +15,10 @@ pub const CACHE_BYTES: usize = 1 << 20;
 pub const WHOLE_BYTES_MAX: u32 = 1 << 20;
 
 /// How many places of piecewise unpacking are kept to go back to.
-pub(crate) const MARKS_MAX: usize = 40;
+pub(crate) const MARKS_MAX: usize = 24;
+
+/// How many places of the last reads are kept.
+pub(crate) const LAST_MAX: usize = 5;
 
 /// The memory that this base and this result take beside the decoding of frames: in bytes.
 ///
@@ -54,13 +57,15 @@ fn base_bytes(layout: &Layout) -> Result<u64, Fault> {
             whole = whole.max(work.saturating_add(unpacked.into()));
         } else {
             let name = codec.name();
-            // The unpacker that is at work, the one of the last read, and the marks.
+            // The unpacker that is at work, those of the last reads, and the marks.
             let (own, mark) = match codec {
                 Codec::Zstd { .. } => return Err(Fault::TooLong { name, unpacked }),
                 Codec::Deflate { .. } => (deflate::UNPACKER_BYTES, deflate::UNPACKER_BYTES),
                 Codec::Lz4 { .. } => (lz4::UNPACKER_BYTES, lz4::MARK_BYTES),
             };
-            stream = stream.max(own.saturating_mul(2).saturating_add(mark.saturating_mul(marks)));
+            let places = u64::try_from(LAST_MAX).unwrap_or(u64::MAX).saturating_add(1);
+            stream =
+                stream.max(own.saturating_mul(places).saturating_add(mark.saturating_mul(marks)));
         }
     }
     let cache = u64::try_from(CACHE_BYTES).unwrap_or(u64::MAX);

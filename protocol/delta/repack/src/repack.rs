@@ -147,7 +147,8 @@ impl Current {
     }
 }
 
-/// Hands on what `pack` puts out, as long as it is not more than `most` bytes in all.
+/// Hands on what `pack` puts out, as long as it is not more than `most` bytes in all. Packers put
+/// out single bytes; the caller, who writes and hashes, gets longer pieces.
 fn through<E: From<Fault>>(
     most: u64,
     made: &mut u64,
@@ -155,15 +156,21 @@ fn through<E: From<Fault>>(
     pack: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), Fault>,
 ) -> Result<(), E> {
     let mut outcome = Ok(());
+    let mut ready = Vec::with_capacity(PIECE_BYTES);
     pack(&mut |bytes| {
         *made = made.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if outcome.is_ok() {
             outcome = if *made > most {
                 Err(Fault::Length { expected: u32::try_from(most).unwrap_or(u32::MAX) }.into())
+            } else if ready.len().saturating_add(bytes.len()) <= PIECE_BYTES {
+                ready.extend_from_slice(bytes);
+                Ok(())
             } else {
-                write(bytes)
+                let written = write(&ready);
+                ready.clear();
+                written.and_then(|()| write(bytes))
             };
         }
     })?;
-    outcome
+    outcome.and_then(|()| if ready.is_empty() { Ok(()) } else { write(&ready) })
 }

@@ -253,7 +253,7 @@ fn lzma(bytes: &[u8]) -> Vec<u8> {
 fn split_payloads_that_break_a_rule_are_refused() {
     use ControlFault::{Encoding, Kind, Lengths};
     let cases: [(u8, &[&[u8]], ControlFault); 11] = [
-        (5, &[&[], &[7; 10]], Kind(5)),
+        (6, &[&[], &[7; 10]], Kind(6)),
         (48, &[&[], &[7; 10]], Kind(48)),
         (64, &[&[], &[7; 10]], Kind(64)),
         (0, &[&[0; 9], &[7; 10]], Lengths),

@@ -175,7 +175,8 @@ fn read_tables(raw: &[u8]) -> Result<Tables, TableFault> {
     let result_layout = Layout::parse(&mut numbers).ok_or(TableFault::Layout)?;
     let addresses = Addresses::parse(&mut numbers).ok_or(TableFault::Addresses)?;
     let count = numbers.next().ok_or(TableFault::Sections)?;
-    let mut sections = Vec::new();
+    let least = numbers.0.len() / 4;
+    let mut sections = Vec::with_capacity(usize::try_from(count).unwrap_or(least).min(least));
     for _ in 0..count {
         sections.push(section(&mut numbers).ok_or(TableFault::Sections)?);
     }

@@ -9,10 +9,7 @@ const REACH: usize = 8;
 const WORD: usize = 4;
 
 pub(super) fn rewrite(place: &mut Place<'_>, bytes: &mut [u8]) {
-    if place.old & 3 != place.new & 3 {
-        return;
-    }
-    let skew = usize::try_from(place.old.wrapping_neg() & 3).unwrap_or(0);
+    let Some(skew) = place.skew(4) else { return };
     let Some(bytes) = bytes.get_mut(skew..) else { return };
     let (words, _) = bytes.as_chunks_mut::<WORD>();
     let mut rest = words;
@@ -57,11 +54,12 @@ fn page(place: &mut Place<'_>, at: usize, word: u32, after: &mut [[u8; WORD]]) -
     let pages = signed(word.wrapping_shr(3) & 0x1f_fffc | word.wrapping_shr(29) & 3, 21);
     let page = (from & !0xfff).wrapping_add(pages.wrapping_shl(12));
     let register = word & 31;
-    let mut moved_page = None;
+    let (mut moved_page, mut is_completed) = (None, false);
     for user in after.iter_mut().take(REACH) {
         let old = u32::from_le_bytes(*user);
         let reads = old.wrapping_shr(5) & 31 == register;
         if let Some(scale) = completion(old).filter(|_| reads) {
+            is_completed = true;
             let field = old.wrapping_shr(10) & 0xfff;
             let target = page.wrapping_add(u64::from(field).wrapping_shl(scale));
             if let Some(moved) = place.moved(target) {
@@ -88,6 +86,7 @@ fn page(place: &mut Place<'_>, at: usize, word: u32, after: &mut [[u8; WORD]]) -
     }
     let moved_page = match moved_page {
         Some(page) => page,
+        None if is_completed => return None,
         None => place.moved(page)? & !0xfff,
     };
     let pages = moved_page.wrapping_sub(to & !0xfff).cast_signed().wrapping_shr(12);

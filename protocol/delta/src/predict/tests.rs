@@ -103,7 +103,7 @@ fn pointers_follow_and_numbers_are_left() {
 
 #[test]
 fn pointers_to_what_the_image_does_not_hold_follow_the_shifts() {
-    let shift = |start, by| Shift { start, by };
+    let shift = |start, by| Shift { program: 0, start, by };
     let shifts = vec![shift(0x2000_0000, 4), shift(0x2000_0100, -8)];
     let addresses = Addresses { shifts, ..at(0x0800_0000) };
     let made = |value: u32| word(&rewritten(Code::Thumb, &addresses, &value.to_le_bytes(), 0, 0));
@@ -137,7 +137,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..300), old in any::<u64>(),
         new in any::<u64>(), address in any::<u64>(), start in any::<u64>(), by in any::<i64>(),
     ) {
-        let addresses = Addresses { shifts: vec![Shift { start, by }], ..at(address) };
+        let addresses = Addresses { shifts: vec![Shift { program: 0, start, by }], ..at(address) };
         for code in Code::ALL {
             for addresses in [&addresses, &Addresses::default()] {
                 let made = rewritten(code, addresses, &bytes, old, new);

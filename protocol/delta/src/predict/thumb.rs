@@ -3,10 +3,7 @@
 use super::{Place, low, signed};
 
 pub(super) fn rewrite(place: &mut Place<'_>, bytes: &mut [u8]) {
-    if place.old & 1 != place.new & 1 {
-        return;
-    }
-    let mut at = usize::try_from(place.old & 1).unwrap_or(0);
+    let Some(mut at) = place.skew(2) else { return };
     while let Some(word) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
         let [a, b, c, d] = *word;
         let (first, second) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));

@@ -39,6 +39,44 @@ fn displaced(place: &mut Place<'_>, bytes: &mut [u8], start: usize) -> bool {
     true
 }
 
+/// Addresses of 32 bits, whose sign widens them: operands of instructions, tables of addresses, and
+/// the low halves of pointers. They are told from other numbers by what stands around them: the end
+/// of an opcode that takes one, another address, or a high half of ones.
+pub(super) fn rewrite_absolute(place: &mut Place<'_>, bytes: &mut [u8]) {
+    if place.old_region.is_none() || place.new_region.is_none() {
+        return;
+    }
+    let mut at = 0usize;
+    let mut before = 0x80;
+    while let Some([a, b, c, top]) = bytes.get(at..).and_then(|rest| rest.first_chunk()).copied() {
+        let is_topmost = top >= 0x80 && (top != 0xff || c < 0x80);
+        if is_topmost && (takes_address(before) || is_high_half(bytes, at)) {
+            let value = signed(u32::from_le_bytes([a, b, c, top]), 32);
+            place.addresses(at);
+            let moved = place.moved(value).map(|moved| low(moved).to_le_bytes());
+            let field = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>());
+            if let (Some(moved), Some(field)) = (moved, field) {
+                *field = moved;
+                before = top;
+                at = at.wrapping_add(4);
+                continue;
+            }
+        }
+        before = a;
+        at = at.wrapping_add(1);
+    }
+}
+
+/// Whether a byte can end what stands before an address: a register or an operand in ModRM or SIB
+/// form, MOV and PUSH of a constant, or the top byte of another address.
+fn takes_address(before: u8) -> bool {
+    matches!(before, 0x80..=0xc7 | 0x68) || before & 7 == 5
+}
+
+fn is_high_half(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at.wrapping_add(4)..).and_then(|rest| rest.first_chunk()) == Some(&[0xffu8; 4])
+}
+
 /// Opcodes of one byte with an operand in memory: arithmetic, moves, comparisons, LEA, and the
 /// groups that call, jump and push.
 fn reads(opcode: u8) -> bool {

@@ -55,6 +55,14 @@ impl PayloadReport {
         at.and_then(|at| self.0.get(at)).copied().unwrap_or_default()
     }
 
+    /// The same, but that all that would be unpacked takes too much memory.
+    pub(crate) fn without_unpacked(mut self) -> PayloadReport {
+        for counts in &mut self.0 {
+            counts.too_long += std::mem::take(&mut counts.unpacked);
+        }
+        self
+    }
+
     pub(crate) fn of(&mut self, kind: Kind) -> &mut Counts {
         let [zstd, deflate, lz4, xz] = &mut self.0;
         match kind {

@@ -1,11 +1,13 @@
-//! Parts of a base that are too long to be held: unpacked page by page. Reads go mostly forward, so
-//! the place of the last one is kept, and for the others, marks at even distances.
+//! Parts of a base that are too long to be held: unpacked page by page. Reads go mostly forward
+//! along a few lines, so the places of the last ones are kept, and for the others, marks at even
+//! distances.
 
 use super::{Part, spend};
 use crate::codec::{Codec, Unpacker, deflate, lz4};
 use crate::error::{BaseError, Fault};
-use crate::memory::{MARKS_MAX, PIECE_BYTES};
+use crate::memory::{LAST_MAX, MARKS_MAX, PIECE_BYTES};
 use lazaret_protocol_delta::BaseReader;
+use std::collections::VecDeque;
 
 /// How much is unpacked at a time.
 pub(super) const PAGE_BYTES: u64 = 16 << 10;
@@ -20,9 +22,9 @@ struct Place {
     state: Unpacker,
 }
 
-/// The place of the last read, and the marks.
+/// The places of the last reads, the latest in front, and the marks.
 pub(super) struct Streams {
-    last: Option<Place>,
+    last: VecDeque<Place>,
     marks: Vec<Place>,
     /// How many unpacked bytes lie between marks: whole pages.
     distance: u64,
@@ -33,7 +35,7 @@ impl Streams {
     pub(super) fn new(content: u64) -> Streams {
         let marks = u64::try_from(MARKS_MAX).unwrap_or(1).saturating_sub(1);
         let distance = content.div_ceil(PAGE_BYTES * marks).max(1) * PAGE_BYTES;
-        Streams { last: None, marks: Vec::new(), distance }
+        Streams { last: VecDeque::new(), marks: Vec::new(), distance }
     }
 
     /// A page of a part.
@@ -58,7 +60,8 @@ impl Streams {
                 return Err(BaseError::Part(Fault::Malformed));
             }
         }
-        self.last = Some(place);
+        self.last.push_front(place);
+        self.last.truncate(LAST_MAX);
         Ok(content)
     }
 
@@ -68,14 +71,16 @@ impl Streams {
         E: core::error::Error + 'static,
     {
         let fits = |place: &&Place| place.number == part.number && place.made <= start;
-        let last = self.last.take().filter(|place| fits(&place));
         let mark = self.marks.iter().filter(fits).max_by_key(|place| place.made);
-        match (last, mark) {
-            (Some(last), mark) if mark.is_none_or(|mark| mark.made <= last.made) => {
-                return Ok(last);
-            }
-            (_, Some(mark)) => return Ok(mark.clone()),
-            (_, None) => {}
+        let reached = mark.map_or(0, |mark| mark.made);
+        let last = (self.last.iter().enumerate())
+            .filter(|(_, place)| fits(place) && place.made >= reached)
+            .max_by_key(|(_, place)| place.made);
+        if let Some(last) = last.map(|(at, _)| at).and_then(|at| self.last.remove(at)) {
+            return Ok(last);
+        }
+        if let Some(mark) = mark {
+            return Ok(mark.clone());
         }
         let state = match part.codec {
             Codec::Deflate { .. } => Unpacker::Deflate(deflate::Unpacker::new()),

@@ -100,7 +100,9 @@ impl Unpacker {
         if self.recent.len() + room > 2 * REACH_BYTES {
             self.recent.drain(..self.recent.len().saturating_sub(REACH_BYTES));
         }
-        self.recent.reserve_exact(room);
+        // Once and for all: growing by pieces would copy it each time.
+        let missing = (2 * REACH_BYTES).saturating_sub(self.recent.len());
+        self.recent.reserve_exact(missing.max(room));
     }
 
     /// Makes bytes until `recent` is as long as `end` or the input is used up. Returns how much of
