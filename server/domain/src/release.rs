@@ -1,6 +1,9 @@
 //! Releases: an image of one hardware model, from its announcement to its place in the signed
 //! repository.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -170,8 +173,9 @@ pub fn uploaded(
     Ok(Decision::reply(release.clone()).replace(found, &release).event(Event { at: now, fact }))
 }
 
-/// Which releases get a delta to the new one: those that devices run, the newest first; where
-/// nobody has said what it runs, the newest one published.
+/// Which releases get a delta to the new one, in the order in which deltas are made: those that
+/// most devices run, and of those that as many run the newest; where nobody has said what it runs,
+/// the newest one published. `in_field` has the digest of what it runs for every device.
 #[must_use]
 pub fn delta_bases(
     of: &Release,
@@ -183,8 +187,13 @@ pub fn delta_bases(
         .filter(|r| r.counter.is_some() && r.model == of.model && r.sha256 != of.sha256)
         .collect();
     candidates.sort_by_key(|r| core::cmp::Reverse(r.counter));
-    let running = candidates.iter().filter(|r| in_field.contains(&r.sha256));
-    let mut chosen: Vec<&Release> = running.take(DELTA_BASES_MAX).copied().collect();
+    let devices = |r: &Release| in_field.iter().filter(|sha256| **sha256 == r.sha256).count();
+    let mut running: Vec<(usize, &Release)> =
+        candidates.iter().map(|r| (devices(r), *r)).filter(|(count, _)| *count > 0).collect();
+    // Stable: of those with as many devices, the newest stays in front.
+    running.sort_by_key(|(count, _)| core::cmp::Reverse(*count));
+    let mut chosen: Vec<&Release> =
+        running.into_iter().take(DELTA_BASES_MAX).map(|(_, r)| r).collect();
     if chosen.is_empty() {
         chosen = candidates.into_iter().take(1).collect();
     }

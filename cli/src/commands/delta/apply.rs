@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
     /// Refuse a delta that needs more memory than this
-    #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20)]
     ram_bytes_max: u64,
 }
 

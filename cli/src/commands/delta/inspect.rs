@@ -1,9 +1,13 @@
 //! `lazaret delta inspect`: what a delta says about itself.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use lazaret_protocol_delta::layout::{Layout, Segment};
-use lazaret_protocol_delta::{Codec, DecodeLimits, Header};
+use lazaret_protocol_delta::{Code, Codec, DecodeLimits, Header};
 use serde::Serialize;
 
 use super::apply::read_header;
@@ -13,9 +17,9 @@ use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing but the header is read, and nothing in it is proved: a delta says what it is for, applying
-it
-shows whether it is.
+Nothing is proved: a delta says what it is for, applying it shows whether it is. --json also tells,
+stretch by stretch of the result, how it is made: a kind of machine code means that branches and
+addresses are rewritten before differences are taken, because the differences are shorter so.
 
 Example:
   lazaret delta inspect gw2-2.0.from-1.9.delta --json")]
@@ -46,6 +50,26 @@ struct Inspected {
     /// Compressed parts that are unpacked, of base and result.
     base_packed_parts: usize,
     result_packed_parts: usize,
+    /// Programs whose addresses are known, of the result, and how many of their regions.
+    regions: usize,
+    /// Where addresses outside of the image change by how much they move.
+    shifts: usize,
+    /// How many frames have their code rewritten as which kind, and how their differences are
+    /// coded.
+    transformations: BTreeMap<String, usize>,
+    /// Runs of frames that are made alike, in the order of the result.
+    stretches: Vec<Stretch>,
+}
+
+/// Neighbouring frames that are made alike.
+#[derive(Debug, Serialize)]
+struct Stretch {
+    /// Where it begins in the result, its packed parts unpacked.
+    offset: u64,
+    result_bytes: u64,
+    delta_bytes: u64,
+    frames: usize,
+    how: String,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
@@ -53,10 +77,70 @@ pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let length = delta.metadata()?.len();
     let limits = DecodeLimits { ram_bytes_max: u64::MAX, result_bytes_max: u64::MAX };
     let header = read_header(&mut delta, &limits)?;
-    session.output.show(&inspected(&header, length), in_words)
+    let how = transformations(&mut delta, &header)?;
+    session.output.show(&inspected(&header, length, &how), in_words)
 }
 
-fn inspected(header: &Header, delta_bytes: u64) -> Inspected {
+/// How every frame is made, in words.
+fn transformations(delta: &mut File, header: &Header) -> anyhow::Result<Vec<String>> {
+    let mut how = Vec::new();
+    for frame in header.frames() {
+        let mut kind = [0];
+        if frame.codec == Codec::Split {
+            delta
+                .read_exact_at(&mut kind, frame.payload_offset)
+                .context("cannot read the delta")?;
+        }
+        how.push(match frame.codec {
+            Codec::Split => {
+                let code = match Code::from_number(kind[0] & 15) {
+                    Some(Code::None) => "bytes as they are",
+                    Some(Code::Arm64) => "arm64 addresses rewritten",
+                    Some(Code::X86) => "x86-64 addresses rewritten",
+                    Some(Code::Thumb) => "Thumb addresses rewritten",
+                    Some(Code::Xtensa) => "Xtensa addresses rewritten",
+                    Some(Code::X86Absolute) => "x86-64 kernel addresses rewritten",
+                    None => "unknown",
+                };
+                let form = match kind[0] & 0xf0 {
+                    16 => "sparse differences",
+                    32 => "modelled differences",
+                    _ => "differences",
+                };
+                format!("{code}, {form}")
+            }
+            other => name(other).to_owned(),
+        });
+    }
+    Ok(how)
+}
+
+fn stretches(header: &Header, how: &[String]) -> Vec<Stretch> {
+    let mut all: Vec<Stretch> = Vec::new();
+    for (frame, how) in header.frames().iter().zip(how) {
+        match all.last_mut().filter(|last| last.how == *how) {
+            Some(last) => {
+                last.result_bytes += u64::from(frame.result_length);
+                last.delta_bytes += u64::from(frame.payload_length);
+                last.frames += 1;
+            }
+            None => all.push(Stretch {
+                offset: frame.result_offset,
+                result_bytes: frame.result_length.into(),
+                delta_bytes: frame.payload_length.into(),
+                frames: 1,
+                how: how.clone(),
+            }),
+        }
+    }
+    all
+}
+
+fn inspected(header: &Header, delta_bytes: u64, how: &[String]) -> Inspected {
+    let mut transformations = BTreeMap::new();
+    for how in how {
+        *transformations.entry(how.clone()).or_default() += 1;
+    }
     let count = |codec| header.frames().iter().filter(|frame| frame.codec == codec).count();
     let frames_by_codec = Codec::ALL.map(|codec| (name(codec), count(codec)));
     let sections = header.sections();
@@ -78,6 +162,10 @@ fn inspected(header: &Header, delta_bytes: u64) -> Inspected {
         payload_bytes: header.frames().iter().map(|frame| u64::from(frame.payload_length)).sum(),
         base_packed_parts: packed(&tables.base_layout),
         result_packed_parts: packed(&tables.result_layout),
+        regions: tables.addresses.result.len(),
+        shifts: tables.addresses.shifts.len(),
+        transformations,
+        stretches: stretches(header, how),
     }
 }
 
@@ -98,6 +186,8 @@ const fn name(codec: Codec) -> &'static str {
 fn in_words(it: &Inspected) -> String {
     let codecs: Vec<String> =
         it.frames_by_codec.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let made_from: Vec<String> =
+        it.transformations.iter().map(|(how, count)| format!("{count} {how}")).collect();
     output::facts(&[
         ("format", it.format.to_owned()),
         ("delta", output::bytes(it.delta_bytes)),
@@ -108,6 +198,8 @@ fn in_words(it: &Inspected) -> String {
         ("instructions", format!("{} in {} sections", it.instructions, it.sections)),
         ("control", output::bytes(it.control_bytes)),
         ("payloads", output::bytes(it.payload_bytes)),
+        ("addresses", format!("{} regions, {} shifts", it.regions, it.shifts)),
+        ("made from", made_from.join("; ")),
         ("unpacked parts", format!("{} -> {}", it.base_packed_parts, it.result_packed_parts)),
     ])
 }

@@ -17,7 +17,9 @@ use crate::output::{self, Form};
 #[command(after_help = "\
 The same images and options give the same bytes, on any number of cores. Memory is about six times
 the window, and a few megabytes for each core; a base that has more to search than a window is
-searched in parts.
+searched in parts. A device needs at most 8 MiB to apply what is made: where compressed
+parts take much of that, frames are made shorter. What is compressed inside the image and cannot be
+packed again to the same bytes, or not in that memory, is left as it is, and said.
 
 Example:
   lazaret delta make gw2-1.9.img gw2-2.0.img gw2-2.0.from-1.9.delta")]
@@ -59,6 +61,8 @@ struct Made {
     /// What a device needs to apply it.
     ram_bytes: u64,
     frames: usize,
+    /// What became of compressed parts, and why some were left alone.
+    compressed_parts: String,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
@@ -97,6 +101,7 @@ fn made(args: &Args, summary: &EncodeSummary) -> Made {
         result_sha256: hex(summary.result.sha256),
         ram_bytes: summary.ram_bytes,
         frames: summary.frames_by_codec.iter().sum(),
+        compressed_parts: summary.payloads.to_string(),
     }
 }
 
@@ -108,5 +113,12 @@ fn in_words(made: &Made) -> String {
         ("result", format!("{} {}", made.result_sha256, output::bytes(made.result_bytes))),
         ("memory to apply", output::bytes(made.ram_bytes)),
         ("frames", made.frames.to_string()),
+        (
+            "compressed parts",
+            match made.compressed_parts.as_str() {
+                "" => "none".to_owned(),
+                parts => parts.to_owned(),
+            },
+        ),
     ])
 }
