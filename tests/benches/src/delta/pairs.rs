@@ -1,5 +1,7 @@
 //! Pairs of images from public packages, two versions of each, kept in the target folder. Each is
-//! made by a few lines of shell, with the registries' ordinary clients.
+//! made by a few lines of shell, with the registries' ordinary clients. Debian's packages come
+//! through an apt of our own that knows nothing of this machine: other architectures and other
+//! suites than it has can be asked for, and nothing is installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +21,7 @@ pub(super) struct Pair {
     script: &'static str,
 }
 
-/// All pairs. Linux packages are those that Debian's archive has at the moment.
+/// All pairs. Debian's packages are those that its archive has at the moment.
 pub(super) const PAIRS: &[Pair] = &[
     Pair {
         name: "mcu-stm32",
@@ -72,15 +74,30 @@ open(sys.argv[2], \"wb\").write(zipfile.ZipFile(sys.argv[1]).read(
 done",
     },
     Pair {
+        name: "kernel-arm64",
+        size_goal: 0.80,
+        is_small: false,
+        is_for_the_crate: true,
+        script: "
+apt_of arm64 bookworm bookworm-updates bookworm-security
+set -- $(apt_cache search --names-only '^linux-image-6.1.0-[0-9]+-arm64$' |
+  cut -d' ' -f1 | sort -V | tail -2)
+for package; do
+  i=$((${i:-0} + 1)); mkdir -p x$i; (cd x$i; apt_get download $package)
+  dpkg-deb --fsys-tarfile x$i/*.deb | tar -xf - -C x$i ./boot; mv x$i/boot/vmlinuz-* $i
+done",
+    },
+    Pair {
         name: "kernel-modules-amd64",
         size_goal: 1.0,
         is_small: false,
         is_for_the_crate: false,
         script: "
-set -- $(apt-cache search --names-only '^linux-image-6.1.0-[0-9]+-cloud-amd64-unsigned$' |
+apt_of amd64 bookworm bookworm-updates bookworm-security
+set -- $(apt_cache search --names-only '^linux-image-6.1.0-[0-9]+-cloud-amd64-unsigned$' |
   cut -d' ' -f1 | sort -V | tail -2)
 for package; do
-  i=$((${i:-0} + 1)); mkdir -p x$i; (cd x$i; apt-get -qq download $package)
+  i=$((${i:-0} + 1)); mkdir -p x$i; (cd x$i; apt_get download $package)
   dpkg-deb -x x$i/*.deb x$i/root
   tar --sort=name --mtime=@0 --owner=0 --group=0 -cf $i -C x$i/root/lib modules
 done",
@@ -91,14 +108,77 @@ done",
         is_small: false,
         is_for_the_crate: true,
         script: "
-set -- $(apt-cache search --names-only '^linux-image-6.1.0-[0-9]+-cloud-amd64-unsigned$' |
+apt_of amd64 bookworm bookworm-updates bookworm-security
+set -- $(apt_cache search --names-only '^linux-image-6.1.0-[0-9]+-cloud-amd64-unsigned$' |
   cut -d' ' -f1 | sort -V | tail -2)
 for package; do
-  i=$((${i:-0} + 1)); mkdir -p x$i; (cd x$i; apt-get -qq download $package)
+  i=$((${i:-0} + 1)); mkdir -p x$i; (cd x$i; apt_get download $package)
   dpkg-deb -x x$i/*.deb x$i/root; mv x$i/root/boot/vmlinuz-* $i
 done",
     },
+    Pair {
+        name: "root-squashfs",
+        size_goal: 0.15,
+        is_small: false,
+        is_for_the_crate: false,
+        script: "
+root_folders
+for i in 1 2; do
+  mksquashfs x$i $i -comp zstd -Xcompression-level 19 -noappend -all-time 0 -mkfs-time 0 \
+    -no-progress -quiet >/dev/null
+done",
+    },
+    Pair {
+        name: "root-ext4",
+        size_goal: 0.90,
+        is_small: false,
+        is_for_the_crate: false,
+        script: "
+root_folders
+for i in 1 2; do
+  rm -f $i; truncate -s 320M $i
+  E2FSPROGS_FAKE_TIME=1 /sbin/mkfs.ext4 -q -O ^has_journal -d x$i \
+    -U 6c617a61-7265-7400-0000-000000000000 \
+    -E hash_seed=6c617a61-7265-7400-0000-000000000001,lazy_itable_init=0 $i
+done",
+    },
 ];
+
+/// What the scripts share. `apt_of ARCHITECTURE SUITE...` makes an apt of our own; `root_folders`
+/// unpacks the packages of a small system into `x1`, as Debian's point release has them, and into
+/// `x2`, with all updates.
+const FUNCTIONS: &str = "
+apt_of() {
+  apt=$PWD/x-apt; rm -rf $apt; mkdir -p $apt/lists/partial $apt/cache/archives/partial $apt/parts
+  : > $apt/status; : > $apt/sources
+  cat > $apt/conf <<END
+Dir::State::lists \"$apt/lists\"; Dir::State::status \"$apt/status\"; Dir::Cache \"$apt/cache\";
+Dir::Etc::sourcelist \"$apt/sources\"; Dir::Etc::sourceparts \"$apt/parts\";
+APT::Architecture \"$1\"; APT::Architectures { \"$1\"; }; APT::Sandbox::User \"root\";
+END
+  shift
+  key=/usr/share/keyrings/debian-archive-keyring.gpg
+  for suite; do
+    archive=debian; case $suite in *-security) archive=debian-security;; esac
+    echo \"deb [signed-by=$key] http://deb.debian.org/$archive $suite main\" >> $apt/sources
+  done
+  apt_get update
+}
+apt_get() { apt-get -qq -c $apt/conf \"$@\"; }
+apt_cache() { apt-cache -c $apt/conf \"$@\"; }
+root_folders() {
+  for i in 1 2; do
+    suites=bookworm; test $i = 1 || suites='bookworm bookworm-updates bookworm-security'
+    apt_of amd64 $suites
+    apt_get -y -d --no-install-recommends install base-files bash coreutils libc-bin dash systemd \
+      systemd-sysv udev openssh-server curl python3-minimal apt util-linux mount login procps \
+      iproute2 e2fsprogs tzdata kmod ca-certificates dbus wpasupplicant
+    rm -rf x$i; mkdir x$i
+    for package in $apt/cache/archives/*.deb; do dpkg-deb -x $package x$i; done
+    find x$i -exec touch -h -d @0 {} +
+  done
+}
+";
 
 impl Pair {
     /// The old and the new image, fetched at the first call.
@@ -109,7 +189,8 @@ impl Pair {
         let (old, new) = (folder.join("1"), folder.join("2"));
         if !folder.join("complete").exists() {
             std::fs::create_dir_all(&folder)?;
-            let script = format!("set -eu{}\nrm -rf x1 x2; touch complete", self.script);
+            let script =
+                format!("set -eu{FUNCTIONS}{}\nrm -rf x1 x2 x-apt; touch complete", self.script);
             let made = Command::new("bash").args(["-c", &script]).current_dir(&folder).output()?;
             let said = String::from_utf8_lossy(&made.stderr);
             ensure!(made.status.success(), "{} cannot be fetched: {}", self.name, said.trim());
