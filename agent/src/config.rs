@@ -93,7 +93,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("slot_b", "slots_dir/b/image", "the second slot's, likewise"),
     setting("model", "required", "hardware model; only images signed for it are installed"),
     setting("serial", "required", "serial number, as the claim is bound to it"),
-    setting("claim_file", "none", "file with the one-time claim; used once, to enrol"),
+    setting(
+        "claim_file",
+        "none",
+        "file with the one-time claim; used once, to enrol. Without one, a device with \
+         key.store = \"tpm2\" enrols by what its TPM states",
+    ),
     setting(
         "bootloader",
         "directory",

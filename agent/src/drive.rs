@@ -19,7 +19,7 @@ use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
 use crate::durable::{Durable, DurableError, JournalFile, StateLock};
 use crate::forensic_log::{ForensicLog, ForensicLogError};
-use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::identity::{Certificate, DeviceKey, IdentityError, Ratchet};
 use crate::mirrors::Mirrors;
 use crate::offline::OfflineBundle;
 use crate::probes::Round;
@@ -146,6 +146,7 @@ pub struct Drive {
     slots: Box<dyn Bootloader>,
     key: DeviceKey,
     certificate: Certificate,
+    ratchet: Ratchet,
     transport: Transport,
     repository: Repository,
     /// Who has the repository, and which of them answered last.

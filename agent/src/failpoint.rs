@@ -14,6 +14,7 @@ pub const STEPS: &[Step] = &[
     "provision-journal",
     "identity-key",
     "identity-certificate",
+    "identity-nonce",
     "journal-idle",
     "journal-settled",
     "journal-accepted",

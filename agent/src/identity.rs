@@ -14,9 +14,12 @@ use crate::durable::{self, Access, Durable, DurableError};
 use crate::tls::ClientIdentity;
 use crate::transport::{Transport, TransportError};
 
+mod attested;
 mod key;
+mod ratchet;
 
-pub use key::{DeviceKey, KeyError};
+pub use key::{Attester, DeviceKey, KeyError, TpmClaims};
+pub use ratchet::Ratchet;
 
 /// Largest certificate file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -48,6 +51,15 @@ pub enum IdentityError {
     },
 }
 
+/// By what a device that is not enrolled says who it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// By the claim in this file.
+    Claim(&'a Path),
+    /// By what the TPM with its key states.
+    Tpm,
+}
+
 /// A certificate and when to renew it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -71,25 +83,30 @@ impl Certificate {
         Self::check(reply, key).map(Some)
     }
 
-    /// Enrols with the claim. The key was durable before, and the certificate is before it is used.
-    /// A power cut between the server's commit and ours loses the answer; the server decides
-    /// whether the same claim with the same key may be asked with once more.
+    /// Enrols with the claim, or with what the TPM states. The key was durable before, and the
+    /// certificate is before it is used. A power cut between the server's commit and ours loses the
+    /// answer; the server decides whether the same claim with the same key may be asked with once
+    /// more.
     ///
     /// # Errors
     /// There is no claim, the server said no, or the certificate cannot be kept.
     pub fn enroll(
         state_dir: &Path,
         key: &DeviceKey,
-        claim: (&SerialNumber, &Path),
+        (serial, credential): (&SerialNumber, Credential<'_>),
         transport: &Transport,
         durable: &Durable,
     ) -> Result<Self, IdentityError> {
-        let (serial, claim_file) = claim;
-        let bytes = durable::read(claim_file, 4096)?
-            .ok_or_else(|| IdentityError::NoClaim { path: claim_file.to_owned() })?;
-        let claim = String::from_utf8_lossy(&bytes).trim().to_owned();
-        let request = EnrollRequest { serial: serial.clone(), claim, csr: key.csr()? };
-        let reply = transport.enroll(&request)?;
+        let reply = match credential {
+            Credential::Claim(file) => {
+                let bytes = durable::read(file, 4096)?
+                    .ok_or_else(|| IdentityError::NoClaim { path: file.to_owned() })?;
+                let claim = String::from_utf8_lossy(&bytes).trim().to_owned();
+                let request = EnrollRequest { serial: serial.clone(), claim, csr: key.csr()? };
+                transport.enroll(&request)?
+            }
+            Credential::Tpm => attested::enroll(serial, key, transport)?,
+        };
         Self::keep(reply, state_dir, key, durable)
     }
 

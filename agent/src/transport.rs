@@ -5,10 +5,11 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lazaret_protocol::attested::{AttestedRequest, ChallengeReply, ChallengeRequest};
 use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
 use lazaret_protocol::id::BundleId;
 use lazaret_protocol::limits::{
-    ENROLL_BODY_BYTES_MAX, POLL_REPLY_BYTES_MAX, REPORT_BODY_BYTES_MAX,
+    ATTESTED_BODY_BYTES_MAX, ENROLL_BODY_BYTES_MAX, POLL_REPLY_BYTES_MAX, REPORT_BODY_BYTES_MAX,
 };
 use lazaret_protocol::poll::{PollReply, PollRequest};
 use lazaret_protocol::refusal::Refusal;
@@ -101,6 +102,26 @@ impl Transport {
     /// No answer, or a refusal.
     pub fn enroll(&self, request: &EnrollRequest) -> Result<EnrollReply, TransportError> {
         self.post(("enrolment", "/v1/enroll"), request, 0, ENROLL_BODY_BYTES_MAX)
+    }
+
+    /// `POST /v1/enroll/challenge`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn challenge(&self, request: &ChallengeRequest) -> Result<ChallengeReply, TransportError> {
+        let what = ("the challenge", "/v1/enroll/challenge");
+        self.post(what, request, 0, ATTESTED_BODY_BYTES_MAX)
+    }
+
+    /// `POST /v1/enroll/attested`.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn enroll_attested(
+        &self,
+        request: &AttestedRequest,
+    ) -> Result<EnrollReply, TransportError> {
+        self.post(("enrolment", "/v1/enroll/attested"), request, 0, ENROLL_BODY_BYTES_MAX)
     }
 
     /// `POST /v1/renew`.

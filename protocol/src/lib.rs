@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod anchors;
+pub mod attested;
 pub mod canonical;
 pub mod digest;
 pub mod enroll;

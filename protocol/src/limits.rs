@@ -7,6 +7,10 @@ pub const JSON_DEPTH_MAX: usize = 32;
 /// Largest body of an enrolment or a renewal, in bytes. A P-256 CSR in PEM is about 500.
 pub const ENROLL_BODY_BYTES_MAX: u64 = 16 * 1024;
 
+/// Largest body of an enrolment with a TPM, in bytes: public areas and a certificate of 2 KiB, or
+/// statements and a CSR.
+pub const ATTESTED_BODY_BYTES_MAX: u64 = 32 * 1024;
+
 /// Largest poll body, in bytes. An honest one is under 1 KiB; the rest is room for posture.
 pub const POLL_BODY_BYTES_MAX: u64 = 16 * 1024;
 

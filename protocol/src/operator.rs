@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 mod access;
 mod audit;
+mod inventory;
+mod known;
 mod plan;
 mod webhook;
 
@@ -30,6 +32,11 @@ pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,
 };
+pub use inventory::{
+    Endorsement, INVENTORY_ITEMS_MAX, InventoryItem, InventoryReply, InventoryRequest, LineProblem,
+    problems as inventory_problems,
+};
+pub use known::{HardwareView, SuspicionView};
 pub use plan::{
     ApprovalRequest, ApprovalView, ApproverKeyRequest, ApproverKeyView, FleetHaltView,
     LabelRequest, PlanRequest, PlanView, PolicyChoice, ReleaseFleetRequest, ResumeRequest,
@@ -399,6 +406,12 @@ pub struct DeviceView {
     /// The group that operators put it in.
     #[serde(default)]
     pub group: Option<String>,
+    /// Its TPM, where it enrolled by one.
+    #[serde(default)]
+    pub hardware: Option<HardwareView>,
+    /// Signs that it has a copy, by name.
+    #[serde(default)]
+    pub suspicions: BTreeMap<String, SuspicionView>,
 }
 
 /// `POST /v1/devices/ID/evidence`: the collection that was ordered.

@@ -42,6 +42,10 @@ pub struct PollRequest {
     /// What else it says of itself. None from a device that says nothing of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posture: Option<Posture>,
+    /// The nonce of the last answer that arrived: a copy of the device cannot have it as well. None
+    /// before the first, and from a device that keeps none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<Sha256Digest>,
 }
 
 /// What a device says of itself beside what it runs. Rollouts are paced by it, filters name it; it
@@ -117,4 +121,7 @@ pub struct PollReply {
     /// The device should renew its certificate.
     #[serde(default)]
     pub renew: bool,
+    /// To be kept, durably, and to be shown at the next poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<Sha256Digest>,
 }

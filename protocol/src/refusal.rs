@@ -41,6 +41,16 @@ pub enum RefusalCode {
     ClaimUsed,
     /// The one-time code is unknown, lapsed or used, or for another name.
     CodeRefused,
+    /// No machine with this serial number and this TPM may enrol.
+    EndorsementRefused,
+    /// A TPM's statement that does not hold.
+    AttestationRefused,
+    /// The device key is not proved to be in the TPM.
+    KeyNotBound,
+    /// The challenge is unknown, lapsed, or was answered before.
+    ChallengeRefused,
+    /// Devices enrol by what their TPM states, and by no claim.
+    AttestationRequired,
     /// The CSR is not a P-256 request signed by its own key.
     CsrRefused,
     /// Poll or report number that was already accepted.
@@ -55,7 +65,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All codes, for the page that lists them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::TooLarge,
         Self::Unauthenticated,
@@ -66,6 +76,11 @@ impl RefusalCode {
         Self::ClaimRefused,
         Self::ClaimUsed,
         Self::CodeRefused,
+        Self::EndorsementRefused,
+        Self::AttestationRefused,
+        Self::KeyNotBound,
+        Self::ChallengeRefused,
+        Self::AttestationRequired,
         Self::CsrRefused,
         Self::Replay,
         Self::MetadataRefused,
@@ -87,6 +102,11 @@ impl RefusalCode {
             Self::ClaimRefused => "claim-refused",
             Self::ClaimUsed => "claim-used",
             Self::CodeRefused => "code-refused",
+            Self::EndorsementRefused => "endorsement-refused",
+            Self::AttestationRefused => "attestation-refused",
+            Self::KeyNotBound => "key-not-bound",
+            Self::ChallengeRefused => "challenge-refused",
+            Self::AttestationRequired => "attestation-required",
             Self::CsrRefused => "csr-refused",
             Self::Replay => "replay",
             Self::MetadataRefused => "metadata-refused",
@@ -105,7 +125,12 @@ impl RefusalCode {
             | Self::Quarantined
             | Self::ClaimRefused
             | Self::ClaimUsed
-            | Self::CodeRefused => 403,
+            | Self::CodeRefused
+            | Self::EndorsementRefused
+            | Self::AttestationRefused
+            | Self::KeyNotBound
+            | Self::ChallengeRefused
+            | Self::AttestationRequired => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::Replay => 409,
             Self::TooLarge => 413,

@@ -7,11 +7,13 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::attested::Octets;
 use crate::digest::Sha256Digest;
 use crate::id::{
     BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
 };
 use crate::key::KeyId;
+use crate::operator::Endorsement;
 use crate::signed::{Envelope, EnvelopeSignature};
 use crate::sshsig::SshKey;
 use crate::time::Timestamp;
@@ -45,6 +47,8 @@ texts! {
     OperatorName = "^[a-z0-9][a-z0-9._-]{0,63}$", "A person who may act on the server";
     Sha256Digest = "^[0-9a-f]{64}$", "A SHA-256 digest";
     SshKey = "^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*", "An SSH public key in one line";
+    Octets = "^[A-Za-z0-9+/]*=*$", "Bytes, in base64";
+    Endorsement = "^([0-9a-f]{64}|certificate)$", "How a machine's TPM is known";
     KeyId = "^[0-9a-f]{64}$", "The SHA-256 of a key's canonical JSON";
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Config {
     /// there is no such section.
     #[serde(default)]
     pub(crate) operator_issuing: Option<OperatorIssuingConfig>,
+    /// Which machines may enrol, and how.
+    #[serde(default)]
+    pub(crate) enrolment: EnrolmentConfig,
     /// Folder with snapshot.pem, timestamp.pem, deltas.pem, orders.pem and audit.pem from
     /// `lazaret-keys online create`.
     pub(crate) online_keys: PathBuf,
@@ -115,6 +118,32 @@ pub(crate) struct IssuingConfig {
     /// Hours that a device certificate lives: 1 to 2160. Devices renew at half of it.
     #[serde(default = "default_certificate_hours")]
     pub(crate) certificate_hours: u64,
+    /// The root CA, PEM, where its certificate does not stand behind the issuing CA's: `cacerts` of
+    /// EST gives it out.
+    #[serde(default)]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// Which machines may enrol, and how.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EnrolmentConfig {
+    /// CAs of makers of TPMs, PEM: whoever one of them has certified may be a machine that the
+    /// inventory lists with `certificate`. Each is trusted as it stands.
+    pub(crate) endorsement_ca: Option<PathBuf>,
+    /// Whether devices have to prove their TPM, or may show a claim.
+    pub(crate) attestation: Attestation,
+}
+
+/// Whether devices have to prove their TPM.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Attestation {
+    /// They may also show a claim.
+    #[default]
+    Optional,
+    /// They have to.
+    Required,
 }
 
 /// How devices are asked to poll.
@@ -330,7 +359,12 @@ impl Config {
         ];
         let operators = self.operator_issuing.iter_mut();
         let operators = operators.flat_map(|issuing| [&mut issuing.certificate, &mut issuing.key]);
-        always.into_iter().chain(&mut self.online_keys_next).chain(operators)
+        always
+            .into_iter()
+            .chain(&mut self.online_keys_next)
+            .chain(&mut self.issuing.root)
+            .chain(&mut self.enrolment.endorsement_ca)
+            .chain(operators)
     }
 
     /// Everything that is wrong with these settings, each in one line: the setting, what was
@@ -351,6 +385,15 @@ impl Config {
         let certificate = operators.map(|one| ("operator_issuing.certificate", &one.certificate));
         for (name, path) in certificates.into_iter().chain(certificate) {
             check_pem(name, path, "-----BEGIN CERTIFICATE-----", &mut problems);
+        }
+        let given = [
+            ("issuing.root", &self.issuing.root),
+            ("enrolment.endorsement_ca", &self.enrolment.endorsement_ca),
+        ];
+        for (name, path) in given {
+            if let Some(path) = path {
+                check_pem(name, path, "-----BEGIN CERTIFICATE-----", &mut problems);
+            }
         }
         let keys = [
             ("devices.key", &self.devices.key),

@@ -15,13 +15,14 @@ use lazaret_server_publish::{self as signing, KeyError, OnlineKeys, PublishError
 use lazaret_server_store::{Store, backends};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
-use crate::app::context::App;
+use crate::app::context::{App, Claims};
+use crate::app::endorsement::{Makers, MakersError};
 use crate::app::error::AppError;
 use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
 use crate::app::records::Records;
 use crate::app::{anchors, audit, news, publish};
-use crate::config::{Config, FrontDoorConfig, ListenerConfig};
+use crate::config::{Attestation, Config, FrontDoorConfig, ListenerConfig};
 use crate::http::door::{Door, Face};
 use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings, Times};
 use crate::http::rates::{Rate, Rates};
@@ -78,6 +79,22 @@ pub(crate) enum StartError {
         #[source]
         source: IssuerError,
     },
+    /// Makers of TPMs cannot be read.
+    #[error("makers of TPMs cannot be used")]
+    Makers {
+        /// Why.
+        #[source]
+        source: MakersError,
+    },
+    /// The key of identifiers cannot be kept.
+    #[error("{path} cannot be read or kept")]
+    IdentifierKey {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The repository cannot be read.
     #[error("repository cannot be read")]
     Repository {
@@ -124,11 +141,13 @@ pub(crate) async fn wire(
     }
     let keys = load_keys(config).map_err(|source| StartError::Keys { source })?;
     let issuing = &config.issuing;
-    let issuer = DeviceIssuer::load(&issuing.certificate, &issuing.key, issuing.certificate_hours)
-        .map_err(|source| StartError::Issuer { source })?;
+    let root = issuing.root.as_deref();
+    let issuer =
+        DeviceIssuer::load((&issuing.certificate, root), &issuing.key, issuing.certificate_hours)
+            .map_err(|source| StartError::Issuer { source })?;
     let operator_issuer = config.operator_issuing.as_ref().map(|issuing| {
         let hours = issuing.certificate_days.saturating_mul(24);
-        DeviceIssuer::load(&issuing.certificate, &issuing.key, hours)
+        DeviceIssuer::load((&issuing.certificate, None), &issuing.key, hours)
             .map_err(|source| StartError::Issuer { source })
     });
     let scratch = config.data.join("scratch");
@@ -144,6 +163,12 @@ pub(crate) async fn wire(
         issuer,
         operator_issuer: operator_issuer.transpose()?,
         operator_port: AtomicU16::new(config.operators.address.port()),
+        makers: makers(config)?,
+        claims: match config.enrolment.attestation {
+            Attestation::Optional => Claims::Taken,
+            Attestation::Required => Claims::Refused,
+        },
+        identifier_key: identifier_key(&config.data)?,
         clock,
         poll_interval_ms: config.polls.interval_ms,
         scratch,
@@ -298,6 +323,37 @@ fn load_keys(config: &Config) -> Result<OnlineKeys, KeyError> {
         Some(folder) => keys.with_next(folder),
         None => Ok(keys),
     }
+}
+
+fn makers(config: &Config) -> Result<Makers, StartError> {
+    let Some(path) = &config.enrolment.endorsement_ca else { return Ok(Makers::default()) };
+    Makers::load(path).map_err(|source| StartError::Makers { source })
+}
+
+/// The key under which numbers of modems and SIMs are kept, made on the first start. Whoever has a
+/// copy of the store, and not of this file, cannot try them all.
+fn identifier_key(data: &Path) -> Result<[u8; 32], StartError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = data.join("identifier.key");
+    let failed = |source| StartError::IdentifierKey { path: path.clone(), source };
+    let malformed = || failed(std::io::Error::other("expected 32 bytes"));
+    match std::fs::read(&path) {
+        Ok(bytes) => return bytes.try_into().map_err(|_| malformed()),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+        Err(err) => return Err(failed(err)),
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|err| failed(std::io::Error::other(err.to_string())))?;
+    // Whole or not at all: a key that was cut short would key everything anew.
+    let new = path.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
+    file.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&new, &path))
+        .and_then(|()| std::fs::File::open(data)?.sync_all())
+        .map_err(failed)?;
+    Ok(key)
 }
 
 async fn open_store(config: &Config) -> Result<Store, StartError> {

@@ -51,10 +51,16 @@ fn curl_and_openssl_enrol_and_renew() {
     let claim = peer::claim(&site, "sn-7", "d-7").unwrap();
     let names = run("curl -sS --fail --cacert $CA $EST/.well-known/est/cacerts \
          | base64 -d | openssl pkcs7 -inform DER -print_certs -noout");
-    assert!(names.contains("subject="), "{names}");
+    assert_eq!(names.matches("subject=").count(), 2, "the issuing CA and its root: {names}");
+    // The chain that a device is given ends at the root that everybody knows.
+    run("curl -sS --fail --cacert $CA $EST/.well-known/est/cacerts \
+         | base64 -d | openssl pkcs7 -inform DER -print_certs -out chain.pem
+         openssl verify -CAfile $ROOT -untrusted chain.pem chain.pem");
     let wanted = run("curl -sS --fail --cacert $CA $EST/.well-known/est/csrattrs \
          | base64 -d | openssl asn1parse -inform DER");
-    assert!(wanted.contains("id-ecPublicKey") && wanted.contains("prime256v1"), "{wanted}");
+    for name in ["id-ecPublicKey", "prime256v1", "ecdsa-with-SHA256"] {
+        assert!(wanted.contains(name), "{wanted}");
+    }
 
     // A request that asks to be a CA and somebody else: nothing of that is granted.
     run("openssl ecparam -name prime256v1 -genkey -noout -out sec1.key

@@ -1,6 +1,7 @@
 //! Keys in hardware that is none: a TPM simulator and a software token, each below a folder of its
 //! own, and what a device's settings say to use them.
 
+use std::io::{BufRead as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 use crate::programs::{Programs, output};
 use crate::wait;
@@ -49,6 +51,62 @@ impl SwTpm {
             Ok(TcpStream::connect(("127.0.0.1", control)).is_ok().then_some(()))
         })?;
         Ok(Self { child, port })
+    }
+
+    /// Has a maker of TPMs manufacture the one whose state is to be in `state`: it gets an
+    /// endorsement key with a certificate. What the maker trusts stands in `maker/issuercert.pem`.
+    ///
+    /// # Errors
+    /// swtpm's tools are not installed, or refuse.
+    pub fn manufacture(state: &Path, maker: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(state)?;
+        std::fs::create_dir_all(maker)?;
+        let here = |name: &str| maker.join(name).display().to_string();
+        let authority = format!(
+            "statedir = {}\nsigningkey = {}\nissuercert = {}\ncertserial = {}\n",
+            maker.display(),
+            here("signkey.pem"),
+            here("issuercert.pem"),
+            here("certserial")
+        );
+        write(&maker.join("localca.conf"), &authority, 0o600)?;
+        write(&maker.join("localca.options"), "", 0o600)?;
+        let setup = format!(
+            "create_certs_tool = swtpm_localca\ncreate_certs_tool_config = {}\n\
+             create_certs_tool_options = {}\nactive_pcr_banks = sha256\n",
+            here("localca.conf"),
+            here("localca.options")
+        );
+        let setup = setup.replace("swtpm_localca", "/usr/bin/swtpm_localca");
+        write(&maker.join("setup.conf"), &setup, 0o600)?;
+        let made = output(
+            Command::new("swtpm_setup")
+                .args(["--tpm2", "--create-ek-cert", "--overwrite", "--config"])
+                .arg(maker.join("setup.conf"))
+                .arg("--tpmstate")
+                .arg(state),
+        )?;
+        ensure!(made.status.success(), "swtpm_setup: {made:?}");
+        Ok(())
+    }
+
+    /// SHA-256 of its endorsement key, as tools that are not ours say it.
+    ///
+    /// # Errors
+    /// tpm2-tools or openssl are not installed, or refuse.
+    pub fn endorsement(&self, work: &Path) -> anyhow::Result<String> {
+        std::fs::create_dir_all(work)?;
+        let line = "tpm2_createek -c ek.ctx -G rsa -u ek.pem -f pem >&2
+            tpm2_flushcontext -t
+            openssl pkey -pubin -in ek.pem -outform DER | sha256sum | cut -d' ' -f1";
+        let said = output(
+            Command::new("bash")
+                .args(["-o", "pipefail", "-ec", line])
+                .env("TPM2TOOLS_TCTI", self.tcti())
+                .current_dir(work),
+        )?;
+        ensure!(said.status.success(), "tpm2-tools: {said:?}");
+        Ok(String::from_utf8(said.stdout)?.trim().to_owned())
     }
 
     /// How programs reach it.
@@ -131,6 +189,47 @@ impl Token {
             self.helper,
             self.folder.join("pin")
         )
+    }
+}
+
+/// The key helper at work, asked by a test in the agent's place.
+#[derive(Debug)]
+pub struct KeyHelper {
+    child: Child,
+    output: std::io::BufReader<std::process::ChildStdout>,
+}
+
+impl KeyHelper {
+    /// Starts it over a TPM; its wrapped keys are kept in `folder`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(programs: &Programs, tpm: &SwTpm, folder: &Path) -> anyhow::Result<Self> {
+        let mut command = programs.command("lazaret-agent-keys");
+        command.args(["tpm2", "--tcti", &tpm.tcti(), "--folder"]).arg(folder).arg("serve");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("the helper has no output")?;
+        Ok(Self { child, output: std::io::BufReader::new(output) })
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn ask(&mut self, request: &Value) -> anyhow::Result<Value> {
+        let input = self.child.stdin.as_mut().context("the helper has no input")?;
+        writeln!(input, "{request}")?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for KeyHelper {
+    fn drop(&mut self) {
+        // Its input ends, and so does it: killed, it would leave its keys behind in the TPM.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }
 

@@ -239,6 +239,7 @@ address = "127.0.0.1:{}"
 [issuing]
 certificate = "keys/ca/device-ca.pem"
 key = "keys/ca/device-ca.key"
+root = "keys/ca/root-ca.pem"
 [operator_issuing]
 certificate = "keys/ca/operator-ca.pem"
 key = "keys/ca/operator-ca.key"

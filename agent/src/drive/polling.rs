@@ -59,6 +59,7 @@ impl Drive {
             log_head: self.log.head().clone(),
             quarantined: self.journal.quarantine != Quarantine::Free,
             hold_ms: if idle && told { self.config.hold_ms } else { 0 },
+            nonce: self.ratchet.nonce(),
             posture: self.alarms().map(|alarms| Posture {
                 attributes: [("alarm".to_owned(), alarms)].into(),
                 ..Posture::default()
@@ -73,6 +74,9 @@ impl Drive {
     }
 
     fn answered(&mut self, reply: PollReply) -> Result<(), Stop> {
+        if let Some(nonce) = reply.nonce {
+            self.ratchet.turn(nonce, &self.durable)?;
+        }
         let wait = after_answer(reply.next_poll_ms, random()?);
         self.polls = Pace { failures: 0, next_ms: self.now_ms().saturating_add(wait) };
         self.announced = reply.tuf_timestamp_version;

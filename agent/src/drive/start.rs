@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::durable::{Copied, Durable, JournalFile, StateLock, told};
 use crate::failpoint::Failpoints;
 use crate::forensic_log::ForensicLog;
-use crate::identity::{Certificate, DeviceKey, IdentityError};
+use crate::identity::{Certificate, Credential, DeviceKey, IdentityError, Ratchet};
 use crate::mirrors::Mirrors;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
@@ -85,23 +85,8 @@ pub(super) fn start_over(
     let mirrors = mirrors(&config, &transport, &clock)?;
     let mut findings = Findings::default();
     let anchors = repository.cached_anchors(&mut findings);
-    let mut log = ForensicLog::open(
-        &config.state_dir.join("log.jsonl"),
-        certificate.device(),
-        config.forensic_log_bytes_max,
-        clock.clone(),
-        durable.clone(),
-    )?;
-    let boot = journal.boot_count.saturating_add(1);
-    log.set_boot(boot);
-    log.append(
-        "started",
-        Detail::none()
-            .number("boot", boot)
-            .text("slot", booted.map_or("none", Slot::as_str))
-            .text("state", journal.update.name())
-            .text("agent", env!("CARGO_PKG_VERSION")),
-    )?;
+    let log = begun(&config, &certificate, (&journal, booted), (&clock, &durable))?;
+    let ratchet = Ratchet::load(&config.state_dir)?;
     let mut drive = Drive {
         config,
         durable,
@@ -111,6 +96,7 @@ pub(super) fn start_over(
         slots,
         key,
         certificate,
+        ratchet,
         transport,
         repository,
         mirrors,
@@ -151,6 +137,33 @@ fn watched(config: &Config) -> Watchdog {
             Watchdog::default()
         }
     }
+}
+
+/// The forensic log, with its record of this start.
+fn begun(
+    config: &Config,
+    certificate: &Certificate,
+    (journal, booted): (&Journal, Option<Slot>),
+    (clock, durable): (&Clock, &Durable),
+) -> Result<ForensicLog, DriveError> {
+    let mut log = ForensicLog::open(
+        &config.state_dir.join("log.jsonl"),
+        certificate.device(),
+        config.forensic_log_bytes_max,
+        clock.clone(),
+        durable.clone(),
+    )?;
+    let boot = journal.boot_count.saturating_add(1);
+    log.set_boot(boot);
+    log.append(
+        "started",
+        Detail::none()
+            .number("boot", boot)
+            .text("slot", booted.map_or("none", Slot::as_str))
+            .text("state", journal.update.name())
+            .text("agent", env!("CARGO_PKG_VERSION")),
+    )?;
+    Ok(log)
 }
 
 /// The device's certificate: the stored one, or a new one where it has ended or there is none.
@@ -305,21 +318,31 @@ pub(super) fn transport(
 }
 
 /// A device that was off for longer than its certificate lives shows its claim again, with the same
-/// key. Asked once: a trial must be judged with or without a server, and the next start asks again.
+/// key, or proves its TPM again. Asked once: a trial must be judged with or without a server, and
+/// the next start asks again.
 fn enroll_again(
     config: &Config,
     key: &DeviceKey,
     clock: &Clock,
     durable: &Durable,
 ) -> Option<Certificate> {
-    let claim = (&config.serial, config.claim_file.as_deref()?);
+    let credential = credential(config, key)?;
     let transport = way(config, None, clock).ok()?;
-    match Certificate::enroll(&config.state_dir, key, claim, &transport, durable) {
+    let who = (&config.serial, credential);
+    match Certificate::enroll(&config.state_dir, key, who, &transport, durable) {
         Ok(certificate) => Some(certificate),
         Err(err) => {
             tracing::warn!("certificate has ended, and there is no new one: {}", chain(&err));
             None
         }
+    }
+}
+
+/// By what the device says who it is: its claim where it has one, else its TPM.
+fn credential<'a>(config: &'a Config, key: &DeviceKey) -> Option<Credential<'a>> {
+    match &config.claim_file {
+        Some(path) => Some(Credential::Claim(path)),
+        None => key.attester().map(|_| Credential::Tpm),
     }
 }
 
@@ -331,18 +354,18 @@ fn enroll(
     durable: &Durable,
 ) -> Result<Certificate, DriveError> {
     let transport = way(config, None, clock)?;
-    let claim_file = config.claim_file.as_deref().unwrap_or_else(|| Path::new("claim"));
-    let claim = (&config.serial, claim_file);
+    let credential = credential(config, key).unwrap_or(Credential::Claim(Path::new("claim")));
+    let who = (&config.serial, credential);
     let backoff =
         Backoff { base_ms: config.backoff_base_ms, ceiling_ms: config.backoff_ceiling_ms };
     let mut failures = 0_u32;
     loop {
-        match Certificate::enroll(&config.state_dir, key, claim, &transport, durable) {
+        match Certificate::enroll(&config.state_dir, key, who, &transport, durable) {
             Ok(certificate) => {
                 tracing::info!(device = %certificate.device(), "enrolled");
                 return Ok(certificate);
             }
-            Err(err @ IdentityError::Transport(_)) => {
+            Err(err @ (IdentityError::Transport(_) | IdentityError::Key(_))) => {
                 failures = failures.saturating_add(1);
                 let retry_after_ms = match &err {
                     IdentityError::Transport(err) => err.retry_after_ms(),

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
+use lazaret_protocol::attested::TpmStatement;
 use lazaret_protocol::canonical::CanonicalError;
 use lazaret_protocol::key::{KeyId, PublicKey};
 use lazaret_protocol::signed::{Envelope, Message};
@@ -89,6 +90,9 @@ pub enum KeyError {
         /// Its length in bytes.
         got: usize,
     },
+    /// The store proves nothing of itself.
+    #[error("expected a key in a TPM, which can say of itself where it is")]
+    NoAttester,
     /// What was to be signed has no canonical form.
     #[error("the message cannot be written canonically")]
     Unspeakable(#[from] CanonicalError),
@@ -107,6 +111,51 @@ trait KeyStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// The store cannot be used at this moment.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// The same store as one that proves where its key is; none where it cannot.
+    fn attester(&self) -> Option<&dyn Attester> {
+        None
+    }
+}
+
+/// What a TPM says it is, as it marshals it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TpmClaims {
+    /// The endorsement key's public area.
+    pub endorsement: Vec<u8>,
+    /// The maker's certificate for it, DER; a TPM may have none.
+    pub certificate: Option<Vec<u8>>,
+    /// The attestation key's public area.
+    pub attestation: Vec<u8>,
+    /// The device key's public area.
+    pub device: Vec<u8>,
+}
+
+/// A store that proves that its key never leaves it.
+pub trait Attester {
+    /// What it says it is.
+    ///
+    /// # Errors
+    /// The store cannot be used at this moment.
+    fn claims(&self) -> Result<TpmClaims, KeyError>;
+
+    /// Opens a credential that was made for it: the secret inside.
+    ///
+    /// # Errors
+    /// It was made for another, or the store cannot be used at this moment.
+    fn activate(&self, blob: &[u8], seed: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// States that it holds the device's key.
+    ///
+    /// # Errors
+    /// The store cannot be used at this moment.
+    fn certify(&self, nonce: &[u8]) -> Result<TpmStatement, KeyError>;
+
+    /// States what was measured in these registers of the SHA-256 bank.
+    ///
+    /// # Errors
+    /// There are no such registers, or the store cannot be used at this moment.
+    fn quote(&self, nonce: &[u8], registers: &[u8]) -> Result<TpmStatement, KeyError>;
 }
 
 /// The device's key. Clones are the same key.
@@ -168,6 +217,12 @@ impl DeviceKey {
     /// The store cannot be used at this moment.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.store.sign(message)
+    }
+
+    /// The TPM with the key, where it lives in one.
+    #[must_use]
+    pub fn attester(&self) -> Option<&dyn Attester> {
+        self.store.attester()
     }
 
     /// Wraps a message with the key's signature.

@@ -1,11 +1,12 @@
 //! `lazaret device ...`: the table of its commands, and how a device is shown.
 
 use clap::Subcommand;
-use lazaret_protocol::operator::DeviceView;
+use lazaret_protocol::operator::{DeviceView, HardwareView, SuspicionView};
 
 use super::Session;
 use crate::output;
 
+mod import;
 mod label;
 mod list;
 mod provision;
@@ -16,6 +17,8 @@ mod show;
 pub(crate) enum Command {
     /// Make a one-time claim with which a machine enrols
     Provision(provision::Args),
+    /// List machines that may enrol, from a file
+    Import(import::Args),
     /// List devices
     List(list::Args),
     /// Show one device
@@ -30,6 +33,7 @@ impl Command {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<()> {
         match self {
             Self::Provision(args) => provision::run(args, session),
+            Self::Import(args) => import::run(args, session),
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::Label(args) => label::run(args, session),
@@ -53,6 +57,22 @@ fn pairs(entries: &std::collections::BTreeMap<String, String>) -> String {
     if pairs.is_empty() { "-".to_owned() } else { pairs.join(" ") }
 }
 
+/// Signs that a device has a copy, with how often each was seen.
+fn suspicions(signs: &std::collections::BTreeMap<String, SuspicionView>) -> String {
+    let signs: Vec<String> = signs
+        .iter()
+        .map(|(sign, it)| format!("{sign} ({}, last {}): {}", it.count, it.last, it.evidence))
+        .collect();
+    if signs.is_empty() { "none".to_owned() } else { signs.join("; ") }
+}
+
+/// A device's TPM, by its own statement when it enrolled.
+fn tpm(hardware: &HardwareView) -> String {
+    let digits = hardware.endorsement.to_string();
+    let short = digits.get(..16).unwrap_or_default();
+    format!("endorsement {short}..., {} resets at {}", hardware.resets, hardware.at)
+}
+
 fn in_words(device: &DeviceView) -> String {
     let none = || "-".to_owned();
     let running = device.running.as_ref().map(|running| {
@@ -72,6 +92,8 @@ fn in_words(device: &DeviceView) -> String {
         ("polls", device.polls.to_string()),
         ("certificate", format!("ends {}", device.certificate_ends)),
         ("last outcome", device.last_outcome.clone().unwrap_or_else(none)),
+        ("suspicions", suspicions(&device.suspicions)),
+        ("TPM", device.hardware.as_ref().map_or_else(none, tpm)),
         ("group", device.group.clone().unwrap_or_else(none)),
         ("labels", pairs(&device.labels)),
         ("attributes", pairs(&device.attributes)),

@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod attest;
 pub mod credential;
+pub mod enrolment;
 pub mod public;
 mod reader;
 

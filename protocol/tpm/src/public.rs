@@ -110,6 +110,25 @@ impl Public {
         &self.name
     }
 
+    /// Its SubjectPublicKeyInfo in DER (RFC 5280, 4.1.2.7): what certificates and other tools know
+    /// the key by.
+    #[must_use]
+    pub fn spki(&self) -> Vec<u8> {
+        // Both algorithms with their parameters (RFC 3279, 2.3.1; RFC 5480, 2.1.1).
+        const RSA: &[u8] = &[0x30, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
+        const P256: &[u8] =
+            &[0x30, 19, 6, 7, 42, 134, 72, 206, 61, 2, 1, 6, 8, 42, 134, 72, 206, 61, 3, 1, 7];
+        let (algorithm, key) = match &self.unique {
+            Unique::EccP256(point) => (P256, point.clone()),
+            Unique::Rsa { modulus, exponent } => {
+                let numbers = [number(modulus), number(&exponent.to_be_bytes())].concat();
+                (RSA, tagged(0x30, &numbers))
+            }
+        };
+        let bits = tagged(0x03, &[&[0], key.as_slice()].concat());
+        tagged(0x30, &[algorithm, &bits].concat())
+    }
+
     /// The key as one that verifies signatures; none for RSA, which we verify nothing with.
     #[must_use]
     pub fn verifier(&self) -> Option<PublicKey> {
@@ -118,6 +137,26 @@ impl Public {
             Unique::Rsa { .. } => None,
         }
     }
+}
+
+/// A positive INTEGER of DER.
+fn number(bytes: &[u8]) -> Vec<u8> {
+    let mut digits: Vec<u8> = bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
+    if digits.first().is_none_or(|byte| *byte > 0x7f) {
+        digits.insert(0, 0);
+    }
+    tagged(0x02, &digits)
+}
+
+/// A tag of DER with its length, below 64 KiB, and its value.
+fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let head = match (high, low) {
+        (0, low @ ..0x80) => alloc::vec![tag, low],
+        (0, low) => alloc::vec![tag, 0x81, low],
+        (high, low) => alloc::vec![tag, 0x82, high, low],
+    };
+    [head, value.to_vec()].concat()
 }
 
 fn name(bytes: &[u8]) -> [u8; 34] {

@@ -13,7 +13,9 @@ use lazaret_protocol::poll::{LogHead, Posture, RunningRelease};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::attestation::Hardware;
 use crate::attribute::{self, Entries};
+use crate::clone::Watch;
 use crate::record::Record;
 use crate::refused::Refused;
 
@@ -86,6 +88,12 @@ pub struct Device {
     /// What the other slot holds, where it could run.
     #[serde(default)]
     pub other_release: Option<RunningRelease>,
+    /// Its TPM, where it enrolled by one.
+    #[serde(default)]
+    pub hardware: Option<Hardware>,
+    /// What tells it from its copies.
+    #[serde(default)]
+    pub watch: Watch,
 }
 
 /// Why a device is in quarantine.
@@ -182,6 +190,12 @@ impl Device {
         self.other_release.clone_from(&posture.other_release);
     }
 
+    /// The endorsement key of its TPM, by SHA-256; none where it enrolled without one.
+    #[must_use]
+    pub fn endorsement(&self) -> Option<&Sha256Digest> {
+        self.hardware.as_ref().map(|hardware| &hardware.endorsement)
+    }
+
     /// What its cohort is called: devices of one model and hardware revision are like each other.
     #[must_use]
     pub fn cohort(&self) -> String {
@@ -206,6 +220,8 @@ impl Device {
             attributes: self.attributes.clone(),
             labels: self.labels.clone(),
             group: self.group.clone(),
+            hardware: self.hardware.as_ref().map(Hardware::view),
+            suspicions: self.watch.view(),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::{DeviceId, SerialNumber};
+use lazaret_protocol::id::{DeviceId, ModelName, SerialNumber};
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
 
 use crate::claim::Claim;
+use crate::clone::Watch;
 use crate::device::Device;
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
@@ -103,25 +105,19 @@ pub struct Issued {
     pub ends: Timestamp,
 }
 
-/// Uses the claim up and enters the device in the registry, both or neither.
-///
-/// # Errors
-/// The device exists already.
-pub fn enroll(
-    admitted: &Admitted<'_>,
-    (claim, device): (&Found<Claim>, &Found<Device>),
-    issued: Issued,
-    now: Timestamp,
-) -> Result<Decision<Device>, Refused> {
-    if device.value.is_some() {
-        let detail = format!("device {} is enrolled already", admitted.device());
-        return Err(Refused::because(RefusalCode::Conflict, detail));
-    }
-    let used = Claim { used: Some(now), ..admitted.claim.clone() };
-    let entered = Device {
-        id: used.device.clone(),
-        serial: used.serial.clone(),
-        model: used.model.clone(),
+/// Who a machine becomes.
+pub(crate) struct Entry {
+    pub(crate) device: DeviceId,
+    pub(crate) serial: SerialNumber,
+    pub(crate) model: ModelName,
+}
+
+/// A device of which nothing is known yet but who it is.
+pub(crate) fn entered(entry: Entry, issued: Issued, now: Timestamp) -> Device {
+    Device {
+        id: entry.device,
+        serial: entry.serial,
+        model: entry.model,
         key: issued.key,
         certificates: vec![issued.certificate],
         certificate_ends: issued.ends,
@@ -143,7 +139,34 @@ pub fn enroll(
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        hardware: None,
+        watch: Watch::default(),
+    }
+}
+
+/// Uses the claim up and enters the device in the registry, both or neither. The group is the one
+/// that the inventory names.
+///
+/// # Errors
+/// The device exists already.
+pub fn enroll(
+    admitted: &Admitted<'_>,
+    (claim, device): (&Found<Claim>, &Found<Device>),
+    (issued, group): (Issued, Option<String>),
+    now: Timestamp,
+) -> Result<Decision<Device>, Refused> {
+    if device.value.is_some() {
+        let detail = format!("device {} is enrolled already", admitted.device());
+        return Err(Refused::because(RefusalCode::Conflict, detail));
+    }
+    let used = Claim { used: Some(now), ..admitted.claim.clone() };
+    let entry = Entry {
+        device: used.device.clone(),
+        serial: used.serial.clone(),
+        model: used.model.clone(),
     };
+    let mut entered = entered(entry, issued, now);
+    entered.group = group;
     let fact = Fact::Enrolled {
         device: used.device.clone(),
         serial: used.serial.clone(),
@@ -179,7 +202,7 @@ pub fn renew(
     Ok(Decision::reply(renewed.clone()).replace(found, &renewed).event(Event { at: now, fact }))
 }
 
-fn key_digest(key: &PublicKey) -> Sha256Digest {
+pub(crate) fn key_digest(key: &PublicKey) -> Sha256Digest {
     key.key_id().as_str().parse().unwrap_or_else(|_| Sha256Digest::of(&[]))
 }
 

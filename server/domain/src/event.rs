@@ -35,12 +35,16 @@ pub enum Fact {
     ClaimMade { serial: SerialNumber, device: DeviceId, by: OperatorName, reason: String },
     /// Somebody showed a claim that was used before: an indicator.
     ClaimReused { serial: SerialNumber, device: DeviceId },
+    /// An operator listed machines that may enrol.
+    InventoryEntered { added: u64, replaced: u64, by: OperatorName, reason: String },
     /// A device enrolled.
     Enrolled { device: DeviceId, serial: SerialNumber, key: Sha256Digest },
     /// A device renewed its certificate.
     Renewed { device: DeviceId, key: Sha256Digest },
     /// A poll came with a number that was used before: an indicator of a clone.
     PollReplayed { device: DeviceId, expected_above: u64, got: u64 },
+    /// A sign that two machines share one identity: an indicator.
+    CloneSuspected { device: DeviceId, sign: String, evidence: String },
     /// An image is announced.
     ReleaseCreated {
         model: ModelName,
@@ -218,6 +222,9 @@ impl Fact {
             Self::CordReleased { number, by, reason } => {
                 write!(f, "{by} let the fleet go on (halt {number}): {reason}")
             }
+            Self::InventoryEntered { added, replaced, by, reason } => {
+                write!(f, "{by} listed {added} machines and replaced {replaced}: {reason}")
+            }
             Self::Labelled { device, by } => write!(f, "{by} changed the labels of {device}"),
             Self::ApproverKeyEntered { by, fingerprint } => {
                 write!(f, "{by} entered the key {fingerprint} for approvals")
@@ -255,6 +262,9 @@ impl fmt::Display for Fact {
                     "INDICATOR: {device} polled with number {got}, {expected_above} was already \
                      used"
                 )
+            }
+            Self::CloneSuspected { device, sign, evidence } => {
+                write!(f, "INDICATOR: {device} may have a copy ({sign}): {evidence}")
             }
             Self::ReleaseCreated { model, version, by, .. } => {
                 write!(f, "{by} announced {model} {version}")

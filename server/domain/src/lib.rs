@@ -11,14 +11,17 @@ extern crate std;
 
 pub mod access;
 pub mod approver;
+pub mod attestation;
 pub mod attribute;
 pub mod audit;
 pub mod bundle;
 pub mod claim;
+pub mod clone;
 pub mod device;
 pub mod enroll;
 pub mod event;
 pub mod filter;
+pub mod inventory;
 pub mod label;
 pub mod poll;
 pub mod quarantine;

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
 use lazaret_protocol::operator::RolloutState;
@@ -13,6 +14,7 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::{FromDevice, Verified};
 use lazaret_protocol::time::Timestamp;
 
+use crate::clone::{Sign, suspect};
 use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found};
@@ -58,6 +60,10 @@ pub struct PollContext {
     /// The usual life of a device certificate, in milliseconds: past half of it, renewal is asked
     /// for.
     pub certificate_life_ms: u64,
+    /// Fresh randomness, which the device brings back at its next poll.
+    pub nonce: Sha256Digest,
+    /// The certificate that the device shows.
+    pub shown: Option<Sha256Digest>,
 }
 
 /// The answer, its orders still to be sealed.
@@ -73,6 +79,8 @@ pub struct PollPlan {
     pub next_poll_ms: u64,
     /// Whether to renew.
     pub renew: bool,
+    /// The next nonce.
+    pub nonce: Sha256Digest,
     /// Whether reconcilers have something to do.
     pub bearing: Bearing,
 }
@@ -113,10 +121,11 @@ pub fn decide(
         return Err(Refused::because(RefusalCode::BadRequest, detail));
     }
     if request.sequence <= device.poll_sequence {
-        return Ok(Polled::Recorded(replayed(device, request, context.now)));
+        return Ok(Polled::Recorded(replayed(view, device, request, context.now)));
     }
     let mut turn =
         Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new(), sick: None };
+    turn.look_for_copies(request, context);
     turn.take_in(request, context.now);
     turn.watch(view, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
@@ -125,7 +134,12 @@ pub fn decide(
     Ok(Polled::Answered(turn.decision(view, request, context)))
 }
 
-fn replayed(device: &Device, request: &PollRequest, now: Timestamp) -> Decision<Refused> {
+fn replayed(
+    view: &PollView,
+    device: &Device,
+    request: &PollRequest,
+    now: Timestamp,
+) -> Decision<Refused> {
     let detail = format!(
         "poll {} from {} is a replay: {} was already accepted",
         request.sequence, device.id, device.poll_sequence
@@ -135,7 +149,14 @@ fn replayed(device: &Device, request: &PollRequest, now: Timestamp) -> Decision<
         expected_above: device.poll_sequence,
         got: request.sequence,
     };
-    Decision::reply(Refused::because(RefusalCode::Replay, detail)).event(Event { at: now, fact })
+    let mut suspected = device.clone();
+    let sign = suspect(&mut suspected, Sign::SequenceReused, detail.clone(), now);
+    let refused = Refused::because(RefusalCode::Replay, detail);
+    let mut decision = Decision::reply(refused).replace(&view.device, &suspected);
+    for fact in core::iter::once(fact).chain(sign) {
+        decision = decision.event(Event { at: now, fact });
+    }
+    decision
 }
 
 /// A poll being answered: the device as it will be, and what happened.
@@ -175,6 +196,22 @@ impl Turn {
         {
             quarantine.confirmed = true;
             self.facts.push(Fact::QuarantineConfirmed { device: device.id.clone() });
+        }
+    }
+
+    /// What a copy of the device could not have brought along. A certificate that is used ends the
+    /// one before it, which was good only in case that the answer to its renewal was lost.
+    fn look_for_copies(&mut self, request: &PollRequest, context: PollContext) {
+        let device = &mut self.device;
+        let broken = device.watch.ratchet(request.nonce, context.nonce);
+        let fell = device.watch.booted(request.boot_count);
+        let signs = [(Sign::NonceBroken, broken), (Sign::BootCountFell, fell)];
+        for (sign, evidence) in signs {
+            let Some(evidence) = evidence else { continue };
+            self.facts.extend(suspect(device, sign, evidence, context.now));
+        }
+        if context.shown.is_some() && device.certificates.first() == context.shown.as_ref() {
+            device.certificates.truncate(1);
         }
     }
 
@@ -362,6 +399,11 @@ impl Turn {
         });
     }
 
+    /// Whether this poll is a sign of a copy, which is not held back.
+    fn is_suspected(&self) -> bool {
+        self.facts.iter().any(|fact| matches!(fact, Fact::CloneSuspected { .. }))
+    }
+
     /// A device whose turn may come soon is asked to call soon.
     fn next_poll_ms(&self, view: &PollView, more_wait: bool, context: PollContext) -> u64 {
         let part = current_part(view);
@@ -394,8 +436,13 @@ impl Turn {
             tuf_timestamp_version: context.tuf_timestamp_version,
             orders: fresh.into_iter().take(ORDERS_PER_POLL_MAX).collect(),
             next_poll_ms: self.next_poll_ms(view, more_wait, context),
-            bearing: if self.moved.is_empty() { Bearing::Quiet } else { Bearing::Moves },
+            bearing: if self.moved.is_empty() && !self.is_suspected() {
+                Bearing::Quiet
+            } else {
+                Bearing::Moves
+            },
             renew: left_ms < context.certificate_life_ms / 2,
+            nonce: context.nonce,
         };
         let mut decision =
             Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);

@@ -13,6 +13,7 @@ use lazaret_server_store::{Committed, StoreError};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 use super::audit::Refusals;
+use super::endorsement::Makers;
 use super::error::AppError;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
@@ -21,6 +22,15 @@ use crate::outgoing::Courier;
 
 /// Times that a decision is made anew before the caller is asked to come back.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Whether a machine may enrol with a claim alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claims {
+    /// It may.
+    Taken,
+    /// It has to prove its TPM.
+    Refused,
+}
 
 /// The server's parts, wired together.
 pub(crate) struct App {
@@ -38,6 +48,12 @@ pub(crate) struct App {
     pub(crate) operator_issuer: Option<DeviceIssuer>,
     /// The port of the operators' listener, once it is bound.
     pub(crate) operator_port: AtomicU16,
+    /// Makers of TPMs that are trusted.
+    pub(crate) makers: Makers,
+    /// Whether claims let anybody enrol.
+    pub(crate) claims: Claims,
+    /// What numbers of modems and SIMs are keyed with.
+    pub(crate) identifier_key: [u8; 32],
     /// The clock. Read in `main` and nowhere else.
     pub(crate) clock: fn() -> Timestamp,
     /// Milliseconds between polls.

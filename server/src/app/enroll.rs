@@ -2,14 +2,17 @@
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
+use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::DevicePeer;
 use lazaret_server_domain::claim::Claim;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::enroll::{self, Showing, Shown};
+use lazaret_server_domain::inventory::Item;
 use lazaret_server_domain::record::Found;
+use lazaret_server_domain::refused::Refused;
 use lazaret_server_store::Committed;
 
-use super::context::App;
+use super::context::{App, Claims};
 use super::error::AppError;
 use super::issue;
 
@@ -21,11 +24,20 @@ pub(crate) async fn enroll(
     app: &App,
     request: &EnrollRequest,
 ) -> Result<Committed<EnrollReply>, AppError> {
+    if app.claims == Claims::Refused {
+        let why = "devices of this server enrol by what their TPM states, and by no claim";
+        return Err(Refused::because(RefusalCode::AttestationRequired, why).into());
+    }
     let secret = Sha256Digest::of(request.claim.as_bytes());
     app.decide(|| async {
         let now = app.now();
         let key = issue::checked_key(&request.csr)?;
-        let claim: Found<Claim> = app.store.find(request.serial.as_str()).await?;
+        let mut claim: Found<Claim> = app.store.find(request.serial.as_str()).await?;
+        let item: Found<Item> = app.store.find(request.serial.as_str()).await?;
+        if claim.value.is_none() {
+            // A claim of the inventory becomes one of the registry when it is used.
+            claim.value = item.value.as_ref().and_then(Item::as_claim);
+        }
         // Where there is no claim, there is nothing that could name a device.
         let named = claim.value.as_ref().map_or(request.serial.as_str(), |c| c.device.as_str());
         let device: Found<Device> = app.store.find(named).await?;
@@ -48,9 +60,10 @@ pub(crate) async fn enroll(
         let decision = if again {
             enroll::renew(&device, made.issued, None, now)?
         } else {
-            enroll::enroll(&admitted, (&claim, &device), made.issued, now)?
+            let group = item.value.as_ref().and_then(|item| item.group.clone());
+            enroll::enroll(&admitted, (&claim, &device), (made.issued, group), now)?
         };
-        Ok(decision.with_reply(reply))
+        Ok(decision.resting_on(&item).with_reply(reply))
     })
     .await
 }

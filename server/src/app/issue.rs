@@ -29,6 +29,8 @@ const CSR_BYTES_MAX: usize = 8 * 1024;
 pub(crate) struct DeviceIssuer {
     issuer: Issuer<'static, KeyPair>,
     chain: String,
+    /// The root CA in PEM, where it is not in the chain; empty without one.
+    root: String,
     life_ms: u64,
 }
 
@@ -72,7 +74,7 @@ impl DeviceIssuer {
     /// # Errors
     /// Unreadable, or not a CA and its key.
     pub(crate) fn load(
-        certificate: &Path,
+        (certificate, root): (&Path, Option<&Path>),
         key: &Path,
         life_hours: u64,
     ) -> Result<Self, IssuerError> {
@@ -82,6 +84,7 @@ impl DeviceIssuer {
                 .map_err(|source| IssuerError::Unreadable { path, source })
         };
         let chain = read(certificate)?;
+        let root = root.map(read).transpose()?.unwrap_or_default();
         let malformed = |source| IssuerError::Malformed {
             certificate: certificate.into(),
             key: key.into(),
@@ -89,13 +92,13 @@ impl DeviceIssuer {
         };
         let pair = KeyPair::from_pem(&read(key)?).map_err(malformed)?;
         let issuer = Issuer::from_ca_cert_pem(&chain, pair).map_err(malformed)?;
-        Ok(Self { issuer, chain, life_ms: life_hours.saturating_mul(HOUR_MS) })
+        Ok(Self { issuer, chain, root, life_ms: life_hours.saturating_mul(HOUR_MS) })
     }
 
-    /// The CA, and those above it, in PEM.
+    /// The CA, and those above it up to the root, in PEM.
     #[must_use]
-    pub(crate) fn chain(&self) -> &str {
-        &self.chain
+    pub(crate) fn up_to_root(&self) -> String {
+        format!("{}{}", self.chain, self.root)
     }
 
     /// How long a certificate lives, in milliseconds.

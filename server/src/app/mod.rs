@@ -3,10 +3,13 @@
 
 pub(crate) mod anchors;
 pub(crate) mod approver;
+pub(crate) mod attestation;
 pub(crate) mod audit;
 pub(crate) mod claim;
+pub(crate) mod clone;
 pub(crate) mod context;
 pub(crate) mod deltas;
+pub(crate) mod endorsement;
 pub(crate) mod enroll;
 pub(crate) mod error;
 pub(crate) mod evidence;
@@ -14,6 +17,7 @@ pub(crate) mod expiry;
 pub(crate) mod fleet;
 pub(crate) mod follow;
 pub(crate) mod held;
+pub(crate) mod inventory;
 pub(crate) mod issue;
 pub(crate) mod listing;
 pub(crate) mod news;

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest};
@@ -18,7 +19,7 @@ use lazaret_server_domain::rollout::cord::Cord;
 use lazaret_server_domain::rollout::state::{Assigned, assignment_name};
 use lazaret_server_store::Committed;
 
-use super::context::App;
+use super::context::{App, random};
 use super::error::AppError;
 
 /// Longest time that a poll is held back, in milliseconds: below the 60 s after which many
@@ -37,14 +38,17 @@ pub(crate) async fn poll(
     app: &App,
     peer: &DevicePeer,
     request: PollRequest,
+    shown: Option<Sha256Digest>,
 ) -> Result<Committed<PollReply>, AppError> {
     let hold = Duration::from_millis(request.hold_ms.min(HOLD_MS_MAX));
     let known_version = request.tuf_timestamp_version;
     let request = peer.vouch(request);
-    let held = !hold.is_zero() && hold_back(app, &request, known_version, hold).await?;
+    let nonce = Sha256Digest::from_bytes(random()?);
+    let held =
+        !hold.is_zero() && hold_back(app, &request, known_version, (hold, nonce, shown)).await?;
     let moves = AtomicBool::new(false);
     let answered = app.decide(|| async {
-        match decide(app, &request).await?.0 {
+        match decide(app, &request, (nonce, shown)).await?.0 {
             Polled::Answered(decision) => {
                 moves.store(decision.preview().bearing == Bearing::Moves, Ordering::Relaxed);
                 seal(app, decision)
@@ -71,14 +75,14 @@ async fn hold_back(
     app: &App,
     request: &Verified<FromDevice<PollRequest>>,
     known_version: u64,
-    hold: Duration,
+    (hold, nonce, shown): (Duration, Sha256Digest, Option<Sha256Digest>),
 ) -> Result<bool, AppError> {
     let held = app.held.hold(&request.message().device);
     let mut stopping = app.stopping.subscribe();
     let wait = async {
         let mut waited = false;
         loop {
-            let (polled, rollouts) = decide(app, request).await?;
+            let (polled, rollouts) = decide(app, request, (nonce, shown)).await?;
             let Polled::Answered(decision) = polled else { return Ok(waited) };
             let plan = decision.preview();
             let quiet = plan.orders.is_empty()
@@ -103,6 +107,7 @@ async fn hold_back(
 async fn decide(
     app: &App,
     request: &Verified<FromDevice<PollRequest>>,
+    (nonce, shown): (Sha256Digest, Option<Sha256Digest>),
 ) -> Result<(Polled, Vec<RolloutId>), AppError> {
     let id = &request.message().device;
     let device: Found<Device> = app.store.find(id.as_str()).await?;
@@ -126,6 +131,8 @@ async fn decide(
         tuf_timestamp_version: head.value.map_or(0, |head| head.timestamp_version),
         poll_interval_ms: app.poll_interval_ms,
         certificate_life_ms: app.issuer.life_ms(),
+        nonce,
+        shown,
     };
     let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
     let view = PollView { device, assigned, parts, cord };
@@ -144,6 +151,7 @@ fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, 
         orders,
         next_poll_ms: plan.next_poll_ms,
         renew: plan.renew,
+        nonce: Some(plan.nonce),
     };
     Ok(decision.with_reply(reply))
 }

@@ -2,9 +2,12 @@
 //! asked about every request.
 
 use bytes::Bytes;
+use lazaret_protocol::attested::{AttestedRequest, ChallengeReply, ChallengeRequest};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
-use lazaret_protocol::limits::{ENROLL_BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, REPORT_BODY_BYTES_MAX};
+use lazaret_protocol::limits::{
+    ATTESTED_BODY_BYTES_MAX, ENROLL_BODY_BYTES_MAX, POLL_BODY_BYTES_MAX, REPORT_BODY_BYTES_MAX,
+};
 use lazaret_protocol::operator::DeviceView;
 use lazaret_protocol::poll::{PollReply, PollRequest};
 use lazaret_protocol::report::ReportReply;
@@ -19,7 +22,7 @@ use super::reply;
 use super::route::{Answer, Call, Gives, Handler, Route, committed, responded, viewed};
 use super::router::Table;
 use crate::app::error::AppError;
-use crate::app::{enroll, evidence, listing, poll, report};
+use crate::app::{attestation, enroll, evidence, listing, poll, report};
 use crate::identity::device::Access;
 
 /// Largest piece of evidence in one request, in bytes.
@@ -49,6 +52,14 @@ const TALK: &[Route] = &[
     Route::post("/v1/enroll", Handler::Open(|c| committed(enroll(c))))
         .about("Enrol with a one-time claim")
         .takes(ENROLL_BODY_BYTES_MAX, describe::<EnrollRequest>)
+        .gives(describe::<EnrollReply>),
+    Route::post("/v1/enroll/challenge", Handler::Open(|c| committed(challenge(c))))
+        .about("Ask for a credential that only the machine's TPM opens")
+        .takes(ATTESTED_BODY_BYTES_MAX, describe::<ChallengeRequest>)
+        .gives(describe::<ChallengeReply>),
+    Route::post("/v1/enroll/attested", Handler::Open(|c| committed(attested(c))))
+        .about("Enrol by what the machine's TPM states")
+        .takes(ATTESTED_BODY_BYTES_MAX, describe::<AttestedRequest>)
         .gives(describe::<EnrollReply>),
     Route::post(
         "/v1/renew",
@@ -118,7 +129,8 @@ struct Offset {
 }
 
 async fn poll(call: Call, device: DevicePeer) -> Result<Committed<PollReply>, AppError> {
-    poll::poll(&call.app, &device, call.message::<PollRequest>()?).await
+    let shown = call.peer.0.as_ref().map(|certificate| certificate.fingerprint);
+    poll::poll(&call.app, &device, call.message::<PollRequest>()?, shown).await
 }
 
 async fn report(call: Call, device: DevicePeer) -> Result<Committed<ReportReply>, AppError> {
@@ -127,6 +139,14 @@ async fn report(call: Call, device: DevicePeer) -> Result<Committed<ReportReply>
 
 async fn enroll(call: Call) -> Result<Committed<EnrollReply>, AppError> {
     enroll::enroll(&call.app, &call.message::<EnrollRequest>()?).await
+}
+
+async fn challenge(call: Call) -> Result<Committed<ChallengeReply>, AppError> {
+    attestation::challenge(&call.app, &call.message()?).await
+}
+
+async fn attested(call: Call) -> Result<Committed<EnrollReply>, AppError> {
+    attestation::enroll(&call.app, &call.message()?).await
 }
 
 async fn renew(call: Call, device: DevicePeer) -> Result<Committed<EnrollReply>, AppError> {

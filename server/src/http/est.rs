@@ -32,10 +32,12 @@ const TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-
 /// Its routes.
 pub(super) const ROUTES: &[Route] = &[
     Route::get("/.well-known/est/cacerts", Handler::Open(|c| responded(ca_certificates(c))))
-        .about("The CA that issues device certificates (RFC 7030, 4.1)")
+        .about("The CA that issues device certificates, and those up to its root (RFC 7030, 4.1)")
         .gives_other(Gives::Raw),
     Route::get("/.well-known/est/csrattrs", Handler::Open(|_| responded(attributes())))
-        .about("What a certificate request should have: a P-256 key (RFC 7030, 4.5)")
+        .about(
+            "What a certificate request should have: a P-256 key and its signature (RFC 7030, 4.5)",
+        )
         .gives_other(Gives::Raw),
     Route::post("/.well-known/est/simpleenroll", Handler::Open(|c| responded(enroll(c))))
         .about("Enrol with the serial number as user and the claim as password (RFC 7030, 4.2.1)")
@@ -51,7 +53,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 async fn ca_certificates(call: Call) -> Result<Response, AppError> {
-    Ok(encoded(&certificates_only(&certificates(call.app.issuer.chain())?), CERTIFICATES))
+    Ok(encoded(&certificates_only(&certificates(&call.app.issuer.up_to_root())?), CERTIFICATES))
 }
 
 async fn attributes() -> Result<Response, AppError> {
@@ -146,9 +148,11 @@ fn certificates_only(certificates: &[CertificateDer<'_>]) -> Vec<u8> {
     })
 }
 
-/// An elliptic curve key on P-256 (RFC 7030, 4.5.2; RFC 5480, 2.1.1).
+/// An elliptic curve key on P-256, and a signature with ECDSA and SHA-256 (RFC 7030, 4.5.2; RFC
+/// 5480, 2.1.1; RFC 5758, 3.2).
 fn wanted_attributes() -> Vec<u8> {
     let ec_public_key = ObjectIdentifier::from_slice(&[1, 2, 840, 10_045, 2, 1]);
+    let ecdsa_with_sha256 = ObjectIdentifier::from_slice(&[1, 2, 840, 10_045, 4, 3, 2]);
     let p256 = ObjectIdentifier::from_slice(&[1, 2, 840, 10_045, 3, 1, 7]);
     yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {
@@ -156,6 +160,7 @@ fn wanted_attributes() -> Vec<u8> {
                 writer.next().write_oid(&ec_public_key);
                 writer.next().write_set(|writer| writer.next().write_oid(&p256));
             });
+            writer.next().write_oid(&ecdsa_with_sha256);
         });
     })
 }

@@ -1,10 +1,13 @@
 //! The operators' face: the table of its routes, with the roles that each takes; an empty list
 //! takes any. What answers a row stands in the file of its subject.
 
-use lazaret_protocol::limits::{METADATA_BYTES_MAX, PUBLICATION_BYTES_MAX};
+use lazaret_protocol::limits::{
+    METADATA_BYTES_MAX, OPERATOR_BODY_BYTES_MAX, PUBLICATION_BYTES_MAX,
+};
 use lazaret_protocol::operator::{
-    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, LabelRequest,
-    PublicationRequest, PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, WhyView,
+    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, InventoryReply,
+    InventoryRequest, LabelRequest, PublicationRequest, PublishReply, ReasonRequest,
+    ReleaseRequest, ReleaseView, Role, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -87,6 +90,13 @@ const DEVICES: &[Route] = &[
     .about("Make a one-time claim with which a machine enrols")
     .takes(SMALL_BODY_BYTES_MAX, describe::<ClaimRequest>)
     .gives(describe::<ClaimReply>),
+    Route::post(
+        "/v1/inventory",
+        Handler::Operator(OPERATES, |c, by| committed(devices::inventory(c, by))),
+    )
+    .about("List machines that may enrol, all of them or none")
+    .takes(OPERATOR_BODY_BYTES_MAX, describe::<InventoryRequest>)
+    .gives(describe::<InventoryReply>),
     Route::get("/v1/devices", Handler::Operator(ANYBODY, |c, by| viewed(devices::list(c, by))))
         .about("Devices, by name; a page may be short, or empty, and still have a next")
         .within(Within::Listed)

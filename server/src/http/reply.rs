@@ -21,7 +21,9 @@ use crate::telemetry;
 impl From<DeviceRefused> for AppError {
     fn from(refused: DeviceRefused) -> Self {
         match refused {
-            DeviceRefused::Refused(refused) => Self::Refused(refused),
+            DeviceRefused::Refused(refused) | DeviceRefused::Superseded { refused, .. } => {
+                Self::Refused(refused)
+            }
             DeviceRefused::Registry { source } => Self::Store { source },
         }
     }

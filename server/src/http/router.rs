@@ -20,10 +20,12 @@ use super::listener::Peer;
 use super::rates::{Key, Rates};
 use super::route::{Answer, Call, Handler, Method, Route, Takes, Within};
 use super::{body, reply};
+use crate::app::clone;
 use crate::app::context::App;
 use crate::app::error::AppError;
 use crate::app::tokens;
 use crate::app::within::{self, Subject};
+use crate::identity::device::DeviceRefused;
 use crate::identity::operator::Operator;
 use crate::identity::{device, operator};
 
@@ -217,10 +219,15 @@ async fn admit(
     let certificate = shown.peer.0.as_ref();
     Ok(match route.handler {
         Handler::Open(handle) => Admitted::Open(handle),
-        Handler::Device(access, handle) => Admitted::Device(
-            handle,
-            device::authenticate(&app.store, certificate, access, app.now()).await?,
-        ),
+        Handler::Device(access, handle) => {
+            let checked = device::authenticate(&app.store, certificate, access, app.now()).await;
+            if let (Err(DeviceRefused::Superseded { device, .. }), Some(shown)) =
+                (&checked, certificate)
+            {
+                clone::superseded(app, device, &shown.fingerprint).await?;
+            }
+            Admitted::Device(handle, checked?)
+        }
         Handler::Operator(roles, handle) => {
             let by = match shown.face {
                 Face::SignIn => {

@@ -19,6 +19,14 @@ pub(crate) enum DeviceRefused {
     /// A rule said no.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A certificate that a newer one has taken the place of: somebody has a copy of it.
+    #[error("{refused}")]
+    Superseded {
+        /// Whose it was.
+        device: DeviceId,
+        /// What the peer is told.
+        refused: Refused,
+    },
     /// The registry cannot be asked, so nobody is let in.
     #[error("registry cannot be asked")]
     Registry {
@@ -53,7 +61,8 @@ pub(crate) async fn authenticate(
     let found = found.map_err(|source| DeviceRefused::Registry { source })?;
     let device = found.value.ok_or_else(|| refused("the registry knows no such device"))?;
     if !device.certificates.contains(&certificate.fingerprint) {
-        return Err(refused("the certificate was superseded by a newer one").into());
+        let refused = refused("the certificate was superseded by a newer one");
+        return Err(DeviceRefused::Superseded { device: id, refused });
     }
     quarantine::allows(&device, access)?;
     Ok(DevicePeer::from_checked_certificate(id))

@@ -31,15 +31,29 @@ impl Site {
     /// # Errors
     /// The server refuses the claim.
     pub fn provision(&self, id: &str) -> anyhow::Result<Device> {
+        let serial = format!("sn-{id}");
         let folder = self.folder.join("devices").join(id);
         std::fs::create_dir_all(&folder)?;
         let claim = arg(&folder.join("claim"));
-        let serial = format!("sn-{id}");
         let mut args = vec!["device", "provision", "--serial", &serial, "--device", id];
         args.extend(["--model", MODEL, "--valid-hours", "1", "--reason", "harness"]);
         args.extend(["--out", &claim]);
         self.lazaret(&args)?;
-        let settings = self.agent_settings(&serial);
+        self.set_up(id, &serial)
+    }
+
+    /// Makes a device's folder, without a claim unless there is one in it. Its agent does not run
+    /// yet.
+    ///
+    /// # Errors
+    /// The agent refuses its settings.
+    pub fn set_up(&self, id: &str, serial: &str) -> anyhow::Result<Device> {
+        let folder = self.folder.join("devices").join(id);
+        std::fs::create_dir_all(&folder)?;
+        let mut settings = self.agent_settings(serial);
+        if !folder.join("claim").exists() {
+            settings = settings.replace("claim_file = \"claim\"\n", "");
+        }
         self.write(&format!("devices/{id}/agent.toml"), &settings, 0o600)?;
         let device =
             Device { id: id.to_owned(), folder, programs: self.programs.clone(), agent: None };
@@ -98,6 +112,7 @@ impl Device {
     pub fn keep_key(&self, lines: &str) -> anyhow::Result<()> {
         let path = self.folder.join("agent.toml");
         let text = std::fs::read_to_string(&path)?.replace("allow_software_keys = true\n", "");
+        let text = text.split("\n[key]\n").next().unwrap_or_default();
         let mut file = std::fs::File::create(&path)?;
         Ok(std::io::Write::write_all(&mut file, format!("{text}\n{lines}").as_bytes())?)
     }

@@ -140,7 +140,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         package: SERVER,
         folder: "server",
-        ours: &[PROTOCOL, EVIDENCE, TUF, DOMAIN, STORE, BLOBS, PUBLISH],
+        ours: &[PROTOCOL, EVIDENCE, TPM, TUF, DOMAIN, STORE, BLOBS, PUBLISH],
         outside: Outside::Shell,
     },
     Room {

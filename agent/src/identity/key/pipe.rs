@@ -12,13 +12,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use lazaret_protocol::attested::{Octets, TpmStatement};
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyError, KeyStore};
+use super::{Attester, KeyError, KeyStore, TpmClaims};
 use crate::clock::{Clock, sleep_ms};
 use crate::config::{HelperConfig, HelperStore};
 
@@ -47,8 +46,16 @@ enum Request {
     Create,
     /// The public half of a key that is there.
     Public,
-    /// A signature over a message in base64.
-    Sign(String),
+    /// A signature over a message.
+    Sign(Octets),
+    /// What the TPM says it is.
+    Claims,
+    /// The secret in a credential.
+    Activate { blob: Octets, seed: Octets },
+    /// A statement that the device's key is in this TPM.
+    Certify { nonce: Octets },
+    /// A statement over registers.
+    Quote { nonce: Octets, registers: Vec<u8> },
 }
 
 /// What it answers.
@@ -56,8 +63,16 @@ enum Request {
 #[serde(rename_all = "kebab-case")]
 enum Answer {
     Public(PublicKey),
-    /// ECDSA over P-256 with SHA-256, DER, in base64.
-    Signature(String),
+    /// ECDSA over P-256 with SHA-256, DER.
+    Signature(Octets),
+    Claims {
+        endorsement: Octets,
+        certificate: Option<Octets>,
+        attestation: Octets,
+        device: Octets,
+    },
+    Secret(Octets),
+    Statement(TpmStatement),
     Error(String),
 }
 
@@ -67,6 +82,8 @@ pub(super) struct Helper {
     program: PathBuf,
     arguments: Vec<OsString>,
     timeout_ms: u64,
+    /// It speaks to a TPM.
+    attests: bool,
     /// The key that it had at first; it must be the same after each start.
     point: Vec<u8>,
     clock: Clock,
@@ -95,6 +112,7 @@ impl Helper {
             program: program(config),
             arguments: arguments(&config.store, state_dir),
             timeout_ms: config.timeout_ms,
+            attests: matches!(config.store, HelperStore::Tpm2 { .. }),
             point: Vec::new(),
             // Only its monotonic side is read.
             clock: Clock::new(Timestamp::default()),
@@ -105,6 +123,13 @@ impl Helper {
         helper.point.clone_from(&point);
         helper.state = Mutex::new(State { running: Some(running), ..State::default() });
         Ok((helper, point))
+    }
+
+    fn statement(&self, request: &Request) -> Result<TpmStatement, KeyError> {
+        match self.ask(request)? {
+            Answer::Statement(statement) => Ok(statement),
+            _ => Err(KeyError::Malformed { expected: "a statement of the TPM" }),
+        }
     }
 
     fn ask(&self, request: &Request) -> Result<Answer, KeyError> {
@@ -175,11 +200,45 @@ impl KeyStore for Helper {
         if message.len() > MESSAGE_BYTES_MAX {
             return Err(KeyError::TooLong { max: MESSAGE_BYTES_MAX, got: message.len() });
         }
-        let bad = KeyError::Malformed { expected: "a signature in base64" };
-        match self.ask(&Request::Sign(STANDARD.encode(message)))? {
-            Answer::Signature(text) => STANDARD.decode(text).map_err(|_| bad),
-            _ => Err(bad),
+        match self.ask(&Request::Sign(Octets(message.to_vec())))? {
+            Answer::Signature(signature) => Ok(signature.0),
+            _ => Err(KeyError::Malformed { expected: "a signature" }),
         }
+    }
+
+    fn attester(&self) -> Option<&dyn Attester> {
+        self.attests.then_some(self)
+    }
+}
+
+impl Attester for Helper {
+    fn claims(&self) -> Result<TpmClaims, KeyError> {
+        match self.ask(&Request::Claims)? {
+            Answer::Claims { endorsement, certificate, attestation, device } => Ok(TpmClaims {
+                endorsement: endorsement.0,
+                certificate: certificate.map(|octets| octets.0),
+                attestation: attestation.0,
+                device: device.0,
+            }),
+            _ => Err(KeyError::Malformed { expected: "what the TPM says it is" }),
+        }
+    }
+
+    fn activate(&self, blob: &[u8], seed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let (blob, seed) = (Octets(blob.to_vec()), Octets(seed.to_vec()));
+        match self.ask(&Request::Activate { blob, seed })? {
+            Answer::Secret(secret) => Ok(secret.0),
+            _ => Err(KeyError::Malformed { expected: "the secret of a credential" }),
+        }
+    }
+
+    fn certify(&self, nonce: &[u8]) -> Result<TpmStatement, KeyError> {
+        self.statement(&Request::Certify { nonce: Octets(nonce.to_vec()) })
+    }
+
+    fn quote(&self, nonce: &[u8], registers: &[u8]) -> Result<TpmStatement, KeyError> {
+        let (nonce, registers) = (Octets(nonce.to_vec()), registers.to_vec());
+        self.statement(&Request::Quote { nonce, registers })
     }
 }
 

@@ -150,6 +150,8 @@ fn device() -> Result<Device, Refused> {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        hardware: None,
+        watch: lazaret_server_domain::clone::Watch::default(),
     })
 }
 

@@ -42,7 +42,8 @@ fn enrolled() -> (Claim, Device) {
     let Some(value) = &fresh.value else { unreachable!() };
     let issued = Issued { key: key(1), certificate: Sha256Digest::of(b"c"), ends: NOW.plus_ms(9) };
     let none = found("device/d-1", None);
-    let decision = enroll(&Admitted { claim: value }, (&fresh, &none), issued, NOW).unwrap();
+    let decision =
+        enroll(&Admitted { claim: value }, (&fresh, &none), (issued, None), NOW).unwrap();
     (Claim { used: Some(NOW), ..claim() }, decision.into_parts().unwrap().reply)
 }
 

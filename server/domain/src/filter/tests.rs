@@ -43,6 +43,8 @@ fn device() -> Device {
         battery_percent: Some(80),
         probes: BTreeMap::new(),
         other_release: None,
+        hardware: None,
+        watch: crate::clone::Watch::default(),
     }
 }
 

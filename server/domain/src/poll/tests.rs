@@ -42,6 +42,8 @@ fn device() -> Device {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        hardware: None,
+        watch: crate::clone::Watch::default(),
     }
 }
 
@@ -85,6 +87,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         quarantined: false,
         hold_ms: 0,
         posture: None,
+        nonce: None,
     })
 }
 
@@ -94,6 +97,8 @@ fn answered(view: &PollView, request: &Verified<FromDevice<PollRequest>>) -> Dec
         tuf_timestamp_version: 3,
         poll_interval_ms: 1000,
         certificate_life_ms: 1_000_000,
+        nonce: Sha256Digest::of(b"next"),
+        shown: None,
     };
     match decide(view, request, context) {
         Ok(Polled::Answered(decision)) => decision,
@@ -174,13 +179,18 @@ fn a_poll_number_that_was_used_is_refused_and_recorded() {
         tuf_timestamp_version: 3,
         poll_interval_ms: 1000,
         certificate_life_ms: 1,
+        nonce: Sha256Digest::of(b"next"),
+        shown: None,
     };
     let Ok(Polled::Recorded(decision)) = decide(&view, &request(4, 0), context) else {
         panic!("the replay was not recorded");
     };
     let parts = decision.into_parts().unwrap();
     assert_eq!(parts.reply.code, RefusalCode::Replay);
-    assert_eq!(parts.put, []);
+    let keys: Vec<&str> = parts.put.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["device/d-1"], "that it was seen is noted, and nothing else");
+    let sign = &parts.events[1].fact;
+    assert!(matches!(sign, Fact::CloneSuspected { sign, .. } if sign == "sequence-reused"));
     assert!(matches!(parts.events[0].fact, Fact::PollReplayed { got: 4, .. }));
 }
 
@@ -283,4 +293,31 @@ fn under_a_cap_a_device_waits_for_its_turn_and_is_offered_with_it() {
     assert_eq!(second.preview().bearing, Bearing::Quiet);
     let turn = view(device(), capped, AssignmentState::Admitted { until: NOW.plus_ms(1) });
     assert_eq!(answered(&turn, &request(5, 0)).preview().orders.len(), 1);
+}
+
+#[test]
+fn a_certificate_that_is_used_ends_the_one_before_it() {
+    let (new, old) = (Sha256Digest::of(b"new"), Sha256Digest::of(b"old"));
+    let renewed = Device { certificates: vec![new, old], ..device() };
+    let closed = rollout(RolloutState::Running, GroupState::Closed);
+    let view = view(renewed, closed, AssignmentState::Waiting);
+    let kept = |shown: Sha256Digest| {
+        let context = PollContext {
+            now: NOW,
+            tuf_timestamp_version: 3,
+            poll_interval_ms: 1000,
+            certificate_life_ms: 1,
+            nonce: Sha256Digest::of(b"next"),
+            shown: Some(shown),
+        };
+        let Ok(Polled::Answered(decision)) = decide(&view, &request(5, 0), context) else {
+            panic!("the poll was not answered");
+        };
+        let parts = decision.into_parts().unwrap();
+        let (key, bytes) = &parts.put[0];
+        crate::record::decode::<Device>(key, bytes).unwrap().certificates
+    };
+    // The answer to the renewal may have been lost, as long as nobody shows what was in it.
+    assert_eq!(kept(old), [new, old]);
+    assert_eq!(kept(new), [new]);
 }

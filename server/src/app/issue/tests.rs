@@ -13,7 +13,7 @@ fn issuer(dir: &Path) -> DeviceIssuer {
     let (pem, secret) = (dir.join("ca.pem"), dir.join("ca.key"));
     std::fs::File::create(&pem).unwrap().write_all(certificate.pem().as_bytes()).unwrap();
     std::fs::File::create(&secret).unwrap().write_all(key.serialize_pem().as_bytes()).unwrap();
-    DeviceIssuer::load(&pem, &secret, 48).unwrap()
+    DeviceIssuer::load((&pem, None), &secret, 48).unwrap()
 }
 
 #[test]

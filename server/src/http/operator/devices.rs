@@ -2,7 +2,8 @@
 
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::operator::{
-    ClaimReply, ClaimRequest, DeviceView, LabelRequest, Page, WhyView,
+    ClaimReply, ClaimRequest, DeviceView, InventoryReply, InventoryRequest, LabelRequest, Page,
+    WhyView,
 };
 use lazaret_server_store::Committed;
 use serde::Deserialize;
@@ -11,13 +12,22 @@ use super::super::page::page;
 use super::super::route::Call;
 use super::{checked, reason};
 use crate::app::error::AppError;
-use crate::app::{claim, fleet, listing, quarantine};
+use crate::app::{claim, fleet, inventory, listing, quarantine};
 use crate::identity::operator::Operator;
 
 pub(super) async fn claim(call: Call, by: Operator) -> Result<Committed<ClaimReply>, AppError> {
     let request: ClaimRequest = call.message()?;
     checked(&request.reason)?;
     claim::make(&call.app, by.name(), &request).await
+}
+
+pub(super) async fn inventory(
+    call: Call,
+    by: Operator,
+) -> Result<Committed<InventoryReply>, AppError> {
+    let request: InventoryRequest = call.message()?;
+    checked(&request.reason)?;
+    inventory::enter(&call.app, by.name(), &request).await
 }
 
 #[derive(Debug, Deserialize)]

@@ -22,6 +22,8 @@ fn main() -> anyhow::Result<()> {
         tuf_timestamp_version: 3,
         poll_interval_ms: 300_000,
         certificate_life_ms: 1000,
+        nonce: lazaret_protocol::digest::Sha256Digest::of(b"next"),
+        shown: None,
     };
     let peer = DevicePeer::from_checked_certificate(device.id.clone());
     let mut orders = 0;
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             quarantined: false,
             hold_ms: 0,
             posture: None,
+            nonce: None,
         });
         let assigned = Assigned { device: device.id.clone(), rollout: rollout.id.clone() };
         let view = PollView {

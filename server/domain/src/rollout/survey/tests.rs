@@ -59,6 +59,8 @@ fn device(id: &str) -> Device {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        hardware: None,
+        watch: crate::clone::Watch::default(),
     }
 }
 

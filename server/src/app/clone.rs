@@ -1,0 +1,30 @@
+//! Somebody shows a certificate that a newer one has taken the place of.
+
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::DeviceId;
+use lazaret_server_domain::clone;
+use lazaret_server_domain::device::Device;
+use lazaret_server_domain::record::Found;
+
+use super::context::App;
+use super::error::AppError;
+
+/// Records it, at most once an hour for a device: whoever has the certificate may show it as often
+/// as they like.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn superseded(
+    app: &App,
+    device: &DeviceId,
+    certificate: &Sha256Digest,
+) -> Result<(), AppError> {
+    let recorded = app
+        .decide(|| async {
+            let found: Found<Device> = app.store.find(device.as_str()).await?;
+            Ok(clone::superseded(&found, certificate, app.now()))
+        })
+        .await?;
+    recorded.into_reply();
+    Ok(())
+}
