@@ -86,6 +86,9 @@ pub struct Device {
     /// What the other slot holds, where it could run.
     #[serde(default)]
     pub other_release: Option<RunningRelease>,
+    /// The release counter below which nothing runs on it, by its own word.
+    #[serde(default)]
+    pub release_floor: Option<u64>,
 }
 
 /// Why a device is in quarantine.
@@ -180,6 +183,7 @@ impl Device {
         self.probes =
             probes.take(PROBES_MAX).map(|(name, passed)| (name.clone(), *passed)).collect();
         self.other_release.clone_from(&posture.other_release);
+        self.release_floor = posture.release_floor;
     }
 
     /// What its cohort is called: devices of one model and hardware revision are like each other.

@@ -143,6 +143,7 @@ pub fn enroll(
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        release_floor: None,
     };
     let fact = Fact::Enrolled {
         device: used.device.clone(),

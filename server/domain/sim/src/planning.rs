@@ -150,6 +150,7 @@ fn device() -> Result<Device, Refused> {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        release_floor: None,
     })
 }
 

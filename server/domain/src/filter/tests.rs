@@ -43,6 +43,7 @@ fn device() -> Device {
         battery_percent: Some(80),
         probes: BTreeMap::new(),
         other_release: None,
+        release_floor: None,
     }
 }
 

@@ -42,6 +42,7 @@ fn device() -> Device {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        release_floor: None,
     }
 }
 

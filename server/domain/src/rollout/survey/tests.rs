@@ -59,6 +59,7 @@ fn device(id: &str) -> Device {
         battery_percent: None,
         probes: BTreeMap::new(),
         other_release: None,
+        release_floor: None,
     }
 }
 
