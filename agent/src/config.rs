@@ -9,6 +9,7 @@ use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTE
 use lazaret_protocol_evidence::log::LOG_BYTES_MAX;
 
 use crate::durable::{self, DurableError};
+use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
 use crate::slots::SlotSettings;
 use crate::watchdog::Watch;
@@ -215,7 +216,7 @@ pub const SETTINGS: &[Setting] = &[
         "required",
         "file whose first line is the token's user PIN, for its owner only; with pkcs11",
     ),
-    setting("hold_ms", "20000", "how long the server may hold a poll back, 0 to 55000 ms"),
+    setting("hold_ms", "50000", "how long the server may hold a poll back, 0 to 55000 ms"),
     setting("backoff_base_ms", "1000", "span of the first retry, 200 ms to 7 days"),
     setting("backoff_ceiling_ms", "300000", "span that retries never exceed, 200 ms to 7 days"),
     setting("timeout_connect_ms", "10000", "time to connect, 100 to 120000 ms"),
@@ -250,6 +251,30 @@ pub const SETTINGS: &[Setting] = &[
         "what goes to stderr: error, warn, info, debug, trace, or a tracing filter",
     ),
     setting("log_format", "human", "form of it: human or json"),
+    setting("hardware", "none", "hardware revision, which tells cohorts of one model apart"),
+    setting(
+        "time_zone",
+        "system",
+        "where the device stands, for maintenance windows: system, unknown, a place such as \
+         Europe/Berlin or a rule such as CET-1CEST,M3.5.0,M10.5.0/3",
+    ),
+    setting(
+        "power_supply_dir",
+        "/sys/class/power_supply",
+        "folder in which the system lists batteries and chargers",
+    ),
+    setting(
+        "posture_seconds",
+        "300",
+        "time between two rounds of attributes and probes outside a trial, 1 to 86400 s",
+    ),
+    setting(
+        "attributes",
+        "none",
+        "[[attributes]] that the device says of itself, at most 32: name, and value, or command \
+         with timeout_ms (10000), whose first line counts; a command named battery_percent or \
+         utc_offset_min speaks in place of the system",
+    ),
     setting("probes", "none", "[[probes]] that judge a new image, at most 16"),
 ];
 
@@ -332,6 +357,7 @@ pub struct Config {
     pub log: String,
     pub log_format: LogFormat,
     pub probes: Vec<ProbeConfig>,
+    pub posture: PostureConfig,
 }
 
 /// The configuration cannot be used.
@@ -434,9 +460,10 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         _ => one_of(text, &["human", "json"]).map(|_| LogFormat::Human),
     });
     let probes = from.tables("probes", PROBES_MAX, ProbeConfig::read);
+    let posture = PostureConfig::read(from);
     let pace = POLL_INTERVAL_MS_MIN..=POLL_INTERVAL_MS_MAX;
     let log_max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
-    let hold_ms = from.number("hold_ms", 20_000, 0..=55_000);
+    let hold_ms = from.number("hold_ms", 50_000, 0..=55_000);
     let backoff_base_ms = from.number("backoff_base_ms", 1000, pace.clone());
     let backoff_ceiling_ms = from.number("backoff_ceiling_ms", 300_000, pace);
     let timeout_connect_ms = from.number("timeout_connect_ms", 10_000, 100..=120_000);
@@ -462,6 +489,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         log: log?,
         log_format: log_format?,
         probes,
+        posture,
         server: server?,
         server_ca: server_ca?,
         tuf_root: tuf_root?,

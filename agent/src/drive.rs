@@ -22,6 +22,7 @@ use crate::forensic_log::{ForensicLog, ForensicLogError};
 use crate::identity::{Certificate, DeviceKey, IdentityError, Ratchet};
 use crate::mirrors::Mirrors;
 use crate::offline::OfflineBundle;
+use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{Bootloader, SlotError};
 use crate::stage::Stage;
@@ -32,12 +33,15 @@ use crate::watchdog::Watchdog;
 
 pub mod by_hand;
 mod collecting;
+mod held;
 mod installing;
 mod metadata;
 mod polling;
+mod posture;
 mod start;
 mod updating;
 
+use held::HeldPoll;
 use metadata::Staleness;
 pub(crate) use start::bootloader;
 pub use start::{RecoverError, Recovered, recover, start, start_offline};
@@ -164,12 +168,20 @@ pub struct Drive {
     stage: Option<Stage>,
     mismatches: u32,
     round: Round,
+    /// What the device has found out about itself.
+    watch: Watch,
     polls: Pace,
+    /// The poll that is out, where the server may hold it back.
+    held: Option<HeldPoll>,
+    /// Whether the last poll could be held back.
+    connected: bool,
     reports: Pace,
     updates: Pace,
     collections: Pace,
     renewals: Pace,
     probes: Pace,
+    /// When the device looks at itself outside a trial.
+    looks: Pace,
     /// Refusals that were logged, by code and words: the same one again is no news.
     refusals: Vec<(String, String)>,
     /// Who starts the machine again where this loop stands still.
@@ -202,7 +214,9 @@ impl Drive {
         if matches!(self.journal.update, Update::Trial { .. }) && self.probes.due(self.now_ms()) {
             self.judge()?;
         }
-        if self.polls.due(self.now_ms()) {
+        self.look_at_itself();
+        self.take_held()?;
+        if self.poll_is_due() {
             self.poll()?;
         }
         if self.renewals.due(self.now_ms()) {
@@ -225,13 +239,13 @@ impl Drive {
     }
 
     /// Sleeps until the next thing is due.
-    fn nap(&self) {
-        let mut next = self.polls.next_ms;
+    fn nap(&mut self) {
+        let mut next = if self.held.is_some() { u64::MAX } else { self.polls.next_ms };
         if !self.journal.reports.is_empty() {
             next = next.min(self.reports.next_ms);
         }
         match self.journal.update {
-            Update::Idle => {}
+            Update::Idle => next = next.min(self.looks.next_ms),
             Update::Trial { .. } => next = next.min(self.probes.next_ms),
             _ => next = next.min(self.updates.next_ms),
         }
@@ -246,7 +260,13 @@ impl Drive {
             if wait == 0 || asked.exists() {
                 return;
             }
-            sleep_ms(wait);
+            if let Some(held) = &mut self.held {
+                if held.wait(wait) {
+                    return;
+                }
+            } else {
+                sleep_ms(wait);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ pub mod forensic_log;
 pub mod identity;
 pub mod mirrors;
 pub mod offline;
+pub mod posture;
 pub mod probes;
 pub mod program;
 pub mod slots;

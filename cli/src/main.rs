@@ -9,6 +9,7 @@ mod commands;
 mod durable;
 mod evidence;
 mod output;
+mod plot;
 mod settings;
 mod words;
 

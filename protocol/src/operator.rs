@@ -281,6 +281,32 @@ pub struct RolloutView {
     pub error_percent: u8,
     /// The threshold at which the next group opens, in percent.
     pub success_percent: u8,
+    /// Where it is an emergency: what the emergency role signed.
+    #[serde(default)]
+    pub emergency: Option<EmergencyView>,
+    /// Devices done over time, at most 64 points, where one rollout is asked for.
+    #[serde(default)]
+    pub progress: Vec<ProgressPoint>,
+}
+
+/// A faster schedule that a rollout goes by.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmergencyView {
+    /// Why, in the incident team's words.
+    pub reason: String,
+    /// Until when it counts.
+    pub expires: Timestamp,
+}
+
+/// A moment of a rollout.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressPoint {
+    /// When.
+    pub at: Timestamp,
+    /// Devices that had confirmed by then.
+    pub done: u64,
 }
 
 /// How a rollout stands.

@@ -68,6 +68,9 @@ pub struct Posture {
     /// What the other slot holds, where it could run.
     #[serde(default)]
     pub other_release: Option<RunningRelease>,
+    /// The release counter below which nothing runs on it any more.
+    #[serde(default)]
+    pub release_floor: Option<u64>,
 }
 
 /// The release that a device runs.

@@ -51,7 +51,7 @@ pub enum LogEvent {
     OrderAccepted {
         /// Its sequence.
         order: u64,
-        /// What it asks for: `install`, `halt`, `quarantine` or `collect`.
+        /// What it asks for: `install`, `revert`, `halt`, `quarantine` or `collect`.
         kind: String,
     },
     /// An order was refused, or lapsed.

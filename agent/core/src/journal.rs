@@ -195,10 +195,32 @@ pub struct Install {
     pub rollout: RolloutId,
     /// The version to install.
     pub version: VersionName,
+    /// Onwards or back.
+    #[serde(default, skip_serializing_if = "Direction::is_onwards")]
+    pub direction: Direction,
     /// Where no server ordered it: what somebody at the device took upon themselves. Its order is
     /// [`BY_HAND`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<ByHand>,
+}
+
+/// Whether a newer release is wanted or an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// A newer one.
+    #[default]
+    Onwards,
+    /// An older one: what the other slot holds where it is that, otherwise fetched.
+    Back,
+}
+
+impl Direction {
+    /// Whether there is nothing to say about it.
+    #[must_use]
+    pub fn is_onwards(&self) -> bool {
+        *self == Self::Onwards
+    }
 }
 
 /// The order number of what somebody at the device has asked for. Servers number from the
@@ -278,6 +300,9 @@ pub enum Route {
     Delta,
     /// As it is: a delta was tried and is in doubt.
     Image,
+    /// It is there already: the slot is read through and tried, and written only where it turns out
+    /// to be something else.
+    Kept,
 }
 
 /// Where the update stands.

@@ -10,9 +10,9 @@ use lazaret_protocol::order::Outcome;
 
 use crate::action::{Action, LogEvent};
 use crate::event::{Offer, Situation};
-use crate::journal::{Install, Journal, Overrule, Pace, Route, Target, Update};
+use crate::journal::{Direction, Install, Journal, Overrule, Pace, Route, Target, Update};
 use crate::reason::Reason;
-use crate::slot::{Content, Slot};
+use crate::slot::{Content, Release, Slot};
 use crate::update::{drop_install, refuse_install};
 
 /// Begins staging, or ends the order with the rule that said no.
@@ -44,7 +44,7 @@ pub fn judge(
     offer: &Offer,
     at: &Situation<'_>,
 ) -> Result<Pace, (&'static str, String)> {
-    if let Some(refused) = never(next, offer, at) {
+    if let Some(refused) = never(next, install.direction, offer, at) {
         return Err(refused);
     }
     let (release, custom) = (&offer.release, &offer.custom);
@@ -106,7 +106,12 @@ fn pace(
 }
 
 /// What no schedule and nobody at the device can set aside.
-fn never(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'static str, String)> {
+fn never(
+    next: &Journal,
+    direction: Direction,
+    offer: &Offer,
+    at: &Situation<'_>,
+) -> Option<(&'static str, String)> {
     let (release, custom) = (&offer.release, &offer.custom);
     if custom.model != *at.model {
         let text = format!("expected an image for {}, got one for {}", at.model, custom.model);
@@ -119,12 +124,8 @@ fn never(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'static 
         return Some(("below-floor", text));
     }
     let running = at.booted.and_then(|slot| next.slots.release(slot));
-    if let Some(running) = running.filter(|running| release.counter <= running.counter) {
-        let text = format!(
-            "expected a release counter above {}, which runs, got {}",
-            running.counter, release.counter
-        );
-        return Some(("not-newer", text));
+    if let Some(refused) = running.and_then(|running| wrong_way(direction, running, release)) {
+        return Some(refused);
     }
     if custom.floor > release.counter {
         let text = format!("its floor {} is above its counter {}", custom.floor, release.counter);
@@ -133,7 +134,30 @@ fn never(next: &Journal, offer: &Offer, at: &Situation<'_>) -> Option<(&'static 
     None
 }
 
-/// The slot's content is unknown from here on: that is durable before its first byte changes.
+/// An order that goes onwards never leads back, and one that goes back never leads onwards: what
+/// the order says in words is what happens.
+fn wrong_way(
+    direction: Direction,
+    running: &Release,
+    release: &Release,
+) -> Option<(&'static str, String)> {
+    let (runs, got) = (running.counter, release.counter);
+    match direction {
+        Direction::Onwards if got <= runs => {
+            let text = format!("expected a release counter above {runs}, which runs, got {got}");
+            Some(("not-newer", text))
+        }
+        Direction::Back if got >= runs => {
+            let text = format!("expected a release counter below {runs}, which runs, got {got}");
+            Some(("not-older", text))
+        }
+        _ => None,
+    }
+}
+
+/// The slot's content is unknown from here on: that is durable before its first byte changes. Where
+/// the slot already holds what is wanted, it stays known until it is written to, so that a revert
+/// that is called back costs nothing.
 fn begin(
     next: &mut Journal,
     install: Install,
@@ -154,8 +178,16 @@ fn begin(
         let sha256 = release.sha256;
         actions.insert(0, Action::Log(LogEvent::EmergencyUsed { order, sha256, reason }));
     }
-    next.slots.set(slot, Content::Unknown);
     let floor = offer.custom.floor;
+    let kept = next.slots.release(slot).is_some_and(|held| held.sha256 == release.sha256);
+    if install.direction == Direction::Back && kept {
+        let offset = release.length;
+        let target = Target { release, floor, slot, fetched: 0, route: Route::Kept, pace };
+        next.update = Update::Staging { install, target, offset };
+        actions.push(Action::WriteJournal);
+        return actions;
+    }
+    next.slots.set(slot, Content::Unknown);
     let target = Target { release, floor, slot, fetched: 0, route: Route::Delta, pace };
     next.update = Update::Staging { install, target, offset: 0 };
     actions.extend([Action::WriteJournal, Action::MarkUnknown { slot }]);

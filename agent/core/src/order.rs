@@ -4,13 +4,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use lazaret_protocol::id::{ModelName, VersionName};
+use lazaret_protocol::id::{ModelName, RolloutId, VersionName};
 use lazaret_protocol::order::{Order, OrderKind, OrderRefused, Outcome};
 use lazaret_protocol::time::DAY_MS;
 
 use crate::action::{Action, LogEvent};
 use crate::event::Situation;
-use crate::journal::{BY_HAND, ByHand, Collection, Install, Journal, Overrule, Quarantine, Update};
+use crate::journal::{
+    BY_HAND, ByHand, Collection, Direction, Install, Journal, Overrule, Quarantine, Update,
+};
 use crate::reason::Reason;
 use crate::update::drop_install;
 
@@ -36,17 +38,10 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
     }
     match &order.kind {
         OrderKind::Install { rollout, model, version } => {
-            if let Some((code, reason)) = install_refused(next, order.sequence, model, at) {
-                return refuse(next, order, code, reason);
-            }
-            next.update = Update::Accepted(Install {
-                order: order.sequence,
-                expires: order.expires,
-                rollout: rollout.clone(),
-                version: version.clone(),
-                by_hand: None,
-            });
-            accepted(order, "install")
+            begin(next, order, (rollout, model, version, Direction::Onwards), at)
+        }
+        OrderKind::Revert { rollout, model, version } => {
+            begin(next, order, (rollout, model, version, Direction::Back), at)
         }
         OrderKind::Halt { install } => halt(next, order, *install),
         OrderKind::Quarantine { reason } => quarantine(next, order, &Reason::new(reason)),
@@ -69,6 +64,27 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
     }
 }
 
+/// Takes up an order that puts another release on the device.
+fn begin(
+    next: &mut Journal,
+    order: &Order,
+    (rollout, model, version, direction): (&RolloutId, &ModelName, &VersionName, Direction),
+    at: &Situation<'_>,
+) -> Vec<Action> {
+    if let Some((code, reason)) = install_refused(next, order.sequence, model, at) {
+        return refuse(next, order, code, reason);
+    }
+    next.update = Update::Accepted(Install {
+        order: order.sequence,
+        expires: order.expires,
+        rollout: rollout.clone(),
+        version: version.clone(),
+        direction,
+        by_hand: None,
+    });
+    accepted(order, if direction == Direction::Back { "revert" } else { "install" })
+}
+
 /// Takes up what somebody at the device asks for; `order` of its install is [`BY_HAND`].
 pub(crate) fn apply(
     next: &mut Journal,
@@ -88,6 +104,7 @@ pub(crate) fn apply(
         expires: at.now.plus_ms(DAY_MS),
         rollout,
         version: version.clone(),
+        direction: Direction::Onwards,
         by_hand: Some(ByHand { overrules: overrules.to_vec() }),
     });
     let event = LogEvent::AppliedByHand { version: version.clone(), overrules: said };

@@ -184,8 +184,15 @@ fn staging(next: &mut Journal, event: &Event) -> Vec<Action> {
     match event {
         Event::StageAdvanced { offset, fetched } => {
             target.fetched = *fetched;
+            let mut actions = alloc::vec![Action::WriteJournal];
+            if target.route == Route::Kept {
+                // What was taken for the wanted image is something else and is written over now.
+                target.route = Route::Image;
+                next.slots.set(target.slot, Content::Unknown);
+                actions.push(Action::MarkUnknown { slot: target.slot });
+            }
             next.update = Update::Staging { install, target, offset: *offset };
-            alloc::vec![Action::WriteJournal]
+            actions
         }
         Event::DeltaDoubted { reason, fetched } => {
             target.fetched = *fetched;

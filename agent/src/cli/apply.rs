@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use lazaret_agent_core::event::{Offer, Situation};
-use lazaret_agent_core::journal::{BY_HAND, ByHand, Install, Journal, Overrule, Pace, Update};
+use lazaret_agent_core::journal::{
+    BY_HAND, ByHand, Direction, Install, Journal, Overrule, Pace, Update,
+};
 use lazaret_agent_core::offer::judge;
 use lazaret_agent_core::order::apply_refused;
 use lazaret_agent_core::slot::{Release, Slot};
@@ -273,6 +275,7 @@ fn meant(
         expires: now.plus_ms(DAY_MS),
         rollout,
         version: manifest.version.clone(),
+        direction: Direction::Onwards,
         by_hand: Some(ByHand { overrules: overrules.to_vec() }),
     };
     let release = Release {

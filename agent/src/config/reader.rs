@@ -35,7 +35,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of a whole file.
-    pub(super) fn new(text: &str, folder: &'a Path) -> Self {
+    pub(crate) fn new(text: &str, folder: &'a Path) -> Self {
         let mut reader =
             Self { table: Table::new(), folder, prefix: String::new(), problems: Vec::new() };
         match text.parse::<Table>() {
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What is wrong; a setting that nobody has asked for is wrong as well.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
         let unknown: Vec<String> = self.table.keys().cloned().collect();
         for name in unknown {
             self.wrong(&name, "is not a setting");

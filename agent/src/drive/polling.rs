@@ -3,17 +3,18 @@
 
 use lazaret_agent_core::clock::{Word, weigh};
 use lazaret_agent_core::event::Event;
-use lazaret_agent_core::journal::{Collection, PendingReport, Quarantine, Update};
+use lazaret_agent_core::journal::{PendingReport, Quarantine};
 use lazaret_agent_core::poll::after_answer;
 use lazaret_agent_core::slot::Slot;
 use lazaret_protocol::limits::{ORDERS_PER_POLL_MAX, POLL_INTERVAL_MS_MIN};
 use lazaret_protocol::order::Order;
-use lazaret_protocol::poll::{PollReply, PollRequest, Posture, RunningRelease};
+use lazaret_protocol::poll::{PollReply, PollRequest, RunningRelease};
 use lazaret_protocol::report::Report;
 use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::Detail;
 
+use super::held::HeldPoll;
 use super::metadata::Alarm;
 use super::start::{mirrors, transport};
 use super::{Drive, Pace, Stop, random};
@@ -25,28 +26,69 @@ use crate::transport::TransportError;
 const RENEWAL_LOOK_MS: u64 = 60_000;
 
 impl Drive {
-    /// Polls, and does what the answer asks for.
+    /// Whether it is time to poll. A device that could be connected and is not does not wait for
+    /// its turn to be.
+    pub(super) fn poll_is_due(&self) -> bool {
+        let could_be = !self.connected && self.hold_ms() > 0 && self.polls.failures == 0;
+        self.held.is_none() && (could_be || self.polls.due(self.now_ms()))
+    }
+
+    /// Polls. Where the server may hold the answer back, it is taken up when it comes; otherwise at
+    /// once.
     pub(super) fn poll(&mut self) -> Result<(), Stop> {
         self.tell(&Event::PollDue)?;
         let request = self.poll_request();
-        match self.transport.poll(&request) {
+        self.connected = request.hold_ms > 0;
+        if self.connected {
+            match HeldPoll::send(self.transport.clone(), request.clone()) {
+                Ok(held) => {
+                    self.held = Some(held);
+                    return Ok(());
+                }
+                Err(err) => tracing::warn!("the poll cannot be held back: {err}"),
+            }
+        }
+        let answer = self.transport.poll(&PollRequest { hold_ms: 0, ..request });
+        self.polled(answer)
+    }
+
+    /// Takes up the answer to a poll that was held back, where it came.
+    pub(super) fn take_held(&mut self) -> Result<(), Stop> {
+        let Some(answer) = self.held.as_mut().and_then(HeldPoll::answer) else { return Ok(()) };
+        self.held = None;
+        self.polled(answer)
+    }
+
+    /// Polls at the next opportunity, because there is something to say.
+    pub(super) fn hurry(&mut self) {
+        if self.polls.failures == 0 {
+            self.held = None;
+            self.polls.next_ms = 0;
+        }
+    }
+
+    fn polled(&mut self, answer: Result<PollReply, TransportError>) -> Result<(), Stop> {
+        match answer {
             Ok(reply) => self.answered(reply),
             Err(err) => {
-                tracing::warn!("poll {} failed: {}", request.sequence, chain(&err));
+                let sequence = self.journal.poll_sequence;
+                tracing::warn!("poll {sequence} failed: {}", chain(&err));
                 self.polls = self.slower(self.polls, err.retry_after_ms())?;
                 Ok(())
             }
         }
     }
 
-    pub(super) fn poll_request(&self) -> PollRequest {
-        let other = Slot::inactive(self.slots.booted());
-        let idle = self.journal.update == Update::Idle
-            && self.journal.collection == Collection::Idle
-            && self.journal.reports.is_empty();
-        // The first poll is not held back: until it is answered, the time is not known.
+    /// How long the next poll may be held back, in milliseconds. The first one is not: until it is
+    /// answered, the time is not known.
+    fn hold_ms(&self) -> u64 {
         let told =
             matches!(self.clock.source(), lazaret_agent_core::clock::Source::Authenticated { .. });
+        if told { self.config.hold_ms } else { 0 }
+    }
+
+    pub(super) fn poll_request(&self) -> PollRequest {
+        let other = Slot::inactive(self.slots.booted());
         PollRequest {
             sequence: self.journal.poll_sequence,
             model: self.config.model.clone(),
@@ -58,17 +100,14 @@ impl Drive {
             order_sequence: self.journal.order_sequence,
             log_head: self.log.head().clone(),
             quarantined: self.journal.quarantine != Quarantine::Free,
-            hold_ms: if idle && told { self.config.hold_ms } else { 0 },
             nonce: self.ratchet.nonce(),
-            posture: self.alarms().map(|alarms| Posture {
-                attributes: [("alarm".to_owned(), alarms)].into(),
-                ..Posture::default()
-            }),
+            hold_ms: self.hold_ms(),
+            posture: Some(self.posture()),
         }
     }
 
     /// The release that runs.
-    fn running(&self) -> Option<RunningRelease> {
+    pub(super) fn running(&self) -> Option<RunningRelease> {
         let slot = self.slots.booted()?;
         Some(self.journal.slots.release(slot)?.running())
     }

@@ -20,6 +20,7 @@ use crate::failpoint::Failpoints;
 use crate::forensic_log::ForensicLog;
 use crate::identity::{Certificate, Credential, DeviceKey, IdentityError, Ratchet};
 use crate::mirrors::Mirrors;
+use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
 use crate::source::{Pull, Source};
@@ -110,12 +111,16 @@ pub(super) fn start_over(
         stage: None,
         mismatches: 0,
         round: Round::default(),
+        watch: Watch::default(),
         polls: Pace::default(),
+        held: None,
+        connected: false,
         reports: Pace::default(),
         updates: Pace::default(),
         collections: Pace::default(),
         renewals: Pace::default(),
         probes: Pace::default(),
+        looks: Pace::default(),
         refusals: Vec::new(),
         watchdog,
         renewal_random: random()?,

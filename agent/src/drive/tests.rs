@@ -60,7 +60,11 @@ enum Beside {
     LapsedDelegatee,
     /// An emergency for the image, which its own schedule does not let in.
     Emergency,
+    /// Two releases before the image: v4, on which its floor stands, and v3.
+    Older,
 }
+
+const OLDER: &[u8] = b"the image before, which was well too";
 
 /// A repository with one key for everything, that lists the anchors and one image.
 fn repository(now: Timestamp, beside: Beside) -> Answers {
@@ -93,7 +97,16 @@ fn repository(now: Timestamp, beside: Beside) -> Answers {
         "counter": 5, "floor": 4, "model": "gw2",
         "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": opens }] },
     });
-    let release = json!({ "targets": { "gw2/v5/image": entry(IMAGE, custom) } });
+    let mut release = json!({ "targets": { "gw2/v5/image": entry(IMAGE, custom) } });
+    if beside == Beside::Older {
+        for (version, counter) in [("v4", 4), ("v3", 3)] {
+            let custom = json!({
+                "counter": counter, "floor": 3, "model": "gw2",
+                "schedule": { "salt": "s", "steps": [{ "permille": 1000, "not_before": 0 }] },
+            });
+            release["targets"][format!("gw2/{version}/image")] = entry(OLDER, custom);
+        }
+    }
     let mut listed = json!({
         "targets.json": { "version": 1 }, "rel-gw2.json": { "version": 1 }
     });
@@ -129,8 +142,12 @@ fn repository(now: Timestamp, beside: Beside) -> Answers {
     for (name, bytes) in metadata.into_iter().chain(other) {
         answers.files.insert(format!("/v1/repo/metadata/{name}"), bytes);
     }
-    for (name, bytes) in [("trust/HASH.anchors", anchors.as_slice()), ("gw2/v5/HASH.image", IMAGE)]
-    {
+    let targets = [
+        ("trust/HASH.anchors", anchors.as_slice()),
+        ("gw2/v5/HASH.image", IMAGE),
+        ("gw2/v4/HASH.image", OLDER),
+    ];
+    for (name, bytes) in targets {
         let name = name.replace("HASH", &Sha256Digest::of(bytes).to_string());
         answers.files.insert(format!("/v1/repo/targets/{name}"), bytes.to_vec());
     }
@@ -251,16 +268,28 @@ impl World {
         outcomes.collect()
     }
 
-    /// Runs the agent until it stops, or the server has a report that it knows to be acknowledged.
-    fn run_once(&self, points: &Failpoints) -> Result<Drive, Stop> {
-        self.run_once_on(&Durable::new(points.clone()))
+    /// Has the server order this, and nothing else, from its next answer on.
+    fn order(&self, sequence: u64, kind: OrderKind) {
+        let now = Clock::new(Timestamp::default()).now();
+        let poll = json!({
+            "time": now, "tuf_timestamp_version": 1, "next_poll_ms": 200,
+            "orders": [ordered(sequence, kind, now)],
+        });
+        let mut answers = self.server.answers.lock().unwrap();
+        answers.posts.insert("/v1/poll".into(), vec![poll.to_string()]);
     }
 
-    fn run_once_on(&self, durable: &Durable) -> Result<Drive, Stop> {
+    /// Runs the agent until it stops, or the server has a report that it knows to be acknowledged
+    /// on the order `last`.
+    fn run_once(&self, points: &Failpoints, last: u64) -> Result<Drive, Stop> {
+        self.run_once_on(&Durable::new(points.clone()), last)
+    }
+
+    fn run_once_on(&self, durable: &Durable, last: u64) -> Result<Drive, Stop> {
         let mut drive = self.start_on(durable.clone())?;
         loop {
             drive.turn()?;
-            let settled = drive.journal.order_sequence == 41
+            let settled = drive.journal.order_sequence == last
                 && drive.journal.update == Update::Idle
                 && drive.journal.collection == Collection::Idle
                 && drive.journal.reports.is_empty();
@@ -273,9 +302,13 @@ impl World {
     /// Starts the agent again and again, as a supervisor does, until the server has a report that
     /// the device has seen acknowledged.
     fn run(&self, points: &Failpoints) -> Drive {
+        self.run_to(points, 41)
+    }
+
+    fn run_to(&self, points: &Failpoints, order: u64) -> Drive {
         let mut last = String::new();
         for _ in 0..20 {
-            match catch_unwind(AssertUnwindSafe(|| self.run_once(points))) {
+            match catch_unwind(AssertUnwindSafe(|| self.run_once(points, order))) {
                 Ok(Ok(drive)) => return drive,
                 Ok(Err(stop)) => last = format!("{stop:?}"),
                 Err(cut) => last = format!("{:?}", cut.downcast_ref::<String>()),
@@ -307,6 +340,92 @@ fn a_release_that_fails_its_probe_is_left_again_and_reported_with_the_reason() {
     assert!(reason.contains("exit code 1"), "{reason}");
     assert_eq!(drive.slots.booted(), None);
     assert_eq!(drive.journal.failed.len(), 1);
+}
+
+fn revert(version: &str) -> OrderKind {
+    OrderKind::Revert {
+        rollout: "r-2".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: version.parse().unwrap(),
+    }
+}
+
+/// A device that runs v5 over v4.
+fn updated() -> World {
+    let first = OrderKind::Install {
+        rollout: "r-0".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: "v4".parse().unwrap(),
+    };
+    let world = World::beside("/bin/true", vec![first], Beside::Older);
+    drop(world.run(&Failpoints::default()));
+    world.order(42, install());
+    drop(world.run_to(&Failpoints::default(), 42));
+    world
+}
+
+/// The outcome of the last report, and the bytes that were fetched for it.
+fn last_report(world: &World) -> (Outcome, u64) {
+    let answers = world.server.answers.lock().unwrap();
+    let (_, body) = answers.posted.iter().rfind(|(path, _)| path == "/v1/report").unwrap();
+    let report: Report = serde_json::from_slice(&Envelope::parse(body).unwrap().payload).unwrap();
+    (report.outcome, report.bytes_fetched)
+}
+
+#[test]
+fn a_revert_takes_the_kept_slot_without_a_download_and_stops_at_the_floor() {
+    let world = updated();
+    let said = world.start(Failpoints::default()).unwrap().posture();
+    assert_eq!(said.other_release.map(|other| other.counter), Some(4));
+    assert_eq!((said.release_floor, said.probes.get("p")), (Some(4), None));
+    world.order(43, revert("v3"));
+    drop(world.run_to(&Failpoints::default(), 43));
+    let (outcome, _) = last_report(&world);
+    assert!(matches!(&outcome, Outcome::Refused { code, .. } if code == "below-floor"));
+    world.order(44, revert("v4"));
+    let drive = world.run_to(&Failpoints::default(), 44);
+    assert_eq!(last_report(&world), (Outcome::Done, 0));
+    assert_eq!(drive.running().map(|running| running.counter), Some(4));
+    assert_eq!(std::fs::read(world.folder.path().join("slots/current/image")).unwrap(), OLDER);
+}
+
+#[test]
+fn a_kept_slot_that_the_disk_has_spoiled_is_fetched_anew() {
+    let world = updated();
+    let booted = world.start(Failpoints::default()).unwrap().slots.booted().unwrap();
+    let kept = format!("slots/{}/image", booted.other());
+    let mut bytes = OLDER.to_vec();
+    bytes[3] ^= 1;
+    spoil(&world.folder.path().join(kept), &bytes);
+    world.order(43, revert("v4"));
+    drop(world.run_to(&Failpoints::default(), 43));
+    let length = u64::try_from(OLDER.len()).unwrap();
+    assert_eq!(last_report(&world), (Outcome::Done, length));
+    assert_eq!(says(&world, "kept-image-lost", ""), 1);
+    assert_eq!(std::fs::read(world.folder.path().join("slots/current/image")).unwrap(), OLDER);
+}
+
+#[test]
+fn wherever_the_power_goes_a_revert_ends_on_a_verified_image_with_one_outcome() {
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            // Every second point: the others are those of an update, which has its own test.
+            scope.spawn(move || (first * 2..400).step_by(8).any(|n| !reverted_through_a_cut(n)));
+        }
+    });
+}
+
+/// Whether the power went at the `n`-th point of a revert, which ended well all the same.
+fn reverted_through_a_cut(n: u64) -> bool {
+    let world = updated();
+    world.order(43, revert("v4"));
+    let (points, passed) = once_at(n);
+    let drive = world.run_to(&points, 43);
+    assert_eq!(last_report(&world).0, Outcome::Done, "cut {n}");
+    let image = std::fs::read(world.folder.path().join("slots/current/image")).unwrap();
+    assert_eq!(image, OLDER, "cut {n}");
+    assert_eq!(drive.journal.release_floor, 4, "cut {n}");
+    passed.load(Ordering::Relaxed) > n
 }
 
 #[test]
@@ -609,15 +728,15 @@ fn a_stale_source_is_asked_again_and_is_an_alarm_only_when_it_persists() {
         assert!(drive.refresh().unwrap().is_none(), "stale metadata was taken for new");
     }
     assert_eq!(says(&world, "alarm", ""), 0);
-    assert!(drive.poll_request().posture.is_none());
+    let alarm = |drive: &Drive| drive.posture().attributes.get("alarm").cloned();
+    assert_eq!(alarm(&drive), None);
     drive.config.stale_alarm_ms = 0;
     assert!(drive.refresh().unwrap().is_none());
     assert!(drive.refresh().unwrap().is_none());
     assert_eq!(says(&world, "alarm", "stale-mirror"), 1, "once for as long as it lasts");
-    let posture = drive.poll_request().posture.unwrap();
-    assert_eq!(posture.attributes["alarm"], "stale-mirror");
+    assert_eq!(alarm(&drive).as_deref(), Some("stale-mirror"));
     drive.announced = 1;
     assert!(drive.refresh().unwrap().is_some());
     assert_eq!(says(&world, "alarm-over", "stale-mirror"), 1);
-    assert!(drive.poll_request().posture.is_none());
+    assert_eq!(alarm(&drive), None);
 }

@@ -6,10 +6,11 @@ use std::io;
 
 use lazaret_agent_core::event::{Event, Offer};
 use lazaret_agent_core::health::{Verdict, judge};
-use lazaret_agent_core::journal::{Install, Target, Update};
+use lazaret_agent_core::journal::{Install, Route, Target, Update};
 use lazaret_agent_core::offer::waits_by_schedule;
 use lazaret_agent_core::reason::Reason;
 use lazaret_agent_core::slot::{Release, Slot};
+use lazaret_protocol_evidence::log::Detail;
 use lazaret_protocol_tuf::TufError;
 
 use super::{Drive, PROBE_ROUND_MS, Pace, Stop};
@@ -153,6 +154,9 @@ impl Drive {
                 self.tell(&Event::DeltaDoubted { reason, fetched })?;
                 self.begin_anew(stage)?;
             }
+            Ok(Progress::Mismatch(err)) if target.route == Route::Kept => {
+                self.not_kept(stage, &err)?;
+            }
             Ok(Progress::Mismatch(err)) => self.mismatched(stage, &err)?,
             Ok(Progress::Complete) => match self.settle_in(target) {
                 Ok(()) => self.tell(&Event::StageEnded { fetched })?,
@@ -266,6 +270,15 @@ impl Drive {
         Ok(())
     }
 
+    /// The other slot is not what the journal says, which is nobody's fault but the disk's: the
+    /// release is fetched, as if the slot held nothing.
+    fn not_kept(&mut self, stage: Stage, err: &TufError) -> Result<(), Stop> {
+        self.note("kept-image-lost", Detail::none().text("why", chain(err)))?;
+        let fetched = stage.fetched();
+        self.tell(&Event::StageAdvanced { offset: 0, fetched })?;
+        self.begin_anew(stage)
+    }
+
     fn mismatched(&mut self, stage: Stage, err: &TufError) -> Result<(), Stop> {
         self.mismatches = self.mismatches.saturating_add(1);
         self.refuse(err.code(), err)?;
@@ -296,6 +309,7 @@ impl Drive {
         let around =
             Surroundings { image: &image, slot: slot.as_str(), transport: &self.transport };
         let results = self.round.look(&self.config.probes, &around);
+        self.watch.judged(&results);
         let verdict = judge(&results, self.now_ms(), self.config.trial_ms);
         tracing::info!(?verdict, "probes have judged slot {slot}");
         match verdict {

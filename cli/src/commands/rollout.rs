@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use lazaret_protocol::operator::{GroupView, RolloutView};
+use lazaret_protocol::operator::{GroupView, ProgressPoint, RolloutView};
 
 use super::Session;
 use crate::output;
+use crate::plot::{Point, plot};
 
 mod act;
 mod approve;
@@ -96,11 +97,22 @@ fn in_words(rollout: &RolloutView) -> String {
         ),
     ];
     facts.extend(rollout.halt_reason.clone().map(|reason| ("halted", reason)));
-    let mut text = output::facts(&facts);
+    let mut text = banner(rollout);
+    text.push_str(&output::facts(&facts));
     let rows = (1..).zip(&rollout.groups).map(|(number, group): (u32, _)| group_row(number, group));
     let columns = [
-        "group>", "state", "devices>", "done", "done>", "offered>", "waiting>", "failed>",
-        "refused>", "expired>",
+        "group>",
+        "state",
+        "devices>",
+        "done",
+        "done>",
+        "offered>",
+        "waiting>",
+        "failed>",
+        "refused>",
+        "expired>",
+        "unknown>",
+        "unreachable>",
     ];
     text.push_str(&output::table(&columns, rows));
     text.push('\n');
@@ -112,15 +124,48 @@ fn in_words(rollout: &RolloutView) -> String {
         }
     }
     text.push_str(&sums(rollout));
+    text.push_str(&drawn(rollout));
     text
+}
+
+/// What nobody shall read past: this one outruns the schedule of the release.
+fn banner(rollout: &RolloutView) -> String {
+    let Some(emergency) = &rollout.emergency else { return String::new() };
+    let words = format!(
+        "EMERGENCY: {} -- overtakes running rollouts, until {}",
+        output::shown(&emergency.reason),
+        emergency.expires
+    );
+    let line = "!".repeat(words.chars().count().saturating_add(6).min(100));
+    format!("{line}\n!! {words} !!\n{line}\n\n")
+}
+
+/// The percentage of its devices over time, from its start to the last device that confirmed.
+fn drawn(rollout: &RolloutView) -> String {
+    if rollout.progress.is_empty() {
+        return String::new();
+    }
+    let point =
+        |one: &ProgressPoint| Point { ms: one.at.since_ms(rollout.started), done: one.done };
+    let curve: Vec<Point> = rollout.progress.iter().map(point).collect();
+    plot(&curve, total(rollout, |group| group.total), 0)
 }
 
 fn group_row(number: u32, group: &GroupView) -> Vec<String> {
     let mut row = vec![number.to_string(), output::word(&group.state), group.total.to_string()];
     row.push(output::drawn(group.done, group.total, 20));
-    let counts =
-        [group.done, group.offered, group.waiting, group.failed, group.refused, group.expired];
-    row.extend(counts.map(|count| count.to_string()));
+    let GroupView { offered, waiting, failed, refused, expired, .. } = group;
+    let counts = [
+        &group.done,
+        offered,
+        waiting,
+        failed,
+        refused,
+        expired,
+        &group.unknown,
+        &group.unreachable,
+    ];
+    row.extend(counts.map(ToString::to_string));
     row
 }
 

@@ -6,13 +6,12 @@ use std::time::Instant;
 use clap::ValueEnum;
 use lazaret_protocol::time::HOUR_MS;
 use lazaret_server_domain::rollout::span::Span;
-use lazaret_server_domain_sim::{Fault, Hawkbit, Report, Scenario, run, run_hawkbit};
+use lazaret_server_domain_sim::{Fault, Hawkbit, Links, Report, Scenario, run, run_hawkbit};
 use serde::Serialize;
 
 use super::{Session, policy};
 use crate::output;
-
-mod plot;
+use crate::plot::{Point, plot};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -54,6 +53,9 @@ pub(crate) struct Args {
     /// Time between polls
     #[arg(long, value_name = "SPAN", default_value = "5m")]
     poll: Span,
+    /// Whether the server may hold polls back, as agents let it; hawkBit's devices poll plainly
+    #[arg(long, value_enum, default_value = "held")]
+    links: LinkKind,
     /// Median time from the offer to the word of the new image
     #[arg(long, value_name = "SPAN", default_value = "8m")]
     install: Span,
@@ -74,6 +76,14 @@ enum FleetKind {
     Flaky,
     /// Flaky, and three devices in ten are switched off at night, all around the world
     DayAndNight,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LinkKind {
+    /// An offer, a turn or a halt is heard at once while the link stands
+    Held,
+    /// They are heard with the next poll
+    Plain,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -115,6 +125,10 @@ fn scenario(args: &Args) -> Scenario {
     let calm = Scenario {
         poll_ms: args.poll.as_ms(),
         install_ms: args.install.as_ms(),
+        links: match args.links {
+            LinkKind::Held => Links::Held,
+            LinkKind::Plain => Links::Plain,
+        },
         days: args.days,
         ..Scenario::calm(args.devices, args.seed)
     };
@@ -166,7 +180,9 @@ fn one(report: &Report) -> String {
         ("decisions", report.decisions.to_string()),
     ]);
     let mut text = output::facts(&facts);
-    text.push_str(&plot::plot(&report.curve, report.devices));
+    let curve: Vec<Point> =
+        report.curve.iter().map(|point| Point { ms: point.ms, done: point.done }).collect();
+    text.push_str(&plot(&curve, report.devices, 0));
     text
 }
 

@@ -32,6 +32,7 @@ fn in_words(view: &WhyView) -> String {
         ("gate", view.gate.clone()),
         ("holds", view.holds.clone()),
         ("opens with", view.opens.clone()),
+        ("brings", or_none(view.brings.clone())),
         ("runs", or_none(view.running.as_ref().map(ToString::to_string))),
         ("last seen", or_none(view.last_seen.map(|seen| output::ago(seen, now)))),
         ("last outcome", or_none(view.last_outcome.clone())),

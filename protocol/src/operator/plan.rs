@@ -172,6 +172,9 @@ pub struct WhyView {
     pub holds: String,
     /// What would open it.
     pub opens: String,
+    /// What its rollout brings it next: the release, or a step that it must run before.
+    #[serde(default)]
+    pub brings: Option<String>,
     /// What runs.
     pub running: Option<VersionName>,
     /// Its last poll.

@@ -94,6 +94,9 @@ pub struct Device {
     /// What tells it from its copies.
     #[serde(default)]
     pub watch: Watch,
+    /// The release counter below which nothing runs on it, by its own word.
+    #[serde(default)]
+    pub release_floor: Option<u64>,
 }
 
 /// Why a device is in quarantine.
@@ -188,6 +191,7 @@ impl Device {
         self.probes =
             probes.take(PROBES_MAX).map(|(name, passed)| (name.clone(), *passed)).collect();
         self.other_release.clone_from(&posture.other_release);
+        self.release_floor = posture.release_floor;
     }
 
     /// The endorsement key of its TPM, by SHA-256; none where it enrolled without one.

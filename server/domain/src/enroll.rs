@@ -141,6 +141,7 @@ pub(crate) fn entered(entry: Entry, issued: Issued, now: Timestamp) -> Device {
         other_release: None,
         hardware: None,
         watch: Watch::default(),
+        release_floor: None,
     }
 }
 

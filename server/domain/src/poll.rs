@@ -324,6 +324,10 @@ impl Turn {
                 let code = "schedule-not-reached";
                 self.leave_out(rollout, (code, "the signed schedule never reaches it"), now);
             }
+            // The device would say the same: what its signers ruled out stays out.
+            held @ Hold::Floor { .. } => {
+                self.leave_out(rollout, ("below-floor", &held.in_words()), now);
+            }
             Hold::Turn { since: None } => {
                 self.moved.push((rollout.id.clone(), AssignmentState::Ready { since: now }));
                 let (device, rollout) = (self.device.id.clone(), rollout.id.clone());

@@ -163,6 +163,9 @@ pub(crate) async fn why(app: &App, id: &DeviceId) -> Result<WhyView, AppError> {
         gate: held.code().to_owned(),
         holds: held.in_words(),
         opens: held.opens(),
+        brings: part.as_ref().map(|(rollout, _)| {
+            rollout.brings(device.running.as_ref().map(|running| running.counter))
+        }),
         running: device.running.as_ref().map(|running| running.version.clone()),
         last_seen: device.last_seen,
         last_outcome: device.last_outcome.clone(),

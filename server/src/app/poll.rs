@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
+use lazaret_protocol::limits::POLL_INTERVAL_MS_MIN;
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{PollReply, PollRequest};
 use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
@@ -51,7 +52,7 @@ pub(crate) async fn poll(
         match decide(app, &request, (nonce, shown)).await?.0 {
             Polled::Answered(decision) => {
                 moves.store(decision.preview().bearing == Bearing::Moves, Ordering::Relaxed);
-                seal(app, decision)
+                seal(app, decision, held)
             }
             // The device lost its link while we held its poll, and has polled again since: no
             // replay.
@@ -139,7 +140,14 @@ async fn decide(
     Ok((poll::decide(&view, request, context)?, rollouts))
 }
 
-fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, AppError> {
+/// A poll that was held back is followed by the next one at once, so that a device which wants to
+/// be connected is: what paces those is how long they are held. Whoever is answered at once polls
+/// at the usual pace, whatever they ask for.
+fn seal(
+    app: &App,
+    decision: Decision<PollPlan>,
+    held: bool,
+) -> Result<Decision<PollReply>, AppError> {
     let plan = decision.preview();
     let mut orders = Vec::with_capacity(plan.orders.len());
     for order in &plan.orders {
@@ -149,7 +157,7 @@ fn seal(app: &App, decision: Decision<PollPlan>) -> Result<Decision<PollReply>, 
         time: plan.time,
         tuf_timestamp_version: plan.tuf_timestamp_version,
         orders,
-        next_poll_ms: plan.next_poll_ms,
+        next_poll_ms: if held { POLL_INTERVAL_MS_MIN } else { plan.next_poll_ms },
         renew: plan.renew,
         nonce: Some(plan.nonce),
     };

@@ -20,7 +20,7 @@ use lazaret_server_domain::rollout::plan::{Plan, plan};
 use lazaret_server_domain::rollout::state::{
     Assigned, Assignment, AssignmentState, Rollout, RolloutRelease,
 };
-use lazaret_server_domain::rollout::tally::{Heard, Tally};
+use lazaret_server_domain::rollout::tally::{self, Heard, Tally};
 use lazaret_server_store::Committed;
 
 use super::context::{App, random};
@@ -140,8 +140,10 @@ pub(crate) async fn show(app: &App, rollout: &RolloutId) -> Result<RolloutView, 
     let found: Found<Rollout> = app.store.find(rollout.as_str()).await?;
     let unknown = || Refused::because(RefusalCode::NotFound, "no such rollout");
     let rollout = found.value.ok_or_else(unknown)?;
-    let tally = counted(app, &rollout).await?;
-    Ok(rollout.view(&tally))
+    let parts = standing(app, &rollout).await?;
+    let tally = Tally::count(&rollout, parts.iter().map(as_ref), app.now());
+    let progress = tally::progress(parts.iter().map(|(part, _)| part));
+    Ok(RolloutView { progress, ..rollout.view(&tally) })
 }
 
 /// The counts of a rollout, from each device's own part: never from a sum that could drift.

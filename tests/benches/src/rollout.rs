@@ -26,11 +26,12 @@ const FLEETS: [(&str, fn(Scenario) -> Scenario); 3] = [
     ("day and night", |scenario| scenario.flaky().day_and_night()),
 ];
 
-const FAULTS: [(&str, Fault); 4] = [
+const FAULTS: [(&str, Fault); 5] = [
     ("bad everywhere", Fault::Everywhere),
     ("bad on a quarter (revision 1)", Fault::Revision { revision: 1 }),
     ("bad on an eighth (revision 3)", Fault::Revision { revision: 3 }),
     ("slow poison after 1 h", Fault::Slow { after_ms: HOUR_MS }),
+    ("silence after 1 h", Fault::SlowSilent { after_ms: HOUR_MS }),
 ];
 
 /// What a poll's decision may cost at a million devices, as a share of that at a thousand.
@@ -45,7 +46,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Row>> {
     if wanted("sim") {
         eprintln!("harm and time, hawkBit with {HAWKBIT_GROUPS} groups");
         let (sizes, seeds): (&[u32], u64) =
-            if options.quick { (&[1000], 4) } else { (&[1000, 10_000], 16) };
+            if options.quick { (&[1000], 4) } else { (&[1000, 2000, 10_000], 16) };
         for size in sizes {
             rows.extend(against_hawkbit(&policy, *size, seeds)?);
         }

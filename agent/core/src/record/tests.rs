@@ -8,8 +8,8 @@ use lazaret_protocol::time::{TIMESTAMP_MS_MAX, Timestamp};
 
 use super::*;
 use crate::journal::{
-    ByHand, Collection, FAILED_MAX, FailedRelease, Install, Overrule, Pace, PendingReport,
-    Quarantine, REPORTS_MAX, TUF_ROLES_MAX, Target, Update,
+    ByHand, Collection, Direction, FAILED_MAX, FailedRelease, Install, Overrule, Pace,
+    PendingReport, Quarantine, REPORTS_MAX, TUF_ROLES_MAX, Target, Update,
 };
 use crate::reason::{REASON_BYTES_MAX, Reason};
 use crate::slot::{Content, Release, Slot};
@@ -38,6 +38,7 @@ fn largest() -> Journal {
         expires: Timestamp::from_ms(TIMESTAMP_MS_MAX),
         rollout: long.parse().unwrap(),
         version: long.parse().unwrap(),
+        direction: Direction::Back,
         by_hand: Some(ByHand { overrules: Overrule::ALL.to_vec() }),
     };
     let target = Target {

@@ -13,7 +13,7 @@ use lazaret_protocol::time::Timestamp;
 
 use super::*;
 use crate::event::Offer;
-use crate::journal::{BY_HAND, ByHand, Overrule, Pace, Quarantine};
+use crate::journal::{BY_HAND, ByHand, Direction, Overrule, Pace, Quarantine};
 use crate::slot::{Release, Slot};
 
 mod properties;
@@ -50,6 +50,14 @@ fn install_kind(version: &str) -> OrderKind {
     }
 }
 
+fn revert_kind(version: &str) -> OrderKind {
+    OrderKind::Revert {
+        rollout: "r-2".parse().unwrap(),
+        model: model(),
+        version: version.parse().unwrap(),
+    }
+}
+
 fn offer(counter: u64) -> Offer {
     Offer {
         release: release(counter),
@@ -70,6 +78,7 @@ fn install() -> Install {
         expires: LATER,
         rollout: "r-1".parse().unwrap(),
         version: "v2".parse().unwrap(),
+        direction: Direction::Onwards,
         by_hand: None,
     }
 }
@@ -501,4 +510,81 @@ fn the_time_floor_falls_only_with_a_root_that_rotates_the_online_keys() {
     assert_eq!((after.time_floor, after.time_horizon), Default::default());
     let fell = LogEvent::TimeFloorFell { root: 2, from: NOW.as_ms() };
     assert_eq!(actions, [Action::Log(fell), Action::WriteJournal]);
+}
+
+/// A device that runs release 3 in slot B over release 2 in slot A, and may not go below 2.
+fn updated() -> Journal {
+    let mut journal = Journal { release_floor: 2, ..base() };
+    journal.slots.set(Slot::A, Content::Holds(release(2)));
+    journal.slots.set(Slot::B, Content::Holds(release(3)));
+    journal
+}
+
+/// What a revert comes to when TUF offers `offer` for it.
+fn reverted(journal: &Journal, offer: Offer) -> (Journal, Vec<Action>) {
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::B, NOW);
+    let (accepted, _) = step(journal, &Event::Ordered(order(11, revert_kind("v2"))), &at);
+    assert_eq!(accepted.update.install().map(|install| install.direction), Some(Direction::Back));
+    step(&accepted, &Event::Resolved(offer), &at)
+}
+
+#[test]
+fn a_revert_to_the_kept_slot_fetches_nothing_and_stays_known_until_it_is_tried() {
+    let (staging, actions) = reverted(&updated(), offer(2));
+    let Update::Staging { install, target, offset } = staging.update.clone() else {
+        panic!("{:?}", staging.update);
+    };
+    assert_eq!((target.route, target.slot, offset), (Route::Kept, Slot::A, 1000));
+    assert_eq!(staging.slots.release(Slot::A), Some(&release(2)));
+    assert!(!actions.contains(&Action::MarkUnknown { slot: Slot::A }));
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::B, NOW);
+    let halt = Event::Ordered(order(12, OrderKind::Halt { install: install.order }));
+    let (halted, _) = step(&staging, &halt, &at);
+    assert_eq!(halted.slots.release(Slot::A), Some(&release(2)));
+    // It goes through its trial like any other image, and its floor holds from then on.
+    let (staged, _) = step(&staging, &Event::StageEnded { fetched: 0 }, &at);
+    let (armed, actions) = step(&staged, &Event::ReadyToArm, &at);
+    assert!(actions.contains(&Action::Arm { slot: Slot::A, tries: 3 }));
+    let on_a = situation(&device, &model, Slot::A, NOW);
+    let last_words = String::new();
+    let booted = Event::Booted { a: SlotHealth::Unknown, b: SlotHealth::Good, last_words };
+    let (trial, _) = step(&armed, &booted, &on_a);
+    let (kept, _) = step(&trial, &Event::Healthy, &on_a);
+    assert_eq!(kept.release_floor, 2);
+    assert_eq!(kept.reports.last().map(|report| &report.outcome), Some(&Outcome::Done));
+}
+
+#[test]
+fn a_kept_slot_that_turns_out_to_be_another_image_is_written_over_as_unknown() {
+    let (staging, _) = reverted(&updated(), offer(2));
+    let (device, model) = (device(), model());
+    let at = situation(&device, &model, Slot::B, NOW);
+    let (anew, actions) = step(&staging, &Event::StageAdvanced { offset: 0, fetched: 0 }, &at);
+    assert_eq!(anew.slots.release(Slot::A), None);
+    assert_eq!(actions, [Action::WriteJournal, Action::MarkUnknown { slot: Slot::A }]);
+    let Update::Staging { target, offset, .. } = anew.update else { panic!() };
+    assert_eq!((target.route, offset), (Route::Image, 0));
+}
+
+#[test]
+fn a_revert_goes_back_as_far_as_the_floor_and_never_onwards() {
+    let refused = |journal: &Journal, offer: Offer| {
+        code(reverted(journal, offer).0.reports.last().map(|report| report.outcome.clone()))
+    };
+    assert_eq!(refused(&updated(), offer(1)), "below-floor");
+    assert_eq!(refused(&updated(), offer(4)), "not-older");
+    let mut rebuilt = offer(3);
+    rebuilt.release.sha256 = Sha256Digest::of(b"rebuilt");
+    assert_eq!(refused(&updated(), rebuilt), "not-older");
+    let mut failed = updated();
+    failed.failed.push(FailedRelease { counter: 2, sha256: release(2).sha256 });
+    assert_eq!(refused(&failed, offer(2)), "failed-before");
+    // What the other slot does not hold is fetched.
+    let mut emptied = updated();
+    emptied.slots.set(Slot::A, Content::Unknown);
+    let (fetching, _) = reverted(&emptied, offer(2));
+    let Update::Staging { target, offset, .. } = fetching.update else { panic!() };
+    assert_eq!((target.route, offset), (Route::Delta, 0));
 }

@@ -56,7 +56,7 @@ fn recorded(probe: &'static str) -> (World, Recording) {
     world.server.answers.lock().unwrap().witness = Some(Witness(Arc::new(witness)));
     let durable = recorder.durable();
     let mut restarts = 0;
-    while world.run_once_on(&durable).is_err() {
+    while world.run_once_on(&durable, 41).is_err() {
         restarts += 1;
         assert!(restarts < 10, "the update never ends");
     }

@@ -1,7 +1,7 @@
 //! How rollouts are drawn.
 
 use super::*;
-use lazaret_protocol::operator::{GroupState, ReasonCount, RolloutState};
+use lazaret_protocol::operator::{EmergencyView, GroupState, ReasonCount, RolloutState};
 use lazaret_protocol::time::Timestamp;
 
 fn group(state: GroupState, total: u64, done: u64, failed: u64) -> GroupView {
@@ -37,6 +37,8 @@ fn rollout() -> RolloutView {
             group(GroupState::Tripped, 4, 2, 2),
             group(GroupState::Closed, 5, 0, 0),
         ],
+        emergency: None,
+        progress: vec![],
         halts_unacknowledged: 1,
         halts_acknowledged: 0,
         started_by: "alice".parse().unwrap(),
@@ -60,4 +62,23 @@ fn counts_that_do_not_add_up_are_said() {
     rollout.groups[2].waiting = u64::MAX;
     rollout.groups[2].offered = 6;
     assert!(!adds_up(&rollout));
+}
+
+#[test]
+fn an_emergency_stands_above_everything_and_progress_is_drawn() {
+    let at = |ms| Timestamp::from_ms(rollout().started.as_ms() + ms);
+    let urgent = RolloutView {
+        emergency: Some(EmergencyView { reason: "CVE-2026-1\u{1b}[2J".to_owned(), expires: at(9) }),
+        progress: vec![
+            ProgressPoint { at: at(0), done: 0 },
+            ProgressPoint { at: at(1000), done: 3 },
+        ],
+        ..rollout()
+    };
+    let text = in_words(&urgent);
+    let second = text.lines().nth(1).unwrap();
+    assert!(second.starts_with("!! EMERGENCY: CVE-2026-1"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("percent done"), "{text}");
+    assert!(!in_words(&rollout()).contains("EMERGENCY"));
 }

@@ -2,16 +2,20 @@
 
 use alloc::vec::Vec;
 
-use lazaret_protocol::time::{HOUR_MS, MINUTE_MS};
+use lazaret_protocol::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 
 use crate::random::{below, happens, log_normal, mix};
-use crate::scenario::{BEGINNING, Fault, Scenario};
+use crate::scenario::{BEGINNING, Fault, Links, Scenario};
 
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// Hours a day for which a device that is not always on is on.
 const ON_MS: u64 = 10 * HOUR_MS;
 /// The fastest install: nothing downloads and restarts in less.
 const INSTALL_MS_MIN: u64 = 2 * MINUTE_MS;
+/// From a change on the server to the device that has a poll there.
+const WAKE_MS: u64 = SECOND_MS;
+/// How long a poll is held back: a connected device says a word so often.
+const HOLD_MS: u64 = 50 * SECOND_MS;
 
 /// One device.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +51,7 @@ pub(crate) struct Fleet {
     seed: u64,
     poll_ms: u64,
     lost_permille: u32,
+    links: Links,
     pub(crate) machines: Vec<Machine>,
 }
 
@@ -57,6 +62,7 @@ impl Fleet {
             seed: scenario.seed,
             poll_ms: scenario.poll_ms,
             lost_permille: scenario.lost_polls_permille,
+            links: scenario.links,
             machines,
         }
     }
@@ -88,6 +94,32 @@ impl Fleet {
                 return at;
             }
         }
+    }
+
+    /// When it hears what the server has to say at `t`: at once while its poll is held there,
+    /// otherwise with its next one.
+    pub(crate) fn hears(&self, device: u32, t: u64) -> u64 {
+        if self.is_connected(device, t) { t + WAKE_MS } else { self.next_poll(device, t) }
+    }
+
+    /// When the server heard of it last at `t`.
+    pub(crate) fn last_word(&self, device: u32, t: u64) -> u64 {
+        if !self.is_connected(device, t) {
+            return self.last_poll(device, t);
+        }
+        let phase = u64::from(self.machine(device).phase_ms);
+        t - t.saturating_sub(phase) % HOLD_MS
+    }
+
+    /// Whether its poll is held on the server: it is on, and the last one got through.
+    fn is_connected(&self, device: u32, t: u64) -> bool {
+        let machine = self.machine(device);
+        let phase = u64::from(machine.phase_ms);
+        if self.links == Links::Plain || t < phase || machine.off_for(t) > 0 {
+            return false;
+        }
+        let k = (t - phase) / self.poll_ms;
+        machine.off_for(phase + k * self.poll_ms) == 0 && !self.is_lost(device, k)
     }
 
     /// Its last poll that got through at or before `t`; where there was none for long, one long

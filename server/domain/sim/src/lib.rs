@@ -18,7 +18,7 @@ pub mod scenario;
 pub use hawkbit::{HAWKBIT_GROUPS, Hawkbit};
 pub use ours::SimError;
 pub use report::{Point, Report};
-pub use scenario::{Fault, Scenario};
+pub use scenario::{Fault, Links, Scenario};
 
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::rollout::policy::Policy;

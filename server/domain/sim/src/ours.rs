@@ -211,7 +211,7 @@ impl Run<'_> {
     fn open(&mut self, group: usize, now: u64) {
         let Some(members) = self.members.get(group) else { return };
         for device in members {
-            let poll = self.fleet.next_poll(*device, now);
+            let poll = self.fleet.hears(*device, now);
             self.events.push(Reverse((poll, *device, Happens::Poll)));
         }
     }
@@ -258,6 +258,7 @@ impl Run<'_> {
             utc_offset_min: Some(self.fleet.machine(device).utc_offset_min),
             battery_percent: None,
             probes: &none,
+            release_floor: None,
             installing: None,
         };
         self.decisions += 1;
@@ -270,7 +271,7 @@ impl Run<'_> {
                 }
             }
             Hold::Window { opens } | Hold::Schedule { opens, .. } => {
-                let again = self.fleet.next_poll(device, opens.as_ms());
+                let again = self.fleet.hears(device, opens.as_ms());
                 self.events.push(Reverse((again, device, Happens::Poll)));
             }
             _ => {}
@@ -292,7 +293,7 @@ impl Run<'_> {
         if let Some(halted) = self.halted {
             // It asks once more before its trial, and hears that the offer is taken back.
             let trial = part.at + u64::from(self.fleet.machine(device).install_ms) - TRIAL_MS;
-            if part.at < halted && self.fleet.next_poll(device, halted) < trial {
+            if part.at < halted && self.fleet.hears(device, halted) < trial {
                 self.set(device, Stands::TakenBack, at);
                 self.count_cohort(device, |counts| counts.tried -= 1);
                 return;
@@ -310,7 +311,7 @@ impl Run<'_> {
                 if silent {
                     self.dead.insert(device, falls);
                 } else {
-                    let says = self.fleet.next_poll(device, falls);
+                    let says = self.fleet.hears(device, falls);
                     self.events.push(Reverse((says, device, Happens::Sicken)));
                 }
             }
@@ -336,7 +337,7 @@ impl Run<'_> {
 
     fn last_seen(&self, device: u32, now: u64) -> Timestamp {
         let until = self.dead.get(&device).map_or(now, |dead| now.min(*dead));
-        Timestamp::from_ms(self.fleet.last_poll(device, until))
+        Timestamp::from_ms(self.fleet.last_word(device, until))
     }
 
     /// Counts the silent among those that were tried, and looks at those that wait to compare.
@@ -363,6 +364,9 @@ impl Run<'_> {
             seen.add(&self.rollout, assignment, heard, Timestamp::from_ms(now));
         }
         let scale = u64::try_from(every).unwrap_or(1);
+        for (counts, seen) in self.tally.groups.iter_mut().zip(&seen.groups) {
+            counts.soaked = seen.soaked.saturating_mul(scale);
+        }
         for counts in &seen.cohorts {
             let mine = self.tally.cohort(&counts.cohort);
             mine.unknown = (counts.unknown * scale).min(mine.tried.saturating_sub(mine.failed));

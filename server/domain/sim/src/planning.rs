@@ -152,6 +152,7 @@ fn device() -> Result<Device, Refused> {
         other_release: None,
         hardware: None,
         watch: lazaret_server_domain::clone::Watch::default(),
+        release_floor: None,
     })
 }
 

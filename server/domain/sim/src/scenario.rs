@@ -45,6 +45,18 @@ pub enum Fault {
     },
 }
 
+/// How devices of ours hear of the server between two polls. hawkBit's poll plainly, always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Links {
+    /// Their polls are held back, as agents ask for by default: what the server has to say is heard
+    /// at once while the link stands. Whose poll is lost hears nothing until the next one.
+    #[default]
+    Held,
+    /// They poll plainly as well.
+    Plain,
+}
+
 /// A simulated fleet and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
@@ -59,6 +71,9 @@ pub struct Scenario {
     pub revisions: u8,
     /// Milliseconds between polls.
     pub poll_ms: u64,
+    /// Whether polls are held back under our rules.
+    #[serde(default)]
+    pub links: Links,
     /// Median milliseconds from the offer to the word of the new image.
     pub install_ms: u64,
     /// Good installs that fail all the same, of 1000.
@@ -81,6 +96,7 @@ impl Scenario {
             fault: Fault::None,
             revisions: 4,
             poll_ms: 5 * MINUTE_MS,
+            links: Links::Held,
             install_ms: 8 * MINUTE_MS,
             failures_permille: 2,
             lost_polls_permille: 10,
@@ -93,6 +109,12 @@ impl Scenario {
     #[must_use]
     pub const fn with(self, fault: Fault) -> Self {
         Self { fault, ..self }
+    }
+
+    /// The same with plain polls.
+    #[must_use]
+    pub const fn plain(self) -> Self {
+        Self { links: Links::Plain, ..self }
     }
 
     /// The same on flaky links: one poll in five is lost, and more installs fail.

@@ -42,15 +42,27 @@ fn a_bad_image_is_stopped_before_a_tenth_of_what_fixed_groups_harm() {
     }
 }
 
-/// What shows itself only after an hour is caught later the longer a group's installs take.
+/// Nobody beyond the first groups is offered the image before devices have run it for an hour and
+/// said so, however large the fleet is and however its polls go.
 #[test]
-fn a_slow_poison_is_stopped_before_half_of_what_fixed_groups_harm() {
-    for (devices, part) in [(1000, 10), (2000, 2)] {
-        let scenario = Scenario::calm(devices, 3).with(Fault::Slow { after_ms: HOUR });
-        let ours = run(&scenario, &policy("normal")).unwrap();
-        let theirs = run_hawkbit(&scenario, Hawkbit::default()).unwrap();
-        assert_eq!(ours.state, "halted", "{devices}");
-        assert!(ours.harmed * part <= theirs.harmed, "{}: {}", ours.harmed, theirs.harmed);
+fn a_slow_poison_is_stopped_before_a_tenth_of_what_fixed_groups_harm() {
+    for fault in [Fault::Slow { after_ms: HOUR }, Fault::SlowSilent { after_ms: HOUR }] {
+        for scenario in [Scenario::calm(1000, 3), Scenario::calm(2000, 3).flaky().plain()] {
+            let scenario = scenario.with(fault);
+            let ours = run(&scenario, &policy("normal")).unwrap();
+            let theirs = run_hawkbit(&scenario, Hawkbit::default()).unwrap();
+            assert_eq!(ours.state, "halted", "{scenario:?}");
+            assert!(ours.harmed * 10 <= theirs.harmed, "{}: {}", ours.harmed, theirs.harmed);
+        }
+    }
+}
+
+#[test]
+fn a_good_image_is_everywhere_no_later_than_with_fixed_groups() {
+    for scenario in [Scenario::calm(2000, 5), Scenario::calm(2000, 5).flaky()] {
+        let ours = run(&scenario, &policy("normal")).unwrap().ninety_nine_ms.unwrap();
+        let theirs = run_hawkbit(&scenario, Hawkbit::default()).unwrap().ninety_nine_ms.unwrap();
+        assert!(ours <= theirs, "{scenario:?}: {ours} {theirs}");
     }
 }
 

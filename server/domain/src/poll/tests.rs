@@ -44,6 +44,7 @@ fn device() -> Device {
         other_release: None,
         hardware: None,
         watch: crate::clone::Watch::default(),
+        release_floor: None,
     }
 }
 

@@ -10,7 +10,7 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
 
 use super::approval;
-use super::gate::{Verdict, judge};
+use super::gate::{Verdict, has_soaked, judge};
 use super::pace;
 use super::state::{Accepted, Approval, Rollout};
 use super::statistics;
@@ -35,13 +35,6 @@ pub enum Step {
         by: String,
         /// Why.
         reason: String,
-    },
-    /// A group has what it needs, or has not any more.
-    Good {
-        /// Which, from zero.
-        group: usize,
-        /// Since when.
-        since: Option<Timestamp>,
     },
     /// A group passed: open the one after it.
     Pass(usize),
@@ -115,7 +108,7 @@ pub fn advanced(
 ) -> (Rollout, Vec<Fact>, Vec<u64>) {
     let mut after = before.clone();
     let mut facts = Vec::new();
-    while let Some(next) = next_step(&after, counted, cord, now) {
+    while let Some(next) = next_step(&after, counted, cord) {
         facts.extend(step(&mut after, &next, now));
     }
     let turns = hand_out(&mut after, counted, (cord, now));
@@ -155,20 +148,15 @@ pub fn halt(
     reason: &str,
     now: Timestamp,
 ) -> Result<Decision<Rollout>, Refused> {
-    let mut rollout = known(found)?;
-    match rollout.state {
-        RolloutState::Halted => return Ok(Decision::reply(rollout)),
-        RolloutState::Running | RolloutState::Paused => {}
+    let step = Step::Halt { by: by.into(), reason: reason.into() };
+    said(found, &step, now, |rollout| match rollout.state {
+        RolloutState::Halted => Ok(Word::Already),
+        RolloutState::Running | RolloutState::Paused => Ok(Word::Counts),
         RolloutState::Planned | RolloutState::Approved => {
-            return Err(conflict(format!("{} has not begun, withdraw it", rollout.id)));
+            Err(conflict(format!("{} has not begun, withdraw it", rollout.id)))
         }
-        _ => {
-            let detail = format!("{} has finished, there is nothing left to halt", rollout.id);
-            return Err(conflict(detail));
-        }
-    }
-    let facts = step(&mut rollout, &Step::Halt { by: by.into(), reason: reason.into() }, now);
-    Ok(decided(found, &rollout, facts, now))
+        _ => Err(conflict(format!("{} has finished, there is nothing left to halt", rollout.id))),
+    })
 }
 
 /// Pauses a running rollout: nothing new is offered, what was taken goes on.
@@ -181,14 +169,12 @@ pub fn pause(
     reason: &str,
     now: Timestamp,
 ) -> Result<Decision<Rollout>, Refused> {
-    let mut rollout = known(found)?;
-    match rollout.state {
-        RolloutState::Paused => return Ok(Decision::reply(rollout)),
-        RolloutState::Running => {}
-        state => return Err(conflict(format!("{} is {state:?}, it does not run", rollout.id))),
-    }
-    let facts = step(&mut rollout, &Step::Pause { by: by.into(), reason: reason.into() }, now);
-    Ok(decided(found, &rollout, facts, now))
+    let step = Step::Pause { by: by.into(), reason: reason.into() };
+    said(found, &step, now, |rollout| match rollout.state {
+        RolloutState::Paused => Ok(Word::Already),
+        RolloutState::Running => Ok(Word::Counts),
+        state => Err(conflict(format!("{} is {state:?}, it does not run", rollout.id))),
+    })
 }
 
 /// Sets a paused or halted rollout going again. One that halted goes on only when every failure
@@ -202,32 +188,32 @@ pub fn resume(
     accepted: &[ReasonCount],
     (by, reason, now): (&str, &str, Timestamp),
 ) -> Result<Decision<Rollout>, Refused> {
-    let mut rollout = known(found)?;
-    match rollout.state {
-        RolloutState::Halted => {
-            let failures = tally.failures();
-            let named = |one: &ReasonCount| {
-                accepted.iter().any(|it| it.code == one.code && it.count >= one.count)
-            };
-            if !failures.iter().all(named) {
-                let list: Vec<String> =
-                    failures.iter().map(|one| format!("{}={}", one.code, one.count)).collect();
-                let detail =
-                    format!("expected all failures to be accepted by name: {}", list.join(", "));
-                return Err(conflict(detail));
-            }
-        }
-        RolloutState::Paused => {}
-        state => return Err(conflict(format!("{} is {state:?}, not halted", rollout.id))),
-    }
     let next = Step::Resume {
         by: by.into(),
         reason: reason.into(),
         accepted: accepted.to_vec(),
         tally: tally.clone(),
     };
-    let facts = step(&mut rollout, &next, now);
-    Ok(decided(found, &rollout, facts, now))
+    said(found, &next, now, |rollout| match rollout.state {
+        RolloutState::Paused => Ok(Word::Counts),
+        RolloutState::Halted => {
+            all_named(&tally.failures(), accepted)?;
+            Ok(Word::Counts)
+        }
+        state => Err(conflict(format!("{} is {state:?}, not halted", rollout.id))),
+    })
+}
+
+fn all_named(failures: &[ReasonCount], accepted: &[ReasonCount]) -> Result<(), Refused> {
+    let named =
+        |one: &ReasonCount| accepted.iter().any(|it| it.code == one.code && it.count >= one.count);
+    if failures.iter().all(named) {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        failures.iter().map(|one| format!("{}={}", one.code, one.count)).collect();
+    let detail = format!("expected all failures to be accepted by name: {}", list.join(", "));
+    Err(conflict(detail))
 }
 
 /// Starts a plan that has its approvals.
@@ -239,20 +225,21 @@ pub fn start(
     by: &str,
     now: Timestamp,
 ) -> Result<Decision<Rollout>, Refused> {
-    let mut rollout = known(found)?;
-    let have = approval::counted(&rollout);
-    let need = u64::from(rollout.conduct.approvals);
-    match rollout.state {
-        RolloutState::Planned | RolloutState::Approved if have < need => {
-            return Err(conflict(format!("{} has {have} of {need} approvals", rollout.id)));
+    said(found, &Step::Start { by: by.into() }, now, |rollout| {
+        let (have, need) = (approval::counted(rollout), u64::from(rollout.conduct.approvals));
+        match rollout.state {
+            RolloutState::Running => return Ok(Word::Already),
+            RolloutState::Planned | RolloutState::Approved if have < need => {
+                return Err(conflict(format!("{} has {have} of {need} approvals", rollout.id)));
+            }
+            RolloutState::Planned | RolloutState::Approved => {}
+            state => {
+                return Err(conflict(format!("{} is {state:?}, it cannot begin", rollout.id)));
+            }
         }
-        RolloutState::Planned | RolloutState::Approved => {}
-        RolloutState::Running => return Ok(Decision::reply(rollout)),
-        state => return Err(conflict(format!("{} is {state:?}, it cannot begin", rollout.id))),
-    }
-    super::plan::check_emergency(&rollout.conduct, &rollout.release, now)?;
-    let facts = step(&mut rollout, &Step::Start { by: by.into() }, now);
-    Ok(decided(found, &rollout, facts, now))
+        super::plan::check_emergency(&rollout.conduct, &rollout.release, now)?;
+        Ok(Word::Counts)
+    })
 }
 
 /// Gives a plan up.
@@ -265,14 +252,37 @@ pub fn withdraw(
     reason: &str,
     now: Timestamp,
 ) -> Result<Decision<Rollout>, Refused> {
+    let step = Step::Withdraw { by: by.into(), reason: reason.into() };
+    said(found, &step, now, |rollout| match rollout.state {
+        RolloutState::Withdrawn => Ok(Word::Already),
+        RolloutState::Planned | RolloutState::Approved => Ok(Word::Counts),
+        _ => Err(conflict(format!("{} has begun, halt it", rollout.id))),
+    })
+}
+
+/// Whether a person's word changes anything.
+enum Word {
+    /// It is so already.
+    Already,
+    /// It does.
+    Counts,
+}
+
+/// Takes the step that somebody asked for, where `may` says that the rollout is in a state for it.
+fn said(
+    found: &Found<Rollout>,
+    next: &Step,
+    now: Timestamp,
+    may: impl FnOnce(&Rollout) -> Result<Word, Refused>,
+) -> Result<Decision<Rollout>, Refused> {
     let mut rollout = known(found)?;
-    match rollout.state {
-        RolloutState::Withdrawn => return Ok(Decision::reply(rollout)),
-        RolloutState::Planned | RolloutState::Approved => {}
-        _ => return Err(conflict(format!("{} has begun, halt it", rollout.id))),
+    match may(&rollout)? {
+        Word::Already => Ok(Decision::reply(rollout)),
+        Word::Counts => {
+            let facts = step(&mut rollout, next, now);
+            Ok(decided(found, &rollout, facts, now))
+        }
     }
-    let facts = step(&mut rollout, &Step::Withdraw { by: by.into(), reason: reason.into() }, now);
-    Ok(decided(found, &rollout, facts, now))
 }
 
 fn known(found: &Found<Rollout>) -> Result<Rollout, Refused> {
@@ -296,7 +306,7 @@ pub(super) fn decided(
     decision
 }
 
-fn next_step(rollout: &Rollout, counted: &Tally, cord: CordState, now: Timestamp) -> Option<Step> {
+fn next_step(rollout: &Rollout, counted: &Tally, cord: CordState) -> Option<Step> {
     if !matches!(rollout.state, RolloutState::Running | RolloutState::Paused) {
         return None;
     }
@@ -308,19 +318,13 @@ fn next_step(rollout: &Rollout, counted: &Tally, cord: CordState, now: Timestamp
     }
     let groups = rollout.groups.iter().zip(&counted.groups).enumerate();
     for (at, (group, counts)) in groups {
-        if group.state != GroupState::Open {
-            continue;
-        }
-        let good = judge(counts, group, rollout.thresholds_of(group)) == Verdict::Pass;
-        match group.good_since {
-            None if good => return Some(Step::Good { group: at, since: Some(now) }),
-            Some(_) if !good => return Some(Step::Good { group: at, since: None }),
-            Some(since)
-                if now.since_ms(since) >= group.rules.soak_ms && cord == CordState::Free =>
-            {
-                return Some(Step::Pass(at));
-            }
-            _ => {}
+        let so_far = counted.groups.get(..=at).unwrap_or_default();
+        if group.state == GroupState::Open
+            && cord == CordState::Free
+            && judge(counts, group, rollout.thresholds_of(group)) == Verdict::Pass
+            && has_soaked(so_far, group)
+        {
+            return Some(Step::Pass(at));
         }
     }
     // A silent device may still come back, so it does not end its group.
@@ -378,12 +382,6 @@ pub(super) fn step(rollout: &mut Rollout, step: &Step, now: Timestamp) -> Vec<Fa
             rollout.state = RolloutState::Withdrawn;
             let (by, reason) = (by.clone(), reason.clone());
             alloc::vec![Fact::RolloutWithdrawn { rollout: id, by, reason }]
-        }
-        Step::Good { group, since } => {
-            if let Some(group) = rollout.groups.get_mut(*group) {
-                group.good_since = *since;
-            }
-            Vec::new()
         }
         Step::Pass(at) => pass(rollout, *at, now),
         Step::Pause { by, reason } => {
@@ -447,7 +445,6 @@ fn open(rollout: &mut Rollout, at: usize, now: Timestamp) -> bool {
 fn accept(rollout: &mut Rollout, tally: &Tally) {
     for (group, counts) in rollout.groups.iter_mut().zip(&tally.groups) {
         group.accepted = counts.failed;
-        group.good_since = None;
         if group.state == GroupState::Tripped {
             group.state = GroupState::Open;
         }

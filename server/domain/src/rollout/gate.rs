@@ -11,7 +11,7 @@ use super::tally::GroupTally;
 pub enum Verdict {
     /// Wait for more results.
     Hold,
-    /// It has what it needs. After its soak the next group may open.
+    /// It has what it needs. Once it has soaked too the next group may open.
     Pass,
     /// The rollout halts.
     Trip {
@@ -34,8 +34,7 @@ pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verd
     let total = counts.total();
     // Devices that were refused, lapsed or cannot be reached can never be done; at least one must
     // be.
-    let able = total.saturating_sub(counts.ended()).saturating_add(counts.done);
-    let able = able.saturating_add(counts.failed);
+    let able = counts.able().saturating_add(counts.failed);
     let sample = if group.rules.minimum_sample == 0 || total == 0 {
         0
     } else {
@@ -53,7 +52,7 @@ pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verd
     if counts.done >= sample && reaches(counts.done, thresholds.success_percent, basis) {
         return Verdict::Pass;
     }
-    let still = total.saturating_sub(counts.ended()).saturating_add(counts.done);
+    let still = counts.able();
     if still == 0 && sample > 0
         || (sample == 0 && !reaches(still, thresholds.success_percent, total))
     {
@@ -75,6 +74,21 @@ pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verd
         return Verdict::Trip { reason };
     }
     Verdict::Hold
+}
+
+/// Whether enough devices have run the image for the whole soak of a group. `so_far` are the counts
+/// of the groups up to and with it: devices of earlier groups have had it for longer, and count.
+/// What matters is not how long the group looked good but how long the image was at work: a poison
+/// that shows within the soak has shown in every device that is counted here, so that not one of
+/// them is still counted.
+#[must_use]
+pub fn has_soaked(so_far: &[GroupTally], group: &Group) -> bool {
+    if group.rules.soak_ms == 0 {
+        return true;
+    }
+    let able = so_far.iter().map(GroupTally::able).fold(0, u64::saturating_add);
+    let wanted = group.rules.soak_sample.min(able).max(1);
+    so_far.last().is_some_and(|counts| counts.soaked >= wanted)
 }
 
 /// Whether `part` of `total` is at least `percent`. An empty group reaches everything.

@@ -33,6 +33,8 @@ pub struct Candidate<'a> {
     pub battery_percent: Option<u8>,
     /// Its probes.
     pub probes: &'a BTreeMap<String, bool>,
+    /// The release counter below which nothing runs on it.
+    pub release_floor: Option<u64>,
     /// An install order that is open.
     pub installing: Option<u64>,
 }
@@ -47,6 +49,7 @@ impl<'a> From<&'a Device> for Candidate<'a> {
             utc_offset_min: device.utc_offset_min,
             battery_percent: device.battery_percent,
             probes: &device.probes,
+            release_floor: device.release_floor,
             installing: open.map(|open| open.order.sequence),
         }
     }
@@ -89,7 +92,7 @@ pub enum Hold {
     /// The signed schedule does not let it in yet.
     Schedule { place: u16, opens: Timestamp },
     /// It must not go back so far.
-    Floor { version: VersionName },
+    Floor { version: VersionName, counter: u64, floor: u64 },
     /// It is busy with another install.
     Busy { order: u64 },
     /// No maintenance window is open where it stands.
@@ -133,6 +136,12 @@ pub fn hold(
     }
     if candidate.quarantined {
         return Hold::Quarantined;
+    }
+    // Rollouts from before counters were noted say 0.
+    let floor = candidate.release_floor.unwrap_or(0);
+    if release.counter > 0 && release.counter < floor {
+        let (version, counter) = (release.version.clone(), release.counter);
+        return Hold::Floor { version, counter, floor };
     }
     if let Some(hold) = schedule_gate(candidate.id, release, now) {
         return hold;
@@ -321,7 +330,9 @@ impl Hold {
             Self::Schedule { place, .. } => {
                 format!("the signed schedule does not let place {place} in yet")
             }
-            Self::Floor { version } => format!("its floor does not let it go back to {version}"),
+            Self::Floor { version, counter, floor } => format!(
+                "its floor {floor} does not let it go back to {version}, whose counter is {counter}"
+            ),
             Self::Busy { order } => format!("it is busy with order {order}"),
             Self::Window { .. } => "no maintenance window is open where it stands".to_string(),
             Self::WindowUnknown => {
@@ -368,7 +379,11 @@ impl Hold {
                 "a schedule that release signers or the emergency role sign".to_string()
             }
             Self::Schedule { opens, .. } | Self::Window { opens } => format!("time: {opens}"),
-            Self::Floor { .. } => "a release at or above its floor".to_string(),
+            Self::Floor { floor, .. } => {
+                format!(
+                    "a release whose counter is at least {floor}: its signers rule older ones out"
+                )
+            }
             Self::Busy { order } => format!("its report on order {order}"),
             Self::WindowUnknown => "a poll that says its offset from UTC".to_string(),
             Self::Battery { needs, .. } => format!("a charge of {needs} %"),

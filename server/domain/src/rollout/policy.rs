@@ -106,9 +106,13 @@ pub struct GroupPolicy {
     /// Devices that must be done before it passes; at most as many as are in the group.
     #[serde(default = "one")]
     pub minimum_sample: u32,
-    /// How long it must have been good before the next group opens.
+    /// How long devices must have run the image, and said so, before the next group opens.
     #[serde(default)]
     pub soak: Span,
+    /// How many devices must have soaked, of this group and those before it; `minimum_sample` where
+    /// it is absent.
+    #[serde(default)]
+    pub soak_sample: Option<u32>,
     /// Most devices at work at once, at the beginning. None is no cap.
     #[serde(default)]
     pub concurrency: Option<u32>,
@@ -153,9 +157,12 @@ pub struct GroupRules {
     /// Devices that must be done before it passes. With 0 the percentages are of the whole group.
     #[serde(default)]
     pub minimum_sample: u64,
-    /// How long it must have been good, in milliseconds.
+    /// How long devices must have run the image, in milliseconds.
     #[serde(default)]
     pub soak_ms: u64,
+    /// How many must have, of this group and those before it.
+    #[serde(default)]
+    pub soak_sample: u64,
     /// Devices at work at once.
     #[serde(default)]
     pub concurrency: Option<Growing>,
@@ -251,6 +258,7 @@ impl GroupPolicy {
             error_percent: percent(self.error_percent),
             minimum_sample: u64::from(self.minimum_sample.max(1)),
             soak_ms: self.soak.as_ms(),
+            soak_sample: u64::from(self.soak_sample.unwrap_or(self.minimum_sample).max(1)),
             concurrency: cap(self.concurrency, most(self.concurrency_max), linear),
             rate: cap(self.per_minute, most(self.per_minute_max), exponential),
             windows: self.windows.clone(),

@@ -185,16 +185,32 @@ pub(super) fn preview(
 
 fn schedule(draft: &Draft, grouped: &[Vec<Member>]) -> Vec<GroupPreview> {
     let mut opens_ms = 0u64;
-    let mut rows = Vec::new();
+    let (mut rows, mut opened) = (Vec::new(), Vec::new());
     for (policy, members) in draft.policy.groups.iter().zip(grouped) {
         let (rules, devices) = (policy.rules(), size(members.len()));
         let through_ms = opens_ms.saturating_add(time_for(&rules, devices));
         rows.push(GroupPreview { name: policy.name.to_string(), devices, opens_ms, through_ms });
         let sample = rules.minimum_sample.min(devices);
         let good_ms = opens_ms.saturating_add(time_for(&rules, sample));
-        opens_ms = good_ms.saturating_add(rules.soak_ms);
+        opened.push((opens_ms, rules.clone(), devices));
+        opens_ms = match rules.soak_ms {
+            0 => good_ms,
+            soak_ms => good_ms.max(first_done(&opened, rules.soak_sample).saturating_add(soak_ms)),
+        };
     }
     rows
+}
+
+/// When the first `sample` devices of the groups that have opened are done, in milliseconds.
+fn first_done(opened: &[(u64, GroupRules, u64)], sample: u64) -> u64 {
+    let mut left = sample;
+    let mut at_ms = 0u64;
+    for (opens_ms, rules, devices) in opened {
+        let of_these = left.min(*devices);
+        at_ms = at_ms.max(opens_ms.saturating_add(time_for(rules, of_these)));
+        left = left.saturating_sub(of_these);
+    }
+    at_ms
 }
 
 /// Milliseconds until so many devices of a group are done at its caps, in rounds of [`CYCLE_MS`].

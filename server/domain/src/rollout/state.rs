@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, VersionName};
-use lazaret_protocol::operator::{GroupState, GroupView, RolloutState, RolloutView};
+use lazaret_protocol::operator::{EmergencyView, GroupState, GroupView, RolloutState, RolloutView};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::target::{EmergencyCustom, Schedule};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
@@ -181,9 +181,6 @@ pub struct Group {
     /// When it opened.
     #[serde(default)]
     pub opened: Option<Timestamp>,
-    /// Since when it has what it needs to pass; the soak counts from there.
-    #[serde(default)]
-    pub good_since: Option<Timestamp>,
     /// Failures in it that a person accepted.
     #[serde(default)]
     pub accepted: u64,
@@ -357,6 +354,16 @@ impl Rollout {
         }
     }
 
+    /// The same in words.
+    #[must_use]
+    pub fn brings(&self, counter: Option<u64>) -> String {
+        let (next, last) = (self.next_for(counter), &self.release);
+        if next.version == last.version {
+            return last.version.to_string();
+        }
+        format!("{}, which it must run before {}", next.version, last.version)
+    }
+
     /// As operators see it.
     #[must_use]
     pub fn view(&self, tally: &Tally) -> RolloutView {
@@ -388,6 +395,15 @@ impl Rollout {
             started: self.started,
             error_percent: self.thresholds.error_percent,
             success_percent: self.thresholds.success_percent,
+            emergency: self.emergency(),
+            progress: Vec::new(),
         }
+    }
+
+    /// What the emergency role signed, where this is an emergency.
+    fn emergency(&self) -> Option<EmergencyView> {
+        let signed = self.release.emergency.as_ref();
+        let signed = signed.filter(|_| self.conduct.urgency == Urgency::Emergency)?;
+        Some(EmergencyView { reason: signed.reason.clone(), expires: signed.expires })
     }
 }

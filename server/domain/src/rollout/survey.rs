@@ -191,10 +191,12 @@ impl Survey {
             if newer && release.counter > 0 {
                 return Some(LeftOut::Newer);
             }
-            let floor = self.draft.floors.get(&running.sha256);
-            if floor.is_some_and(|floor| *floor > release.counter) {
-                return Some(LeftOut::BelowFloor);
-            }
+        }
+        // By its own word where it has given it; otherwise as what it runs was signed.
+        let signed = running.and_then(|running| self.draft.floors.get(&running.sha256));
+        let floor = device.release_floor.max(signed.copied());
+        if floor.is_some_and(|floor| floor > release.counter) {
+            return Some(LeftOut::BelowFloor);
         }
         if release.opens_for(&device.id, self.now).is_none() {
             return Some(LeftOut::ScheduleNever);

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::id::RolloutId;
-use lazaret_protocol::operator::{ReasonCount, RolloutState};
+use lazaret_protocol::operator::{ProgressPoint, ReasonCount, RolloutState};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,10 @@ pub struct GroupTally {
     /// Of all these: the offer was taken back.
     #[serde(default)]
     pub taken_back: u64,
+    /// Devices of this group and of those before it that have run the image for the whole soak of
+    /// this group, and have said so since.
+    #[serde(default)]
+    pub soaked: u64,
     /// Codes of failures and refusals.
     pub reasons: Vec<ReasonCount>,
     /// Codes of failures alone, with `silent` for the unknown: what a resume has to name.
@@ -179,6 +183,29 @@ fn untried(rollout: &Rollout, part: &Assignment, heard: Heard, now: Timestamp) -
     }
 }
 
+/// Most points of a rollout's progress.
+const PROGRESS_MAX: usize = 64;
+
+/// Devices done over time, from each device's own part. Thinned evenly to 64 points, of which the
+/// last is the last.
+pub fn progress<'a>(parts: impl IntoIterator<Item = &'a Assignment>) -> Vec<ProgressPoint> {
+    let done = parts.into_iter().filter_map(|part| match part.state {
+        AssignmentState::Ended { outcome: Outcome::Done, at } => Some(at),
+        _ => None,
+    });
+    let mut done: Vec<Timestamp> = done.collect();
+    done.sort_unstable();
+    let every = done.len().div_ceil(PROGRESS_MAX).max(1);
+    let point = |(before, at): (usize, &Timestamp)| ProgressPoint {
+        at: *at,
+        done: u64::try_from(before.saturating_add(1)).unwrap_or(u64::MAX),
+    };
+    let mut points: Vec<ProgressPoint> =
+        done.iter().enumerate().rev().step_by(every).map(point).collect();
+    points.reverse();
+    points
+}
+
 impl Tally {
     /// Nothing counted yet.
     #[must_use]
@@ -220,12 +247,18 @@ impl Tally {
         if let Some(code) = code_of(part, place) {
             count_reason(&mut group.reasons, code);
         }
+        let soaked_ms = soaked_ms(part, place, heard);
         match place {
             Place::Failed => {
                 count_reason(&mut group.failures, code_of(part, place).unwrap_or("failed"));
             }
             Place::Unknown => count_reason(&mut group.failures, SILENT),
             _ => {}
+        }
+        for (group, counts) in rollout.groups.iter().zip(&mut self.groups).skip(at) {
+            if soaked_ms.is_some_and(|ms| ms >= group.rules.soak_ms) {
+                counts.soaked = counts.soaked.saturating_add(1);
+            }
         }
         self.cohort(&part.cohort).add(rollout, place, heard, now);
     }
@@ -285,6 +318,17 @@ const OTHER: &str = "other";
 /// What silence is called among failures.
 pub const SILENT: &str = "silent";
 
+/// For how long a device has run the image by its own word: from its confirmation to the last time
+/// that it said anything and nothing bad. Silence is no exposure.
+fn soaked_ms(part: &Assignment, place: Place, heard: Heard) -> Option<u64> {
+    match part.state {
+        AssignmentState::Ended { outcome: Outcome::Done, at } if place == Place::Done => {
+            Some(heard.last_seen.map_or(0, |seen| seen.since_ms(at)))
+        }
+        _ => None,
+    }
+}
+
 fn code_of(part: &Assignment, place: Place) -> Option<&str> {
     match (&part.state, place) {
         (AssignmentState::Late { code, .. }, _) => Some(code),
@@ -329,6 +373,12 @@ impl GroupTally {
         [self.done, self.failed, self.refused, self.expired, self.unreachable]
             .into_iter()
             .fold(0, u64::saturating_add)
+    }
+
+    /// Devices that have the image or could come to have it.
+    #[must_use]
+    pub fn able(&self) -> u64 {
+        self.total().saturating_sub(self.ended()).saturating_add(self.done)
     }
 
     /// Devices that may be at work: what a cap on concurrency counts.

@@ -178,6 +178,10 @@ impl World {
                 },
                 expires: Some(Timestamp::from_ms(counter * 300_000)),
             },
+            21 => Event::Ordered(Order {
+                expires: self.now.plus_ms(500),
+                ..order(next, revert_kind("v1"))
+            }),
             20 => Event::DeltaDoubted { reason: why, fetched: counter },
             19 => Event::TimeTold { time: Timestamp::from_ms(counter * 100_000) },
             _ => Event::Woke,
@@ -212,7 +216,7 @@ fn check_floors(before: &Journal, after: &Journal) {
 
 fn strokes() -> impl Strategy<Value = Vec<Stroke>> {
     let power = prop_oneof![3 => Just(usize::MAX), 1 => 0_usize..4];
-    let event = (0_usize..21, 0_u64..6, power)
+    let event = (0_usize..22, 0_u64..6, power)
         .prop_map(|(which, counter, power_after)| Stroke::Event { which, counter, power_after });
     let stroke = prop_oneof![
         20 => event,
@@ -263,10 +267,11 @@ proptest! {
     #[test]
     fn an_order_that_is_not_above_the_last_changes_nothing(
         sequence in 0_u64..=10,
-        which in 0_usize..4,
+        which in 0_usize..5,
     ) {
         let kinds = [
             install_kind("v2"),
+            revert_kind("v1"),
             OrderKind::Halt { install: 10 },
             OrderKind::Quarantine { reason: "suspicion".into() },
             OrderKind::Collect { bundle: "b-1".parse().unwrap() },

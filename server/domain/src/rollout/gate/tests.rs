@@ -83,6 +83,18 @@ fn failures_that_a_person_accepted_do_not_trip_again() {
     assert!(matches!(judge(&one_more, &accepted, limits), Verdict::Trip { .. }));
 }
 
+#[test]
+fn few_devices_soak_for_all_where_no_more_can() {
+    let rules = GroupRules { soak_ms: 1, soak_sample: 5, ..GroupRules::default() };
+    let group = Group { rules, ..Group::default() };
+    let canaries = GroupTally { done: 2, unreachable: 9, ..GroupTally::default() };
+    let soaked = |soaked| GroupTally { done: 1, refused: 3, soaked, ..GroupTally::default() };
+    assert!(!has_soaked(&[canaries.clone(), soaked(2)], &group));
+    assert!(has_soaked(&[canaries, soaked(3)], &group));
+    let nobody = GroupTally { refused: 3, ..GroupTally::default() };
+    assert!(!has_soaked(&[nobody], &group), "nobody's word is no soak");
+}
+
 proptest! {
     #[test]
     fn one_more_failure_never_lets_a_group_pass(

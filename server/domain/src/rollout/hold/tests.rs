@@ -19,6 +19,7 @@ struct Case {
     running: RunningRelease,
     probes: BTreeMap<String, bool>,
     cord: Cord,
+    floor: Option<u64>,
 }
 
 fn case() -> Case {
@@ -30,6 +31,7 @@ fn case() -> Case {
         running: RunningRelease { version: old.version, counter: 1, sha256: old.sha256 },
         probes: BTreeMap::new(),
         cord: Cord::default(),
+        floor: Some(1),
     }
 }
 
@@ -43,6 +45,7 @@ impl Case {
             utc_offset_min,
             battery_percent,
             probes: &self.probes,
+            release_floor: self.floor,
             installing,
         };
         hold(candidate, (&self.rollout, &self.part), Some(&self.cord), NOW)
@@ -70,6 +73,8 @@ fn each_gate_holds_on_its_own() {
         open_offers: None,
     };
     assert_eq!(Case::with(|_| {}), "nothing");
+    assert_eq!(Case::with(|c| c.floor = Some(3)), "floor");
+    assert_eq!(Case::with(|c| c.floor = Some(2)), "nothing", "the floor itself runs");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Planned), "not-approved");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Approved), "not-started");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Paused), "paused");
@@ -130,6 +135,7 @@ proptest! {
             utc_offset_min: None,
             battery_percent: None,
             probes: &case.probes,
+            release_floor: None,
             installing: None,
         };
         let at = |now| hold(candidate, (&case.rollout, &case.part), None, now);

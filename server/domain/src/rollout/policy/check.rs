@@ -139,6 +139,9 @@ impl Findings {
         self.range(&field("error_percent"), group.error_percent, 1, 100);
         self.range(&field("minimum_sample"), group.minimum_sample, 1, 1_000_000);
         self.span(&field("soak"), group.soak, Span::default());
+        if let Some(sample) = group.soak_sample {
+            self.range(&field("soak_sample"), sample, 1, 1_000_000);
+        }
         self.caps(at, group);
         self.range(&field("battery_percent_min"), group.battery_percent_min, 0, 100);
         for (name, count) in [("windows", group.windows.len()), ("probes", group.probes.len())] {

@@ -61,6 +61,7 @@ fn device(id: &str) -> Device {
         other_release: None,
         hardware: None,
         watch: crate::clone::Watch::default(),
+        release_floor: None,
     }
 }
 

@@ -147,3 +147,41 @@ proptest! {
         prop_assert_eq!(count(&parts), count(&reversed));
     }
 }
+
+#[test]
+fn a_device_soaks_by_its_own_word_and_for_its_own_and_later_groups() {
+    let mut rollout = rollout(&[GroupState::Open; 3]);
+    for (group, soak_ms) in rollout.groups.iter_mut().zip([1000, 100, 5000]) {
+        group.rules.soak_ms = soak_ms;
+    }
+    let done = AssignmentState::Ended { outcome: Outcome::Done, at: Timestamp::from_ms(50) };
+    let late = AssignmentState::Late {
+        code: "probe-regressed".into(),
+        reason: "x".into(),
+        at: Timestamp::from_ms(60),
+    };
+    let soaked = |group: u64, state: &AssignmentState, seen: u64| {
+        let heard = Heard { last_seen: Some(Timestamp::from_ms(seen)), sick: false };
+        let part = part(group, state.clone());
+        let tally = Tally::count(&rollout, [(&part, heard)], Timestamp::from_ms(1_000_000_000));
+        tally.groups.iter().map(|group| group.soaked).collect::<Vec<_>>()
+    };
+    // Time alone is nothing: what counts is until when it has said that all is well.
+    assert_eq!(soaked(0, &done, 50), [0, 0, 0]);
+    assert_eq!(soaked(0, &done, 149), [0, 0, 0]);
+    assert_eq!(soaked(0, &done, 150), [0, 1, 0]);
+    assert_eq!(soaked(0, &done, 1050), [1, 1, 0]);
+    assert_eq!(soaked(1, &done, 9050), [0, 1, 1]);
+    assert_eq!(soaked(0, &late, 9050), [0, 0, 0]);
+}
+
+#[test]
+fn progress_is_thinned_and_ends_with_everybody_who_is_done() {
+    let done = |ms| AssignmentState::Ended { outcome: Outcome::Done, at: Timestamp::from_ms(ms) };
+    let mut parts: Vec<Assignment> = (0..1000).map(|n| part(0, done(999 - n))).collect();
+    parts.push(part(0, AssignmentState::Waiting));
+    let points = progress(&parts);
+    assert!(points.len() <= PROGRESS_MAX && points.is_sorted_by_key(|point| point.done));
+    assert_eq!(points.last(), Some(&ProgressPoint { at: Timestamp::from_ms(999), done: 1000 }));
+    assert_eq!(progress(&parts[..2]).len(), 2);
+}

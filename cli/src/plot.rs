@@ -2,17 +2,23 @@
 
 use std::fmt::Write as _;
 
-use lazaret_server_domain_sim::Point;
-
 /// Columns and rows of the drawing.
 const WIDTH: u64 = 64;
 const HEIGHT: u64 = 10;
 /// Parts of a row that can be told apart.
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Draws devices done, of `devices`, from the beginning to the last change.
-pub(super) fn plot(curve: &[Point], devices: u64) -> String {
-    let end = curve.last().map_or(0, |point| point.ms).max(1);
+/// Devices that were done so many milliseconds after the beginning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Point {
+    pub(crate) ms: u64,
+    pub(crate) done: u64,
+}
+
+/// Draws devices done, of `devices`, from the beginning to `end_ms`, or to the last change where
+/// that is later.
+pub(crate) fn plot(curve: &[Point], devices: u64, end_ms: u64) -> String {
+    let end = curve.last().map_or(0, |point| point.ms).max(end_ms).max(1);
     let heights: Vec<u64> = (1..=WIDTH)
         .map(|column| {
             let until = end * column / WIDTH;
@@ -44,8 +50,13 @@ pub(super) fn plot(curve: &[Point], devices: u64) -> String {
     text
 }
 
+/// A span in the unit that says something of it.
 fn hours(ms: u64) -> String {
-    format!("{}.{} h", ms / 3_600_000, ms % 3_600_000 / 360_000)
+    match ms {
+        0..600_000 => format!("{} s", ms / 1000),
+        600_000..7_200_000 => format!("{} min", ms / 60_000),
+        _ => format!("{}.{} h", ms / 3_600_000, ms % 3_600_000 / 360_000),
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +67,7 @@ mod tests {
     fn a_curve_is_drawn_from_nothing_to_everybody() {
         let curve =
             [Point { ms: 0, done: 0 }, Point { ms: 1000, done: 50 }, Point { ms: 2000, done: 100 }];
-        let drawn = plot(&curve, 100);
+        let drawn = plot(&curve, 100, 0);
         let rows: Vec<&str> = drawn.lines().skip(2).take(10).collect();
         assert!(rows.first().is_some_and(|row| row.ends_with('█')), "{drawn}");
         assert!(rows.last().is_some_and(|row| row.starts_with("   0 │ ")), "{drawn}");
@@ -64,6 +75,6 @@ mod tests {
 
     #[test]
     fn an_empty_curve_is_drawn_empty() {
-        assert!(!plot(&[], 0).contains('█'));
+        assert!(!plot(&[], 0, 0).contains('█'));
     }
 }
