@@ -146,6 +146,7 @@ pub(crate) async fn wire(
         operator_port: AtomicU16::new(config.operators.address.port()),
         clock,
         poll_interval_ms: config.polls.interval_ms,
+        evidence_days: config.evidence.kept_days,
         scratch,
         uploads: Mutex::new(HashMap::new()),
         starting: Mutex::new(()),

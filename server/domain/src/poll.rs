@@ -23,6 +23,7 @@ use crate::rollout::pace::READY_POLL_MS;
 use crate::rollout::state::{
     Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
 };
+use crate::witness::{Witnessed, Witnessing, Word, witness};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct PollView {
     pub parts: Vec<RolloutPart>,
     /// The fleet-wide cord.
     pub cord: Found<Cord>,
+    /// What the server has witnessed of the device's log.
+    pub witnessed: Found<Witnessed>,
 }
 
 /// A rollout and a device's part in it.
@@ -73,6 +76,8 @@ pub struct PollPlan {
     pub next_poll_ms: u64,
     /// Whether to renew.
     pub renew: bool,
+    /// What came of the growth of its log, to be cosigned and sent.
+    pub witnessed: Vec<Word>,
     /// Whether reconcilers have something to do.
     pub bearing: Bearing,
 }
@@ -115,8 +120,17 @@ pub fn decide(
     if request.sequence <= device.poll_sequence {
         return Ok(Polled::Recorded(replayed(device, request, context.now)));
     }
-    let mut turn =
-        Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new(), sick: None };
+    let mut turn = Turn {
+        device: device.clone(),
+        facts: Vec::new(),
+        moved: Vec::new(),
+        sick: None,
+        witnessing: witness(
+            view.witnessed.value.as_ref(),
+            (&device.id, &device.key),
+            &request.logs,
+        ),
+    };
     turn.take_in(request, context.now);
     turn.watch(view, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
@@ -146,6 +160,8 @@ struct Turn {
     moved: Vec<(RolloutId, AssignmentState)>,
     /// A probe that passed at the last poll and does not any more.
     sick: Option<String>,
+    /// What the server makes of the growth of the device's log.
+    witnessing: Witnessing,
 }
 
 impl Turn {
@@ -169,6 +185,7 @@ impl Turn {
             self.facts.push(Fact::LogRegressed { device: id, known, got });
         }
         device.log_head = Some(request.log_head.clone());
+        self.facts.append(&mut self.witnessing.facts);
         if let Some(quarantine) = &mut device.quarantine
             && request.quarantined
             && !quarantine.confirmed
@@ -396,10 +413,14 @@ impl Turn {
             next_poll_ms: self.next_poll_ms(view, more_wait, context),
             bearing: if self.moved.is_empty() { Bearing::Quiet } else { Bearing::Moves },
             renew: left_ms < context.certificate_life_ms / 2,
+            witnessed: self.witnessing.words,
         };
         let mut decision =
             Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);
-        decision = decision.resting_on(&view.cord);
+        decision = decision.resting_on(&view.cord).resting_on(&view.witnessed);
+        if let Some(record) = &self.witnessing.record {
+            decision = decision.put(record);
+        }
         for part in &view.parts {
             decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);
             let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));

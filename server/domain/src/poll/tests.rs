@@ -67,6 +67,7 @@ fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
             assignment: found("assignment/r-1/d-1", assignment),
         }],
         cord: Found { key: "cord/fleet".into(), version: None, value: None },
+        witnessed: Found { key: "log-witness/d-1".into(), version: None, value: None },
     }
 }
 
@@ -85,6 +86,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         quarantined: false,
         hold_ms: 0,
         posture: None,
+        logs: vec![],
     })
 }
 
