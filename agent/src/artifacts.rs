@@ -6,17 +6,25 @@ use std::io::Read as _;
 use std::path::Path;
 
 use lazaret_agent_core::journal::Journal;
+use lazaret_protocol_evidence::manifest::{ArtifactName, ArtifactStatus};
 
 use crate::config::Config;
 use crate::slots::Bootloader;
 
 mod agent;
+mod kernel;
 mod network;
+mod open_files;
+mod persistence;
 mod processes;
 mod system;
+mod users;
 
 /// Largest artifact, in bytes. What is longer is cut, and says so at its end.
 pub const ARTIFACT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// What stands at the end of an artifact that was cut.
+const CUT_NOTE: &[u8] = b"\n[cut here: the artifact is larger than its limit]\n";
 
 /// What artifacts may look at.
 #[derive(Debug)]
@@ -35,17 +43,64 @@ pub type Failure = String;
 /// Collects one artifact.
 pub type Collect = fn(&Scene<'_>) -> Result<Vec<u8>, Failure>;
 
+/// What came of one artifact.
+#[derive(Debug)]
+pub struct Collected {
+    /// Its name.
+    pub name: ArtifactName,
+    /// How it went.
+    pub status: ArtifactStatus,
+    /// Its content; of one that failed, the reason.
+    pub bytes: Vec<u8>,
+    /// Why it failed or is not whole.
+    pub reason: Option<String>,
+}
+
 /// Every artifact by its name, in the order of collection: what is gone first comes first.
 pub const ARTIFACTS: &[(&str, Collect)] = &[
     ("processes.txt", processes::processes),
+    ("open-files.txt", open_files::open_files),
     ("sockets.txt", network::sockets),
     ("interfaces.txt", network::interfaces),
+    ("counters.txt", network::counters),
+    ("modules.txt", kernel::modules),
     ("mounts.txt", system::mounts),
+    ("kernel-log.txt", kernel::log),
     ("system.txt", system::system),
+    ("crashes.txt", kernel::crashes),
+    ("users.txt", users::users),
+    ("persistence.txt", persistence::points),
     ("journal.json", agent::journal),
     ("slots.json", agent::slots),
     ("config.txt", agent::config),
 ];
+
+/// The name of the profile that collects what stands in [`ARTIFACTS`].
+#[must_use]
+pub const fn profile_name() -> ArtifactName {
+    ArtifactName::known("triage")
+}
+
+/// Collects every artifact, in the order of the table. One that fails, or is not whole, says so and
+/// stops none of the others.
+#[must_use]
+pub fn collect(scene: &Scene<'_>) -> Vec<Collected> {
+    let mut collected = Vec::new();
+    for (name, collect) in ARTIFACTS {
+        // The names are literals; the contract test holds them to the form.
+        let Ok(name) = name.parse() else { continue };
+        let (status, bytes, reason) = match collect(scene) {
+            Ok(bytes) if bytes.ends_with(CUT_NOTE) => {
+                let why = format!("cut after {ARTIFACT_BYTES_MAX} bytes, its limit");
+                (ArtifactStatus::Partial, bytes, Some(why))
+            }
+            Ok(bytes) => (ArtifactStatus::Collected, bytes, None),
+            Err(why) => (ArtifactStatus::Failed, why.clone().into_bytes(), Some(why)),
+        };
+        collected.push(Collected { name, status, bytes, reason });
+    }
+    collected
+}
 
 /// At most [`ARTIFACT_BYTES_MAX`] bytes of a file, with a note where it is longer.
 pub(crate) fn bounded(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -59,12 +114,50 @@ pub(crate) fn bounded(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Cuts what is too long, and says so.
 pub(crate) fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
-    const NOTE: &[u8] = b"\n[cut here: the artifact is larger than its limit]\n";
     if bytes.len() > ARTIFACT_BYTES_MAX {
-        bytes.truncate(ARTIFACT_BYTES_MAX.saturating_sub(NOTE.len()));
-        bytes.extend_from_slice(NOTE);
+        bytes.truncate(ARTIFACT_BYTES_MAX.saturating_sub(CUT_NOTE.len()));
+        bytes.extend_from_slice(CUT_NOTE);
     }
     bytes
+}
+
+/// Words behind which a secret stands, in arguments and settings.
+const SECRET_WORDS: &[&str] =
+    &["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "private_key"];
+
+/// A line without the secrets in it: what follows one of [`SECRET_WORDS`] and `=`, `:` or a blank,
+/// up to the next blank. How much was taken out is said.
+pub(crate) fn redacted(line: &str) -> String {
+    let mut out = String::new();
+    let mut hide_next = false;
+    for (at, word) in line.split(' ').enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        let small = word.to_ascii_lowercase();
+        let names = SECRET_WORDS.iter().any(|secret| small.contains(secret));
+        match word.find(['=', ':']) {
+            _ if hide_next && !word.is_empty() => {
+                out.push_str(&format!("[redacted: {} bytes]", word.len()));
+                hide_next = false;
+                continue;
+            }
+            Some(sign) if names => {
+                let (name, value) = word.split_at(sign.saturating_add(1));
+                out.push_str(name);
+                hide_next = value.is_empty();
+                if !value.is_empty() {
+                    out.push_str(&format!("[redacted: {} bytes]", value.len()));
+                }
+                continue;
+            }
+            // An option whose value is the next word.
+            None if names && word.starts_with('-') => hide_next = true,
+            _ => {}
+        }
+        out.push_str(word);
+    }
+    out
 }
 
 /// Several files under headings. It fails only where none of them can be read.

@@ -1,25 +1,39 @@
-//! A bundle of evidence: made once into a file, and uploaded from wherever the server has it. What
+//! A bundle of evidence: collected once, encrypted to the responders before a byte of it is on the
+//! disk, and uploaded from wherever the server has it until the server's receipt is here. What
 //! belongs in it is in docs/PROTOCOL.md; what the manifest says, in
 //! `lazaret_protocol_evidence::manifest`.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::BundleId;
-use lazaret_protocol::poll::LogHead;
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::poll::LogRing;
+use lazaret_protocol::sshsig::{SshError, SshSignature};
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::age::Recipient;
 use lazaret_protocol_evidence::manifest::{
-    Artifact, ArtifactStatus, DEVICE_FILE, LOG_FILE, MANIFEST_FILE, Manifest, SealError,
+    Artifact, DEVICE_FILE, LOG_FOLDER, LogPart, MANIFEST_FILE, Manifest, SUMS_FILE, SUMS_NAMESPACE,
+    SUMS_SIGNATURE_FILE, SealError, TIMELINE_FILE,
 };
-use sha2::{Digest as _, Sha256};
-use tar::{Builder, EntryType, Header};
+use lazaret_protocol_evidence::sums;
 
-use crate::artifacts::{ARTIFACTS, Scene};
-use crate::durable::{Access, Durable, DurableError, told};
+use crate::artifacts::{self, Collected, Scene};
+use crate::durable::{Durable, DurableError, told};
+use crate::forensic_log::{ForensicLog, ForensicLogError};
 use crate::identity::{Certificate, DeviceKey, KeyError};
-use crate::transport::{EVIDENCE_CHUNK_BYTES_MAX, Transport, TransportError};
+use crate::transport::TransportError;
+
+mod age;
+mod content;
+mod timeline;
+mod upload;
+
+pub use content::Content;
+pub use upload::{Link, Upload, upload};
+
+use age::Encryptor;
 
 /// A bundle that cannot be made or uploaded.
 #[derive(Debug, thiserror::Error)]
@@ -28,19 +42,29 @@ pub enum BundleError {
     /// A file cannot be read or written.
     #[error("bundle cannot be kept")]
     Durable(#[from] DurableError),
+    /// The forensic log cannot be read.
+    #[error("the forensic log cannot go into the bundle")]
+    Log(#[from] ForensicLogError),
     /// The server could not be asked, or said no.
     #[error("bundle could not be uploaded")]
     Transport(#[from] TransportError),
     /// The manifest cannot be sealed.
     #[error("manifest cannot be sealed")]
     Seal(#[source] SealError<KeyError>),
+    /// The sums cannot be signed.
+    #[error("{SUMS_FILE} cannot be signed")]
+    Sums(#[source] SumsError),
+    /// The anchors name nobody who could read it.
+    #[error("expected responders' age recipients in the anchors, found none that can be used")]
+    NoRecipient,
+    /// There is no room for it.
+    #[error("there is no room on the disk for a bundle")]
+    DiskFull,
     /// It is larger than it may be.
-    #[error("expected a bundle of at most {max} bytes, got {got}")]
+    #[error("expected a bundle of at most {max} bytes, got more")]
     TooLarge {
         /// The limit in bytes.
         max: u64,
-        /// Its size in bytes.
-        got: u64,
     },
     /// The server says that it has more of the bundle than there is.
     #[error("expected an offset of at most {length}, got {got}")]
@@ -50,177 +74,210 @@ pub enum BundleError {
         /// What the server says that it has.
         got: u64,
     },
+    /// The server took the last byte and gave no receipt for these bytes that one of its keys has
+    /// signed.
+    #[error("expected the server's signed receipt for the bundle: {why}")]
+    NoReceipt {
+        /// What came.
+        why: String,
+    },
 }
 
-/// Who makes the bundle, and what has happened.
+/// Why `SHA256SUMS` cannot be signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SumsError {
+    /// The key cannot be used.
+    #[error("the device's key did not sign")]
+    Key(#[from] KeyError),
+    /// What the key made is no signature of its kind.
+    #[error("the signature has no form for OpenSSH")]
+    Ssh(#[from] SshError),
+}
+
+/// Who makes the bundle, and for whom.
 #[derive(Debug)]
 pub struct Witness<'a> {
     /// The device's key.
     pub key: &'a DeviceKey,
     /// Its certificate.
     pub certificate: &'a Certificate,
-    /// The log's head.
-    pub log_head: LogHead,
-    /// The log.
-    pub log: Vec<u8>,
+    /// Starts of the agent.
+    pub boot: u64,
     /// When.
     pub now: Timestamp,
+    /// The responders, as the anchors name them.
+    pub responders: &'a [String],
 }
 
-/// Where a bundle is kept until the server has it.
+/// Where a bundle is kept until the server's receipt is here.
 #[must_use]
 pub fn path(state_dir: &Path, bundle: &BundleId) -> PathBuf {
-    state_dir.join("bundles").join(format!("{bundle}.tar"))
+    state_dir.join("bundles").join(file_name(bundle))
+}
+
+/// The name of its file.
+#[must_use]
+pub fn file_name(bundle: &BundleId) -> String {
+    format!("{bundle}.tar.zst.age")
 }
 
 /// Makes the bundle and keeps it. A bundle that is there already is left as it is: after a power
 /// cut the same bytes go on to the server.
 ///
 /// # Errors
-/// It cannot be kept, or is too large.
+/// It cannot be kept, is too large, or nobody could read it.
 pub fn make(
     bundle: &BundleId,
     scene: &Scene<'_>,
-    witness: Witness<'_>,
+    (log, witness): (&mut ForensicLog, &Witness<'_>),
     durable: &Durable,
 ) -> Result<(), BundleError> {
     let path = path(&scene.config.state_dir, bundle);
     if path.exists() {
         return Ok(());
     }
-    let (artifacts, files) = collect(scene);
+    let recipients = recipients(witness.responders)?;
+    // What is gone first comes first: the log is on the disk anyway.
+    let collected = artifacts::collect(scene);
+    let files = files(bundle, collected, log, witness).map_err(full)?;
+    if let Some(folder) = path.parent() {
+        durable.folder(folder)?;
+    }
+    let seconds = witness.now.as_ms() / 1000;
+    let max = scene.config.bundle_bytes_max;
+    let mut over = false;
+    let written = durable.stream(&path, "bundle-write", |to| {
+        let limited = Limited { to, left: max, over: &mut over };
+        let encrypted = Encryptor::begin(limited, &recipients)?;
+        content::pack(&files, seconds, encrypted)?.finish()?;
+        Ok(())
+    });
+    if over {
+        return Err(BundleError::TooLarge { max });
+    }
+    written.map_err(|err| full(err.into()))
+}
+
+/// A full disk has a name of its own: it is the one fault that the responder can do something
+/// about.
+fn full(err: BundleError) -> BundleError {
+    match &err {
+        BundleError::Durable(DurableError::Io { source, .. })
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            BundleError::DiskFull
+        }
+        _ => err,
+    }
+}
+
+/// The recipients that can be used: one that cannot does not keep evidence from the others.
+fn recipients(responders: &[String]) -> Result<Vec<Recipient>, BundleError> {
+    let most = lazaret_protocol_evidence::age::RECIPIENTS_MAX;
+    let read = responders.iter().take(most).filter_map(|text| {
+        let read: Result<Recipient, _> = text.parse();
+        read.inspect_err(|err| tracing::warn!("a responder of the anchors is passed over: {err}"))
+            .ok()
+    });
+    let read: Vec<Recipient> = read.collect();
+    if read.is_empty() { Err(BundleError::NoRecipient) } else { Ok(read) }
+}
+
+/// Everything that goes into the archive, the manifest first.
+fn files(
+    bundle: &BundleId,
+    collected: Vec<Collected>,
+    log: &mut ForensicLog,
+    witness: &Witness<'_>,
+) -> Result<Vec<(String, Content)>, BundleError> {
     let device_pem = witness.certificate.reply.certificate_chain.clone().into_bytes();
+    let mut rest = vec![(DEVICE_FILE.to_owned(), Content::Bytes(device_pem))];
+    let mut logs = Vec::new();
+    for ring in LogRing::ALL {
+        let folder = format!("{LOG_FOLDER}{}/", ring.as_str());
+        rest.extend(log.files(ring)?.into_iter().map(|(name, it)| (format!("{folder}{name}"), it)));
+        logs.push(LogPart { ring, head: log.head_of(ring), from: log.from(ring) });
+    }
+    let timeline = timeline::timeline(log.records()?);
+    rest.push((TIMELINE_FILE.to_owned(), Content::Bytes(timeline)));
+    let mut artifacts = Vec::new();
+    let mut fixed = Vec::new();
+    let mut digests = Vec::new();
+    for (name, content) in &rest {
+        let digest = content.digest().map_err(told("read", Path::new(name)))?;
+        digests.push((name.clone(), digest));
+        if !name.contains("/tile/") {
+            fixed.push((name.clone(), digest));
+        }
+    }
+    for Collected { name, status, bytes, reason } in collected {
+        let (length, sha256) = (u64::try_from(bytes.len()).unwrap_or(0), Sha256Digest::of(&bytes));
+        let artifact = Artifact { name, status, length, sha256, reason };
+        digests.push((artifact.path(), sha256));
+        rest.push((artifact.path(), Content::Bytes(bytes)));
+        artifacts.push(artifact);
+    }
+    let text = sums::write(digests.iter().map(|(name, digest)| (name.as_str(), *digest)));
+    fixed.insert(0, (SUMS_FILE.to_owned(), Sha256Digest::of(text.as_bytes())));
     let manifest = Manifest {
         bundle: bundle.clone(),
         device: witness.certificate.device().clone(),
         collected_at: witness.now,
-        log_head: witness.log_head,
+        boot: witness.boot,
+        profile: artifacts::profile_name(),
+        logs,
         reason: None,
-        device_pem: Sha256Digest::of(&device_pem),
-        log: Sha256Digest::of(&witness.log),
+        fixed,
         artifacts,
     };
-    let sealed = manifest
-        .seal(witness.key.key_id(), |bytes| witness.key.sign(bytes))
-        .map_err(BundleError::Seal)?;
-    let mut tar = Builder::new(Vec::new());
-    let fixed = [(MANIFEST_FILE, &sealed), (DEVICE_FILE, &device_pem), (LOG_FILE, &witness.log)];
-    let seconds = witness.now.as_ms() / 1000;
-    for (name, bytes) in fixed {
-        add(&mut tar, name, bytes, seconds).map_err(told("make", &path))?;
-    }
-    for (artifact, bytes) in manifest.artifacts.iter().zip(&files) {
-        add(&mut tar, &artifact.path(), bytes, seconds).map_err(told("make", &path))?;
-    }
-    let bytes = tar.into_inner().map_err(told("make", &path))?;
-    let got = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let max = scene.config.bundle_bytes_max;
-    if got > max {
-        return Err(BundleError::TooLarge { max, got });
-    }
-    if let Some(folder) = path.parent() {
-        durable.folder(folder)?;
-    }
-    durable.write(&path, &bytes, Access::Owner, "bundle-write")?;
-    Ok(())
+    let key = witness.key;
+    let sealed = manifest.seal(key.key_id(), |bytes| key.sign(bytes)).map_err(BundleError::Seal)?;
+    let signature = ssh_signature(key, &text).map_err(BundleError::Sums)?;
+    let first = [
+        (MANIFEST_FILE, sealed),
+        (SUMS_FILE, text.into_bytes()),
+        (SUMS_SIGNATURE_FILE, signature.into_bytes()),
+    ];
+    let first = first.map(|(name, bytes)| (name.to_owned(), Content::Bytes(bytes)));
+    Ok(first.into_iter().chain(rest).collect())
 }
 
-/// Collects every artifact; one that fails leaves a note in its place.
-fn collect(scene: &Scene<'_>) -> (Vec<Artifact>, Vec<Vec<u8>>) {
-    let mut artifacts = Vec::new();
-    let mut files = Vec::new();
-    for (name, collect) in ARTIFACTS {
-        // The names are literals; the contract test holds them to the form.
-        let Ok(name) = name.parse() else { continue };
-        let (status, bytes, reason) = match collect(scene) {
-            Ok(bytes) => (ArtifactStatus::Collected, bytes, None),
-            Err(why) => (ArtifactStatus::Failed, why.clone().into_bytes(), Some(why)),
-        };
+fn ssh_signature(key: &DeviceKey, text: &str) -> Result<String, SumsError> {
+    let public: PublicKey = key.public();
+    SshSignature::sign(&public, SUMS_NAMESPACE, text.as_bytes(), |bytes| Ok(key.sign(bytes)?))
+}
+
+/// A writer that takes so many bytes and says when there were more.
+struct Limited<'a> {
+    to: &'a mut dyn Write,
+    left: u64,
+    over: &'a mut bool,
+}
+
+impl Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        artifacts.push(Artifact { name, status, length, sha256: Sha256Digest::of(&bytes), reason });
-        files.push(bytes);
+        let Some(left) = self.left.checked_sub(length) else {
+            *self.over = true;
+            return Err(io::Error::other("the bundle is larger than it may be"));
+        };
+        let written = self.to.write(bytes)?;
+        self.left = left.saturating_add(length).saturating_sub(u64::try_from(written).unwrap_or(0));
+        Ok(written)
     }
-    (artifacts, files)
-}
 
-fn add(tar: &mut Builder<Vec<u8>>, name: &str, bytes: &[u8], seconds: u64) -> std::io::Result<()> {
-    let mut header = Header::new_ustar();
-    header.set_entry_type(EntryType::Regular);
-    header.set_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-    header.set_mode(0o600);
-    header.set_mtime(seconds);
-    tar.append_data(&mut header, name, bytes)
-}
-
-/// How an upload went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upload {
-    /// The time is up; call again.
-    Paused,
-    /// The server has all of it, and its digest is right.
-    Complete,
-}
-
-/// Uploads from where the server has it, until the end or until `time_is_up`.
-///
-/// # Errors
-/// The server, or the file.
-pub fn upload(
-    state_dir: &Path,
-    bundle: &BundleId,
-    transport: &Transport,
-    time_is_up: &dyn Fn() -> bool,
-) -> Result<Upload, BundleError> {
-    let path = path(state_dir, bundle);
-    let file = File::open(&path).map_err(told("open", &path))?;
-    let length = file.metadata().map_err(told("read", &path))?.len();
-    let mut offset = transport.evidence_offset(bundle)?;
-    let mut chunk = vec![0; EVIDENCE_CHUNK_BYTES_MAX / 4];
-    loop {
-        let left =
-            length.checked_sub(offset).ok_or(BundleError::BadOffset { length, got: offset })?;
-        let most = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        let want = usize::try_from(left.min(most)).unwrap_or(usize::MAX);
-        let piece = chunk.get_mut(..want).unwrap_or_default();
-        file.read_exact_at(piece, offset).map_err(told("read", &path))?;
-        if left <= most {
-            let digest = digest_of(&file, length).map_err(told("read", &path))?;
-            return match transport.evidence_put(bundle, offset, piece, Some(&digest.to_string())) {
-                // All of it was there before: the last answer was lost on its way.
-                Err(err) if left == 0 && err.refused_code() == Some("conflict") => {
-                    Ok(Upload::Complete)
-                }
-                outcome => outcome.map(|_| Upload::Complete).map_err(BundleError::from),
-            };
-        }
-        offset = transport.evidence_put(bundle, offset, piece, None)?;
-        if time_is_up() {
-            return Ok(Upload::Paused);
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 
-/// Forgets a bundle that the server has.
+/// Forgets a bundle that the server has, or that nobody wants any more.
 ///
 /// # Errors
 /// The file system said no.
 pub fn forget(state_dir: &Path, bundle: &BundleId, durable: &Durable) -> Result<(), BundleError> {
     Ok(durable.delete(&path(state_dir, bundle), "bundle-delete")?)
-}
-
-fn digest_of(file: &File, length: u64) -> std::io::Result<Sha256Digest> {
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 64 * 1024];
-    let mut offset = 0;
-    while offset < length {
-        let read = file.read_at(&mut piece, offset)?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        hash.update(piece.get(..read).unwrap_or_default());
-        offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-    }
-    Ok(Sha256Digest::from_bytes(hash.finalize().into()))
 }
 
 #[cfg(test)]

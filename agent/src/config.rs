@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use lazaret_agent_core::vitals::Needs;
 use lazaret_protocol::id::{ModelName, SerialNumber};
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
-use lazaret_protocol_evidence::log::LOG_BYTES_MAX;
 
 use crate::durable::{self, DurableError};
 use crate::posture::PostureConfig;
@@ -237,8 +236,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "forensic_log_bytes_max",
-        "16777216",
-        "size of the forensic log past which nothing is added, 131072 to 67108864 bytes",
+        "8388608",
+        "size of the forensic log on the disk, a quarter of it for the security ring; the oldest \
+         records of a ring go when it is full, 1048576 to 67108864 bytes",
     ),
     setting(
         "bundle_bytes_max",
@@ -462,7 +462,6 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let probes = from.tables("probes", PROBES_MAX, ProbeConfig::read);
     let posture = PostureConfig::read(from);
     let pace = POLL_INTERVAL_MS_MIN..=POLL_INTERVAL_MS_MAX;
-    let log_max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
     let hold_ms = from.number("hold_ms", 50_000, 0..=55_000);
     let backoff_base_ms = from.number("backoff_base_ms", 1000, pace.clone());
     let backoff_ceiling_ms = from.number("backoff_ceiling_ms", 300_000, pace);
@@ -470,7 +469,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let timeout_read_ms = from.number("timeout_read_ms", 30_000, 100..=600_000);
     let stage_sync_bytes = from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30);
     let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32);
-    let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 16 << 20, 131_072..=log_max);
+    let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 8 << 20, 1 << 20..=64 << 20);
     let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {
         mirrors,

@@ -14,6 +14,7 @@ use lazaret_agent_core::update::step;
 use lazaret_protocol::anchors::Anchors;
 use lazaret_protocol_evidence::log::Detail;
 
+use crate::bundle::Link;
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
@@ -178,6 +179,8 @@ pub struct Drive {
     reports: Pace,
     updates: Pace,
     collections: Pace,
+    /// How well the link does with evidence.
+    link: Link,
     renewals: Pace,
     probes: Pace,
     /// When the device looks at itself outside a trial.
@@ -230,7 +233,8 @@ impl Drive {
             self.update()?;
         }
         self.ended_by_hand()?;
-        self.log.settle()?;
+        let key = &self.key;
+        self.log.settle(&|bytes: &[u8]| key.sign(bytes))?;
         if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
             self.collect()?;
         }

@@ -3,7 +3,7 @@
 //! preallocated records instead, because it is written with every poll (`journal`).
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::record::RecordError;
@@ -139,6 +139,36 @@ impl Durable {
         self.points.after(step).map_err(told("write", path))
     }
 
+    /// Writes `path` from a stream, durably, as one step: it is there whole or not at all, and what
+    /// fails leaves nothing behind.
+    ///
+    /// # Errors
+    /// What `write` returns, or the file system said no.
+    pub fn stream(
+        &self,
+        path: &Path,
+        step: Step,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> Result<(), DurableError> {
+        self.points.before(step).map_err(told("write", path))?;
+        let temporary = beside(path);
+        let streamed = self.disk.create(&temporary, 0o600).and_then(|file| {
+            let to = Streamed { disk: &self.disk, file: &file, path: &temporary, at: 0 };
+            let mut to = io::BufWriter::with_capacity(64 * 1024, to);
+            write(&mut to)?;
+            to.flush()?;
+            self.disk.sync(&file, &temporary)
+        });
+        if let Err(err) = streamed {
+            // A full disk must not stay full of half a file.
+            let _ = self.disk.remove(&temporary);
+            return Err(told("write", &temporary)(err));
+        }
+        self.disk.rename(&temporary, path).map_err(told("rename to", path))?;
+        self.sync_parent(path)?;
+        self.points.after(step).map_err(told("write", path))
+    }
+
     /// Deletes `path`, durably. A file that is not there is as good as deleted.
     ///
     /// # Errors
@@ -217,6 +247,26 @@ impl Durable {
             Some(parent) if !parent.as_os_str().is_empty() => self.sync_folder(parent),
             _ => self.sync_folder(Path::new(".")),
         }
+    }
+}
+
+/// A file that is written from its beginning on.
+struct Streamed<'a> {
+    disk: &'a Disk,
+    file: &'a File,
+    path: &'a Path,
+    at: u64,
+}
+
+impl io::Write for Streamed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.write_at(self.file, self.path, bytes, self.at)?;
+        self.at = self.at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,53 +1,65 @@
-//! The forensic log's file: what the device did, appended and synced before it does it. How records
-//! are chained is `lazaret_protocol_evidence::log`; nothing here decides what is worth a record.
-//!
-//! When the file reaches its limit, a last record `log-full` is added, and from there on only
-//! records that speak of attacks and containment, until the reserve is used up as well. The agent
-//! goes on: a device that stopped updating because its log is full could never be cured.
+//! The forensic log: what the device did, on the disk before it does it. Two rings under one
+//! budget: `security` has what speaks of orders, attacks, containment and of what runs,
+//! `operations` all else, so that no flood of the one pushes the other out. How records, trees and
+//! seals are made is `lazaret_protocol_evidence::device_log`; nothing here decides what is worth a
+//! record.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::action::LogEvent;
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
-use lazaret_protocol::poll::LogHead;
-use lazaret_protocol_evidence::log::{
-    AppendError, Chain, Detail, Entry, Kind, LOG_BYTES_MAX, recover,
-};
+use lazaret_protocol::poll::{LogGrowth, LogHead, LogRing, LogWitnessed};
+use lazaret_protocol_evidence::device_log::record::{Record, RecordError};
+use lazaret_protocol_evidence::log::{Detail, Kind};
+use lazaret_protocol_evidence::tlog::note::{NoteError, SignedNote};
+use lazaret_protocol_evidence::tlog::tile::TileError;
 use serde_json::Value;
 
+use crate::bundle::Content;
 use crate::clock::Clock;
-use crate::durable::{self, Durable, DurableError, told};
+use crate::durable::{self, Durable, DurableError};
+use crate::identity::KeyError;
 
+mod ring;
+mod seal;
 mod throttle;
 
+use ring::{Finding, Place, Ring, Sync};
 use throttle::{Throttle, Verdict};
 
-/// Bytes at the end of the log that only records of attacks and containment may take.
-pub const RESERVE_BYTES: u64 = 64 * 1024;
+/// The part of the budget that the security ring has, as a divisor.
+const SECURITY_SHARE: u64 = 4;
 
-/// Kinds that may take the reserve.
-const RESERVED_KINDS: &[&str] = &[
-    "quarantined",
-    "order-accepted",
-    "order-refused",
-    "verification-refused",
-    "rolled-back",
-    "log-full",
-    "log-damaged",
-    "alarm",
-    "clock-doubted",
-    "emergency-used",
-    "state-refused",
-    "repeats",
-];
+/// An epoch ends after so long even where the device does not restart, in milliseconds.
+const EPOCH_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// Where the device's key could not be used, an epoch is tried again after so long, in
+/// milliseconds.
+const EPOCH_TRY_MS: u64 = 60 * 1000;
+
+/// The hash chain that earlier agents kept, which is closed and left where it is found.
+const FORMER: &str = "log.jsonl";
+
+/// Largest former log, in bytes.
+const FORMER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Records of one ring that are read at once, for a timeline.
+const RECORDS_READ_MAX: usize = 10_000;
+
+/// Kinds that go to the operations ring: the device's daily work. Every other kind is of the
+/// security ring, so that one that is forgotten here is kept too well and not too badly.
+const OPERATIONS_KINDS: &[&str] =
+    &["stage-begun", "stage-ended", "delta-doubted", "metadata-notice", "collection-begun"];
+
+/// Signs with the device's identity: it roots the chain of epochs, and vouches for each.
+pub type Vouch<'a> = &'a dyn Fn(&[u8]) -> Result<Vec<u8>, KeyError>;
 
 /// The log cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForensicLogError {
-    /// The file cannot be read or written.
+    /// The files cannot be read or written.
     #[error("forensic log cannot be kept")]
     Durable(#[from] DurableError),
     /// A record is beyond a limit. Records are made by this program, so this is a bug.
@@ -57,101 +69,219 @@ pub enum ForensicLogError {
         kind: String,
         /// Which limit.
         #[source]
-        source: AppendError,
+        source: RecordError,
     },
+    /// The tree over the records cannot grow.
+    #[error("record {kind} cannot be entered into the tree")]
+    Tree {
+        /// What it was about.
+        kind: String,
+        /// Why not.
+        #[source]
+        source: TileError,
+    },
+    /// The device's identity did not vouch for an epoch.
+    #[error("the device's key did not vouch for an epoch of the log")]
+    Key(#[from] KeyError),
+    /// The seal cannot be written as a note. Names are checked at enrolment, so this is a bug.
+    #[error("the log cannot be sealed")]
+    Note {
+        /// Why not.
+        #[source]
+        source: NoteError,
+    },
+    /// The system has no randomness for the key of an epoch.
+    #[error("the system gives no randomness: {why}")]
+    Randomness {
+        /// What it said.
+        why: String,
+    },
+}
+
+/// Where the log is kept, and for whom.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// The agent's state.
+    pub state_dir: &'a Path,
+    /// Whose log it is.
+    pub device: &'a DeviceId,
+    /// Bytes of both rings together.
+    pub bytes_max: u64,
+    /// Starts of the agent since the device was enrolled.
+    pub boot: u64,
 }
 
 /// The open log.
 #[derive(Debug)]
 pub struct ForensicLog {
-    file: File,
-    path: PathBuf,
-    chain: Chain,
-    length: u64,
-    limit: u64,
+    security: Ring,
+    operations: Ring,
     clock: Clock,
     boot: u64,
-    durable: Durable,
-    full: Fullness,
+    /// When the next epoch is to begin, on the monotonic clock.
+    epoch_due_ms: u64,
     throttle: Throttle,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fullness {
-    Open,
-    /// `log-full` was appended; the reserve is in use.
-    Reserve,
-}
-
 impl ForensicLog {
-    /// Opens the log, and cuts off a last line that the power left torn. A log that is damaged in
-    /// any other way is moved aside, whole, and a new chain begins by saying so: evidence is only
-    /// ever added.
+    /// Opens the log, cuts off an end that the power left torn, and begins an epoch. A ring that is
+    /// damaged in any other way is moved aside, whole, and a new one begins by saying so: evidence
+    /// is only ever added.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The files cannot be read or written.
     pub fn open(
-        path: &Path,
-        device: &DeviceId,
-        limit: u64,
+        settings: &Settings<'_>,
         clock: Clock,
         durable: Durable,
+        vouch: Vouch<'_>,
     ) -> Result<Self, ForensicLogError> {
-        let max = u64::try_from(LOG_BYTES_MAX).unwrap_or(u64::MAX);
-        let bytes = durable::read(path, max)?.unwrap_or_default();
-        let (recovered, damage) = match recover(device, &bytes) {
-            Ok(recovered) => (Some(recovered), None),
-            Err(err) => (None, Some(err.to_string())),
+        let folder = folder(settings.state_dir);
+        durable.folder(&folder)?;
+        let share = settings.bytes_max / SECURITY_SHARE;
+        let place = |ring, bytes_max| Place {
+            ring,
+            device: settings.device.clone(),
+            folder: folder.clone(),
+            bytes_max,
+            durable: durable.clone(),
         };
-        let aside = if damage.is_some() { Some(move_aside(&durable, path)?) } else { None };
-        let file = durable.disk().open(path).map_err(told("open", path))?;
-        if let Some(parent) = path.parent() {
-            durable.sync_folder(parent)?;
+        let (security, first) = Ring::open(place(LogRing::Security, share))?;
+        let rest = settings.bytes_max.saturating_sub(share);
+        let (operations, second) = Ring::open(place(LogRing::Operations, rest))?;
+        let (boot, throttle) = (settings.boot, Throttle::default());
+        let mut log = Self { security, operations, clock, boot, epoch_due_ms: 0, throttle };
+        match log.begin_epoch(vouch) {
+            // The epoch before goes on until the key can be used again.
+            Err(ForensicLogError::Key(err))
+                if log.security.has_epoch() && log.operations.has_epoch() =>
+            {
+                tracing::warn!("no epoch of the forensic log is begun: {err}");
+                log.epoch_due_ms = 0;
+            }
+            begun => begun?,
         }
-        let (chain, good) = match &recovered {
-            Some(recovered) => (Chain::resume(recovered.head.clone()), recovered.good_length),
-            None => (Chain::new(device), 0),
-        };
-        let length = u64::try_from(good).unwrap_or(u64::MAX);
-        let path = path.to_owned();
-        let full = Fullness::Open;
-        let throttle = Throttle::default();
-        let mut log =
-            Self { file, path, chain, length, limit, clock, boot: 0, durable, full, throttle };
-        if let Some(torn) = recovered.and_then(|recovered| recovered.torn) {
-            log.cut_tail()?;
-            let bytes = u64::try_from(torn.length).unwrap_or(u64::MAX);
-            let detail =
-                Detail::none().number("bytes", bytes).text("sha256", torn.sha256.to_string());
-            log.append("log-tail-cut", detail)?;
-        }
-        if let (Some(damage), Some(aside)) = (damage, aside) {
-            let aside = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let detail = Detail::none().text("why", damage).text("kept-as", aside);
-            log.append("log-damaged", detail)?;
-        }
+        log.say(LogRing::Security, first)?;
+        log.say(LogRing::Operations, second)?;
+        log.close_former(settings.state_dir, &durable)?;
         Ok(log)
     }
 
-    /// Says which start of the agent the next records belong to.
-    pub const fn set_boot(&mut self, boot: u64) {
-        self.boot = boot;
+    /// What was found of a ring, in the security ring.
+    fn say(&mut self, ring: LogRing, finding: Finding) -> Result<(), ForensicLogError> {
+        let detail = Detail::none().text("ring", ring.as_str());
+        match finding {
+            Finding::Whole => Ok(()),
+            Finding::Torn { bytes, sha256 } => {
+                let detail = detail.number("bytes", bytes).text("sha256", sha256.to_string());
+                self.write("log-tail-cut", detail)
+            }
+            Finding::Damaged { why, kept_as } => {
+                self.write("log-damaged", detail.text("why", why).text("kept-as", kept_as))
+            }
+        }
     }
 
-    /// Where the log has come to.
+    /// Closes the hash chain of an earlier agent: its digest is recorded, and it stays as it is.
+    fn close_former(
+        &mut self,
+        state_dir: &Path,
+        durable: &Durable,
+    ) -> Result<(), ForensicLogError> {
+        let path = state_dir.join(FORMER);
+        let Some(bytes) = durable::read(&path, FORMER_BYTES_MAX)? else { return Ok(()) };
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let sha256 = Sha256Digest::of(&bytes).to_string();
+        let detail = Detail::none().number("bytes", length).text("sha256", sha256);
+        self.write("former-log-closed", detail)?;
+        let closed = folder(state_dir).join(FORMER);
+        Ok(durable.rename(&path, &closed, "forensic-aside")?)
+    }
+
+    /// Begins an epoch in both rings: from here on other keys seal them, and those before are gone.
+    fn begin_epoch(&mut self, vouch: Vouch<'_>) -> Result<(), ForensicLogError> {
+        let blank = self.blank(UNNAMED, Detail::none());
+        self.security.begin_epoch(blank.clone(), vouch)?;
+        self.operations.begin_epoch(blank, vouch)?;
+        self.epoch_due_ms = self.clock.monotonic_ms().saturating_add(EPOCH_MS_MAX);
+        Ok(())
+    }
+
+    /// Where the security ring has come to.
     #[must_use]
-    pub const fn head(&self) -> &LogHead {
-        self.chain.head()
+    pub fn head(&self) -> LogHead {
+        self.security.head()
     }
 
-    /// All of it, up to its head.
+    /// Where a ring has come to.
+    #[must_use]
+    pub fn head_of(&self, ring: LogRing) -> LogHead {
+        match ring {
+            LogRing::Security => self.security.head(),
+            LogRing::Operations => self.operations.head(),
+        }
+    }
+
+    /// The first record of a ring that is still there.
+    #[must_use]
+    pub fn from(&self, ring: LogRing) -> u64 {
+        match ring {
+            LogRing::Security => self.security.from(),
+            LogRing::Operations => self.operations.from(),
+        }
+    }
+
+    /// The newest records of both rings.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn bytes(&self) -> Result<Vec<u8>, ForensicLogError> {
-        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
-        self.file.read_exact_at(&mut bytes, 0).map_err(told("read", &self.path))?;
-        Ok(bytes)
+    /// They cannot be read.
+    pub fn records(&self) -> Result<Vec<(LogRing, Record)>, ForensicLogError> {
+        let mut records = Vec::new();
+        for (ring, of) in
+            [(LogRing::Security, &self.security), (LogRing::Operations, &self.operations)]
+        {
+            records.extend(of.records(RECORDS_READ_MAX)?.into_iter().map(|record| (ring, record)));
+        }
+        Ok(records)
+    }
+
+    /// What the server has not witnessed yet. It is sealed, and the seal is on the disk: one that
+    /// left the device and was lost with the power would make an honest device a liar.
+    ///
+    /// # Errors
+    /// It cannot be sealed.
+    pub fn growth(&mut self) -> Result<Vec<LogGrowth>, ForensicLogError> {
+        let both = [self.security.growth()?, self.operations.growth()?];
+        Ok(both.into_iter().flatten().collect())
+    }
+
+    /// Takes the witness' word.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    pub fn witnessed(
+        &mut self,
+        words: &[LogWitnessed],
+        is_witness: impl Fn(&SignedNote) -> bool,
+    ) -> Result<(), ForensicLogError> {
+        for word in words.iter().take(LogRing::ALL.len()) {
+            match word.ring {
+                LogRing::Security => self.security.witnessed(word, &is_witness)?,
+                LogRing::Operations => self.operations.witnessed(word, &is_witness)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A ring as files below a folder of its own, sealed.
+    ///
+    /// # Errors
+    /// It cannot be sealed or read.
+    pub fn files(&mut self, ring: LogRing) -> Result<Vec<(String, Content)>, ForensicLogError> {
+        match ring {
+            LogRing::Security => self.security.files(),
+            LogRing::Operations => self.operations.files(),
+        }
     }
 
     /// Appends what the core decided to record.
@@ -163,9 +293,9 @@ impl ForensicLog {
         self.append(&kind, detail)
     }
 
-    /// Appends a record and syncs it. Of a kind and code that come again and again, the first of an
-    /// hour are appended; from then on that they come is, once, and how many came when the hour is
-    /// over.
+    /// Appends a record; one of the security ring is on the disk when this returns. Of a kind and
+    /// code that come again and again, the first of an hour are appended; from then on that they
+    /// come is, once, and how many came when the hour is over.
     ///
     /// # Errors
     /// The record is not on disk.
@@ -174,25 +304,46 @@ impl ForensicLog {
         self.say_repeats(now_ms)?;
         let code = code_of(&detail);
         match self.throttle.weigh(kind, &code, now_ms) {
-            Verdict::Write => self.append_now(kind, detail),
+            Verdict::Write => self.write(kind, detail),
             Verdict::BeginCounting => {
                 let detail = Detail::none()
                     .text("of", kind)
                     .text("code", code)
                     .number("after", u64::from(throttle::VERBATIM_MAX));
-                self.append_now("repeats-begin", detail)
+                self.write("repeats-begin", detail)
             }
             Verdict::Count => Ok(()),
         }
     }
 
-    /// Says how much was held back in hours that are over. Called before every record and now and
-    /// then by the loop, so that the count does not wait for the next record.
+    /// Says how much was held back in hours that are over, and begins an epoch where the last one
+    /// is a day old. Called now and then by the loop.
     ///
     /// # Errors
     /// The record is not on disk.
-    pub fn settle(&mut self) -> Result<(), ForensicLogError> {
-        self.say_repeats(self.clock.monotonic_ms())
+    pub fn settle(&mut self, vouch: Vouch<'_>) -> Result<(), ForensicLogError> {
+        let now_ms = self.clock.monotonic_ms();
+        self.say_repeats(now_ms)?;
+        if now_ms < self.epoch_due_ms {
+            return Ok(());
+        }
+        match self.begin_epoch(vouch) {
+            Err(ForensicLogError::Key(err)) => {
+                tracing::warn!("no epoch of the forensic log is begun: {err}");
+                self.epoch_due_ms = now_ms.saturating_add(EPOCH_TRY_MS);
+                Ok(())
+            }
+            begun => begun,
+        }
+    }
+
+    /// Seals both rings, as before the end of the program.
+    ///
+    /// # Errors
+    /// A seal is not on disk.
+    pub fn seal(&mut self) -> Result<(), ForensicLogError> {
+        self.security.seal()?;
+        self.operations.seal()
     }
 
     fn say_repeats(&mut self, now_ms: u64) -> Result<(), ForensicLogError> {
@@ -202,71 +353,55 @@ impl ForensicLog {
                 .text("code", repeats.code)
                 .number("count", repeats.count)
                 .number("within-ms", throttle::WINDOW_MS);
-            self.append_now("repeats", detail)?;
+            self.write("repeats", detail)?;
         }
         Ok(())
-    }
-
-    fn append_now(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
-        let line_room = 2 * 1024;
-        let ordinary = self.limit.saturating_sub(RESERVE_BYTES);
-        if self.full == Fullness::Open && self.length.saturating_add(line_room) > ordinary {
-            self.full = Fullness::Reserve;
-            tracing::warn!(bytes = self.length, "the forensic log is full");
-            if !self.ends_full() {
-                self.write("log-full", Detail::none().number("bytes", self.length))?;
-            }
-        }
-        if self.full == Fullness::Reserve && !RESERVED_KINDS.contains(&kind) {
-            return Ok(());
-        }
-        self.write(kind, detail)
-    }
-
-    /// Whether an earlier start has said already that the log is full.
-    fn ends_full(&self) -> bool {
-        self.length > self.limit.saturating_sub(RESERVE_BYTES)
     }
 
     fn write(&mut self, kind: &str, detail: Detail) -> Result<(), ForensicLogError> {
-        let failed = |source| ForensicLogError::Append { kind: kind.to_owned(), source };
-        let entry = Entry {
-            at: self.clock.now(),
-            clock: self.clock.evidence(),
-            boot: self.boot,
-            kind: Kind::try_from(kind.to_owned()).unwrap_or(UNNAMED),
-            detail,
-        };
-        let appended = self.chain.append(entry).map_err(failed)?;
-        let length = self.length.saturating_add(u64::try_from(appended.line.len()).unwrap_or(0));
-        if length > self.limit {
-            return Ok(());
+        // Kinds are literals of this program, which the tests hold to the form.
+        let named = Kind::try_from(kind.to_owned()).unwrap_or(UNNAMED);
+        let record = self.blank(named, detail);
+        if OPERATIONS_KINDS.contains(&kind) {
+            self.operations.append(record, Sync::Soon)
+        } else {
+            self.security.append(record, Sync::Now)
         }
-        let points = self.durable.points().clone();
-        points.before("forensic-append").map_err(told("append to", &self.path))?;
-        let disk = self.durable.disk();
-        let written = disk
-            .write_at(&self.file, &self.path, &appended.line, self.length)
-            .and_then(|()| disk.sync(&self.file, &self.path));
-        if let Err(err) = written {
-            // Half a line must not stay: the next one would be appended to it.
-            self.cut_tail()?;
-            return Err(told("append to", &self.path)(err).into());
-        }
-        points.after("forensic-append").map_err(told("append to", &self.path))?;
-        self.chain.advance(&appended);
-        self.length = length;
-        Ok(())
     }
 
-    fn cut_tail(&self) -> Result<(), DurableError> {
-        let points = self.durable.points();
-        points.before("forensic-cut").map_err(told("cut", &self.path))?;
-        let disk = self.durable.disk();
-        disk.set_length(&self.file, &self.path, self.length).map_err(told("cut", &self.path))?;
-        disk.sync(&self.file, &self.path).map_err(told("sync", &self.path))?;
-        points.after("forensic-cut").map_err(told("cut", &self.path))
+    /// A record of this moment, still without its place.
+    fn blank(&self, kind: Kind, detail: Detail) -> Record {
+        Record {
+            seq: 0,
+            boot: self.boot,
+            monotonic: self.clock.monotonic_ms(),
+            at: Some(self.clock.now()),
+            clock: self.clock.evidence(),
+            kind,
+            detail,
+        }
     }
+}
+
+/// Where the rings lie.
+#[must_use]
+pub fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("log")
+}
+
+/// The records of the log of an agent that may be at work, as far as they are whole, in the order
+/// in which they happened. Nothing is changed and nothing is proved.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn kept(state_dir: &Path) -> Result<Vec<(LogRing, Record)>, DurableError> {
+    let mut records = Vec::new();
+    for ring in LogRing::ALL {
+        let of_ring = ring::kept(&folder(state_dir).join(ring.as_str()))?;
+        records.extend(of_ring.into_iter().map(|record| (ring, record)));
+    }
+    records.sort_by_key(|(ring, record)| (record.boot, record.monotonic, *ring, record.seq));
+    Ok(records)
 }
 
 /// What tells entries of one kind apart: their code, or what kind of order they are about.
@@ -277,8 +412,7 @@ fn code_of(detail: &Detail) -> String {
     text("code").or_else(|| text("kind")).unwrap_or_default()
 }
 
-/// Kinds are literals of this program, which the tests hold to the form; this stands in for none of
-/// them.
+/// Stands in for a kind that is none.
 const UNNAMED: Kind = Kind::known("unnamed");
 
 /// The core's events say their kind and particulars by how they serialise.
@@ -298,17 +432,6 @@ fn said(event: &LogEvent) -> (String, Detail) {
         }
     }
     (kind, detail)
-}
-
-fn move_aside(durable: &Durable, path: &Path) -> Result<PathBuf, DurableError> {
-    for number in 1..1000_u32 {
-        let aside = path.with_extension(format!("damaged-{number}"));
-        if !aside.exists() {
-            durable.rename(path, &aside, "forensic-aside")?;
-            return Ok(aside);
-        }
-    }
-    Err(told("move aside", path)(std::io::ErrorKind::AlreadyExists.into()))
 }
 
 #[cfg(test)]

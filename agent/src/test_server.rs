@@ -7,6 +7,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use ed25519_dalek::{Signer as _, SigningKey};
+use lazaret_protocol::canonical::CanonicalError;
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::receipt::Receipt;
+use lazaret_protocol::signed::Envelope;
 use lazaret_protocol::time::Timestamp;
 
 use crate::clock::Clock;
@@ -192,6 +198,26 @@ fn acknowledgement(body: &[u8]) -> String {
     format!("{{\"order\":{}}}", report["order"])
 }
 
+/// The key that signs receipts, as the anchors of tests name it.
+pub(crate) fn order_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn receipt_for(answers: &Answers, bundle: &str) -> String {
+    let receipt = Receipt {
+        bundle: bundle.parse().unwrap(),
+        device: "d-1".parse().unwrap(),
+        sha256: Sha256Digest::of(&answers.evidence),
+        length: answers.evidence.len() as u64,
+        at: Timestamp::from_ms(1_700_000_000_000),
+    };
+    let public = PublicKey::Ed25519(order_key().verifying_key().to_bytes().to_vec());
+    let sealed = Envelope::seal::<_, CanonicalError>(&receipt, public.key_id(), |bytes| {
+        Ok(order_key().sign(bytes).to_bytes().to_vec())
+    });
+    serde_json::to_string(&sealed.unwrap()).unwrap()
+}
+
 fn evidence(answers: &mut Answers, method: &str, path: &str, body: &[u8]) -> String {
     let query = path.split_once('?').map_or("", |(_, query)| query);
     let field = |name: &str| {
@@ -202,10 +228,13 @@ fn evidence(answers: &mut Answers, method: &str, path: &str, body: &[u8]) -> Str
         (409, r#"{"code":"conflict","detail":"another offset"}"#.to_owned())
     } else {
         answers.evidence.extend_from_slice(body);
+        let mut receipt = String::new();
         if field("last") == "true" {
             answers.evidence_digest = Some(field("sha256").to_owned());
+            let bundle = path.split_once('?').map_or(path, |(path, _)| path).rsplit('/').next();
+            receipt = format!(",\"receipt\":{}", receipt_for(answers, bundle.unwrap()));
         }
-        (200, format!("{{\"offset\":{}}}", answers.evidence.len()))
+        (200, format!("{{\"offset\":{}{receipt}}}", answers.evidence.len()))
     };
     let length = body.len();
     if answers.break_after.is_some_and(|most| answers.evidence.len() > most) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lazaret_protocol::attested::{AttestedRequest, ChallengeReply, ChallengeRequest};
+use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::enroll::{EnrollReply, EnrollRequest, RenewRequest};
 use lazaret_protocol::id::BundleId;
 use lazaret_protocol::limits::{
@@ -58,9 +59,27 @@ pub struct Transport {
     waits: Waits,
 }
 
-#[derive(Deserialize)]
-struct Offset {
-    offset: u64,
+/// What the server says of a bundle on its way.
+#[derive(Debug, Deserialize)]
+pub struct Offset {
+    /// How much of it has arrived.
+    pub offset: u64,
+    /// The server's receipt, with the last piece.
+    #[serde(default)]
+    pub receipt: Option<Envelope>,
+}
+
+/// A piece of a bundle.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// Which bundle.
+    pub bundle: &'a BundleId,
+    /// Where the piece begins.
+    pub offset: u64,
+    /// Its bytes.
+    pub piece: &'a [u8],
+    /// The digest of the whole, with the last piece.
+    pub sha256: Option<Sha256Digest>,
 }
 
 impl Transport {
@@ -170,19 +189,13 @@ impl Transport {
         parse::<Offset>(WHAT, body, SMALL_BYTES_MAX).map(|answer| answer.offset)
     }
 
-    /// `PUT /v1/evidence/BUNDLE`: appends a chunk at `offset`. `sha256` of the whole stands with
-    /// the last one.
+    /// `PUT /v1/evidence/BUNDLE`: appends a piece.
     ///
     /// # Errors
     /// No answer, or a refusal.
-    pub fn evidence_put(
-        &self,
-        bundle: &BundleId,
-        offset: u64,
-        chunk: &[u8],
-        sha256: Option<&str>,
-    ) -> Result<u64, TransportError> {
+    pub fn evidence_put(&self, evidence: &Evidence<'_>) -> Result<Offset, TransportError> {
         const WHAT: &str = "the bundle";
+        let Evidence { bundle, offset, piece, sha256 } = evidence;
         let last = match sha256 {
             Some(sha256) => format!("&last=true&sha256={sha256}"),
             None => "&last=false".to_owned(),
@@ -191,10 +204,9 @@ impl Transport {
             .agent
             .put(self.url(&format!("/v1/evidence/{bundle}?offset={offset}{last}")))
             .header(CONTENT_TYPE, "application/octet-stream")
-            .send(chunk)
+            .send(*piece)
             .map_err(unreachable(WHAT))?;
-        let body = succeeded(WHAT, response)?;
-        parse::<Offset>(WHAT, body, SMALL_BYTES_MAX).map(|answer| answer.offset)
+        parse::<Offset>(WHAT, succeeded(WHAT, response)?, SMALL_BYTES_MAX)
     }
 
     fn post<Q: Serialize, A: DeserializeOwned>(

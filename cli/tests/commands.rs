@@ -341,7 +341,10 @@ fn a_bundle_is_pulled_verified_and_shown() {
 
     let verdict = double.json(&["evidence", "verify", "b.tar", "--device-ca", "ca.pem"]);
     assert_eq!(verdict["ok"], true);
-    assert_eq!(verdict["checks"].as_array().unwrap().len(), 10);
+    assert_eq!(verdict["checks"].as_array().unwrap().len(), 14);
+    let beside: Value =
+        serde_json::from_slice(&std::fs::read(double.path("b.tar.receipt.json")).unwrap()).unwrap();
+    assert_eq!(beside["id"], "b-1");
     let output = double.lazaret(&["evidence", "verify", "b.tar", "--device-ca", "ca.pem"]);
     let text = stdout(&output);
     assert!(text.contains("The bundle is what the device collected and signed."), "{text}");
@@ -349,8 +352,9 @@ fn a_bundle_is_pulled_verified_and_shown() {
     let text = stdout(&shown);
     assert!(text.contains("order-accepted") && text.contains("do=collect \u{fffd}all"), "{text}");
     assert!(text.contains("the word of d-1"), "{text}");
-    let text = stdout(&double.lazaret(&["evidence", "show", "b.tar"]));
-    assert!(text.contains("NOT VERIFIED"), "{text}");
+    let both = ["evidence", "timeline", "b.tar", "b.tar", "--device-ca", "ca.pem"];
+    let text = stdout(&double.lazaret(&both));
+    assert!(text.contains("12 records of 2 bundles, each checked"), "{text}");
 }
 
 #[test]

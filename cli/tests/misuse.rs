@@ -133,26 +133,31 @@ fn bundles_that_do_not_hold_fail_and_say_whose_doing_it_can_be() {
     };
     let whole = device.bundle();
     let mut changed = whole.clone();
-    changed[3].1[0] ^= 1;
+    let at = |name: &str| whole.iter().position(|(it, _)| it == name).unwrap();
+    let (processes, entries) = (at("artifacts/processes"), at("log/security/tile/entries/000.p/3"));
+    changed[processes].1[0] ^= 1;
     verify(&changed, "expected artifacts/processes with the digest");
     verify(&changed, "(changed after the device signed for it)");
-    verify(&whole[..4], "artifacts/sockets.failed is missing (left out or lost");
+    let last = whole.len() - 1;
+    verify(&whole[..last], "artifacts/sockets.failed is missing (left out or lost");
     let mut added = whole.clone();
     added.push(("artifacts/more".to_owned(), b"x".to_vec()));
-    verify(&added, "\"artifacts/more\" is not named in the manifest");
+    verify(&added, "\"artifacts/more\" is nothing that the device signed for");
     let mut other = whole.clone();
     other[0] = Device::new().bundle().swap_remove(0);
     verify(&other, "no trusted key has signed this application/vnd.in-toto+json");
-    other[1].1 = Device::new().chain();
+    other[at("device.pem")].1 = Device::new().chain();
     verify(&other, "does not chain to the device CA");
-    let mut log = whole;
-    let end = log[2].1.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-    log[2].1.truncate(end);
-    verify(&log, "expected log.jsonl with the digest");
+    let mut log = whole.clone();
+    log[entries].1.truncate(40);
+    verify(&log, "expected log/security/tile/entries/000.p/3 with the digest");
     put(&folder.path().join("b.tar"), b"not a tar file, but long enough to be looked at");
     let verify = ["evidence", "verify", "b.tar", "--device-ca", "ca.pem"];
     fails_in(folder.path(), &verify, 1, "not a readable tar archive");
-    fails_in(folder.path(), &["evidence", "show", "b.tar"], 1, "not a readable tar archive");
+    let show = ["evidence", "show", "b.tar", "--device-ca", "ca.pem"];
+    fails_in(folder.path(), &show, 1, "not a readable tar archive");
+    put(&folder.path().join("b.tar"), b"age-encryption.org/v1\n-> X25519 short\n");
+    fails_in(folder.path(), &verify, 1, "expected --identity with a responder's key");
     fails_in(
         folder.path(),
         &["evidence", "verify", "x", "--device-ca", "ca.pem"],

@@ -26,6 +26,11 @@ pub struct Anchors {
     /// where a rotation is prepared. Devices have no use for them; auditors do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audit_keys: Vec<PublicKey>,
+    /// The age recipients (`age1...`) that evidence is encrypted to on the device. Two at least, so
+    /// that the loss of one key is a rotation and not a disaster. A device that knows none collects
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub responders: Vec<String>,
 }
 
 /// Anchors that cannot be used.

@@ -22,6 +22,7 @@ pub mod offline;
 pub mod operator;
 pub mod order;
 pub mod poll;
+pub mod receipt;
 pub mod refusal;
 pub mod report;
 #[cfg(feature = "schema")]

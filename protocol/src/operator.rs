@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 mod access;
 mod audit;
+mod evidence;
 mod inventory;
 mod known;
 mod plan;
@@ -32,6 +33,7 @@ pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,
 };
+pub use evidence::{BundleState, BundleView, CustodyEntry, HoldRequest, ScrubReply};
 pub use inventory::{
     Endorsement, INVENTORY_ITEMS_MAX, InventoryItem, InventoryReply, InventoryRequest, LineProblem,
     problems as inventory_problems,
@@ -446,52 +448,6 @@ pub struct DeviceView {
 pub struct CollectionReply {
     /// The bundle to ask for.
     pub bundle: BundleId,
-}
-
-/// A bundle, as `GET /v1/bundles/ID` shows it.
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BundleView {
-    /// Its name.
-    pub id: BundleId,
-    /// Where it comes from.
-    pub device: DeviceId,
-    /// Whether it is on the server.
-    pub state: BundleState,
-    /// Its digest, once it is.
-    pub sha256: Option<Sha256Digest>,
-    /// Its length in bytes; 0 before.
-    pub length: u64,
-    /// Why it was collected.
-    pub reason: String,
-    /// Who asked for it, and who took a copy since: the beginning of its custody log.
-    pub custody: Vec<CustodyEntry>,
-}
-
-/// Where a bundle stands.
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum BundleState {
-    /// The device has not sent it.
-    Ordered,
-    /// It is on the server, whole, and its digest is what the device said.
-    Received,
-    /// The device said that it could not.
-    Failed,
-}
-
-/// One act on a bundle.
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CustodyEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Who: an operator's name or a device id.
-    pub who: String,
-    /// What they did: `ordered`, `received`, `pulled`.
-    pub act: String,
 }
 
 /// An entry of the event log, as `GET /v1/events` lists it.

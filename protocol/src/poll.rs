@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use crate::id::{ModelName, VersionName};
+use crate::id::{DeviceId, ModelName, VersionName};
 use crate::signed::Envelope;
 use crate::time::Timestamp;
 
@@ -32,7 +32,7 @@ pub struct PollRequest {
     pub tuf_timestamp_version: u64,
     /// The highest order accepted.
     pub order_sequence: u64,
-    /// The head of its forensic log.
+    /// The head of the security ring of its forensic log.
     pub log_head: LogHead,
     /// Whether it is in quarantine by its own records.
     pub quarantined: bool,
@@ -46,6 +46,77 @@ pub struct PollRequest {
     /// before the first, and from a device that keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Sha256Digest>,
+    /// The rings of its forensic log that have grown since the server last witnessed them: at most
+    /// one of each, with the proof of how they grew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogGrowth>,
+}
+
+/// One of the two rings of a device's forensic log.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogRing {
+    /// Orders, refusals, what runs, containment, tampering: no flood of anything else pushes them
+    /// out.
+    Security,
+    /// Everything else.
+    Operations,
+}
+
+impl LogRing {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Security, Self::Operations];
+
+    /// Its name, on the wire, on the disk and in bundles.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Security => "security",
+            Self::Operations => "operations",
+        }
+    }
+
+    /// The name that the ring of a device signs under: the origin of its checkpoints.
+    #[must_use]
+    pub fn origin(self, device: &DeviceId) -> String {
+        alloc::format!("lazaret.dev/device/{device}/{}", self.as_str())
+    }
+}
+
+/// Growth of one ring of a forensic log, to be witnessed.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogGrowth {
+    /// Which ring.
+    pub ring: LogRing,
+    /// Its latest checkpoint, a signed note (c2sp.org/tlog-checkpoint), durable on the device.
+    pub checkpoint: String,
+    /// The size from which the proof leads there: that of the checkpoint witnessed last, 0 where
+    /// the device knows of none.
+    pub from: u64,
+    /// The consistency proof (RFC 6962, 2.1.2).
+    pub proof: Vec<Sha256Digest>,
+    /// The record of the epoch whose key signed the checkpoint, in base64; left out where the
+    /// server has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+}
+
+/// What the server, as a witness, has of one ring.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogWitnessed {
+    /// Which ring.
+    pub ring: LogRing,
+    /// The size from which the next proof has to lead.
+    pub size: u64,
+    /// The epoch whose record the server has, 0 for none.
+    pub epoch: u64,
+    /// The checkpoint of that size with the server's cosignature (c2sp.org/tlog-cosignature); none
+    /// where what came was not witnessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// What a device says of itself beside what it runs. Rollouts are paced by it, filters name it; it
@@ -104,7 +175,7 @@ pub enum SlotHealth {
 pub struct LogHead {
     /// Records so far.
     pub size: u64,
-    /// The chain's hash over all of them.
+    /// The root of the Merkle tree over all of them (RFC 6962, 2.1).
     pub hash: Sha256Digest,
 }
 
@@ -127,4 +198,7 @@ pub struct PollReply {
     /// To be kept, durably, and to be shown at the next poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Sha256Digest>,
+    /// What came of the growth that the poll told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogWitnessed>,
 }

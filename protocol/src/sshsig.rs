@@ -1,6 +1,7 @@
 //! SSH signatures over messages of ours (OpenSSH `PROTOCOL.sshsig`), as `ssh-keygen -Y sign` makes
-//! them: with a key in a file, in ssh-agent or in a FIDO2 token. Only reading and checking; signing
-//! is ssh-keygen's. Devices check them too, so this stands on the curves that are here already.
+//! them: with a key in a file, in ssh-agent or in a FIDO2 token. People sign with ssh-keygen;
+//! devices sign the sums of their evidence here, with a key that no file of OpenSSH holds. Devices
+//! check signatures too, so this stands on the curves that are here already.
 
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -97,6 +98,24 @@ impl SshKey {
         let key = Self { blob: blob.to_vec() };
         key.parts()?;
         Ok(key)
+    }
+
+    /// The form that OpenSSH has of a key of ours.
+    #[must_use]
+    pub fn of(key: &PublicKey) -> Self {
+        let mut blob = Vec::new();
+        match key {
+            PublicKey::Ed25519(bytes) => {
+                push(&mut blob, b"ssh-ed25519");
+                push(&mut blob, bytes);
+            }
+            PublicKey::EcdsaP256(bytes) => {
+                push(&mut blob, b"ecdsa-sha2-nistp256");
+                push(&mut blob, b"nistp256");
+                push(&mut blob, bytes);
+            }
+        }
+        Self { blob }
     }
 
     /// `SHA256:` and the digest of the key, as `ssh-keygen -l` prints it.
@@ -236,6 +255,55 @@ impl SshSignature {
         Ok(Self { key, namespace, reserved, hash, signature })
     }
 
+    /// Signs `message` in `namespace` with a key that is at hand: `sign` makes what
+    /// [`PublicKey::verify`] takes, over the bytes that it is given. The armoured form.
+    ///
+    /// # Errors
+    /// `sign` failed, or made no signature of the key's algorithm.
+    pub fn sign<E: From<SshError>>(
+        key: &PublicKey,
+        namespace: &str,
+        message: &[u8],
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<String, E> {
+        let mut unsigned = Self {
+            key: SshKey::of(key),
+            namespace: namespace.as_bytes().to_vec(),
+            reserved: Vec::new(),
+            hash: Hash::Sha512,
+            signature: Vec::new(),
+        };
+        let raw = sign(&unsigned.signed(message))?;
+        let raw = match key {
+            PublicKey::Ed25519(_) => raw,
+            PublicKey::EcdsaP256(_) => numbers(&raw)?,
+        };
+        push(&mut unsigned.signature, unsigned.key.algorithm().as_bytes());
+        push(&mut unsigned.signature, &raw);
+        Ok(unsigned.armoured())
+    }
+
+    fn armoured(&self) -> String {
+        let mut blob = b"SSHSIG\0\0\0\x01".to_vec();
+        let hash: &[u8] = match self.hash {
+            Hash::Sha256 => b"sha256",
+            Hash::Sha512 => b"sha512",
+        };
+        let parts =
+            [&self.key.blob, &self.namespace, &self.reserved, hash, self.signature.as_slice()];
+        for part in parts {
+            push(&mut blob, part);
+        }
+        let mut text = String::from("-----BEGIN SSH SIGNATURE-----\n");
+        let body = STANDARD.encode(blob);
+        for line in body.as_bytes().chunks(70) {
+            text.push_str(core::str::from_utf8(line).unwrap_or_default());
+            text.push('\n');
+        }
+        text.push_str("-----END SSH SIGNATURE-----\n");
+        text
+    }
+
     /// Whose signature it says it is. Nothing is proved before [`verify`](Self::verify).
     #[must_use]
     pub const fn claimed_key(&self) -> &SshKey {
@@ -315,6 +383,31 @@ fn der(raw: &[u8]) -> Result<Vec<u8>, SshError> {
     let mut der = alloc::vec![0x30, length];
     der.extend_from_slice(&numbers);
     Ok(der)
+}
+
+/// ECDSA's `r` and `s` from DER as SSH's two numbers; the inverse of [`der`].
+fn numbers(der: &[u8]) -> Result<Vec<u8>, SshError> {
+    let malformed = || SshError::Malformed { expected: "an ECDSA signature in DER" };
+    let mut from = Reader(der);
+    if from.byte()? != 0x30 || usize::from(from.byte()?) != from.0.len() {
+        return Err(malformed());
+    }
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        if from.byte()? != 0x02 {
+            return Err(malformed());
+        }
+        let length = usize::from(from.byte()?);
+        push(&mut numbers, from.take(length)?);
+    }
+    from.end()?;
+    Ok(numbers)
+}
+
+/// Appends a string as SSH writes it (RFC 4251, 5).
+fn push(to: &mut Vec<u8>, text: &[u8]) {
+    to.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    to.extend_from_slice(text);
 }
 
 /// SSH's strings (RFC 4251, 5) one after the other.

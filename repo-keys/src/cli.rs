@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use lazaret_protocol::time::Timestamp;
 
 use crate::commands::{
-    anchors, assemble, ca, ceremony, change, inspect, key, online, payload, sign,
+    anchors, assemble, ca, ceremony, change, inspect, key, online, payload, responder, sign,
 };
 use crate::error::StepError;
 use crate::session::{Session, Voice};
@@ -58,11 +58,17 @@ pub enum Command {
     /// The keys that a server may have.
     #[command(subcommand)]
     Online(online::Command),
-    /// What devices trust beside TUF: order keys and CAs, as one file that targets signs.
+    /// The age key of somebody who reads evidence, as age-keygen makes it too.
+    #[command(after_help = "\
+Example:
+  lazaret-keys responder --out ines.age")]
+    Responder(responder::Responder),
+    /// What devices trust beside TUF: order keys, CAs and responders, as one file that targets
+    /// signs.
     #[command(after_help = "\
 Example:
   lazaret-keys anchors --online online/online.pub.json --ca ca/device-ca.pem \\
-      --server-ca ca/server-ca.pem --out anchors.json")]
+      --server-ca ca/server-ca.pem --responder age1...,age1... --out anchors.json")]
     Anchors(anchors::AnchorsArgs),
     /// The bytes that holders will sign.
     #[command(subcommand)]
@@ -131,6 +137,7 @@ impl Cli {
         match &self.command {
             Command::Key(command) => key::run(session, command),
             Command::Online(command) => online::run(session, command),
+            Command::Responder(args) => responder::run(session, args).map(drop),
             Command::Anchors(args) => anchors::run(session, args),
             Command::Payload(command) => payload::run(session, command),
             Command::Sign(args) => sign::run(session, args),

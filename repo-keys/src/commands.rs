@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod key;
 pub mod online;
 pub mod payload;
+pub mod responder;
 pub mod sign;
 
 use std::path::Path;

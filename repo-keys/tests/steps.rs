@@ -32,6 +32,7 @@ fn shared() -> &'static tempfile::TempDir {
             threshold: 2,
             models: vec!["gw2".parse().unwrap()],
             name: "Acme".to_owned(),
+            responders: Vec::new(),
         };
         let mut session = session(folder.path());
         session.transcript = None;

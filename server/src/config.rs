@@ -51,6 +51,9 @@ pub(crate) struct Config {
     /// The log of who did what.
     #[serde(default)]
     pub(crate) audit: AuditConfig,
+    /// How long evidence is kept.
+    #[serde(default)]
+    pub(crate) evidence: EvidenceConfig,
     /// Logs.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -158,6 +161,15 @@ impl Default for PollConfig {
     fn default() -> Self {
         Self { interval_ms: 60_000 }
     }
+}
+
+/// How long evidence is kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EvidenceConfig {
+    /// Days after which a bundle is deleted that nobody holds: 0 to 36,500; for ever where it is
+    /// left out.
+    pub(crate) kept_days: Option<u64>,
 }
 
 /// Deliveries of events to webhooks.
@@ -447,6 +459,9 @@ impl Config {
             POLL_INTERVAL_MS_MIN,
             POLL_INTERVAL_MS_MAX,
         );
+        if let Some(days) = self.evidence.kept_days {
+            range("evidence.kept_days", days, 0, 36_500);
+        }
         range("issuing.certificate_hours", self.issuing.certificate_hours, 1, 2160);
         if let Some(issuing) = &self.operator_issuing {
             range("operator_issuing.certificate_days", issuing.certificate_days, 1, 366);

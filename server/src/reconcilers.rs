@@ -13,6 +13,7 @@ use crate::telemetry;
 
 pub(crate) mod advance_rollouts;
 pub(crate) mod deliver_webhooks;
+pub(crate) mod keep_evidence;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 pub(crate) mod sequence_audit;
@@ -50,6 +51,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     make_deltas::RECONCILER,
     deliver_webhooks::RECONCILER,
     sequence_audit::RECONCILER,
+    keep_evidence::RECONCILER,
 ];
 
 /// Runs one reconciler until `stop` says so.

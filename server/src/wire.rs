@@ -171,6 +171,7 @@ pub(crate) async fn wire(
         identifier_key: identifier_key(&config.data)?,
         clock,
         poll_interval_ms: config.polls.interval_ms,
+        evidence_days: config.evidence.kept_days,
         scratch,
         uploads: Mutex::new(HashMap::new()),
         starting: Mutex::new(()),

@@ -41,9 +41,8 @@ fn devices_in_1970_and_in_2106_enrol_and_update_and_keep_nothing_of_it() {
     start_in(&mut late, &shim, YEAR_2106);
     for device in [&early, &late] {
         until(&site, device, "polls", |view| view["polls"].as_u64() > Some(0));
-        let log = device.folder.join("state/log.jsonl");
         wait::until("the device to notice its clock", PATIENCE, || {
-            let log = std::fs::read_to_string(&log)?;
+            let log = device.forensic_lines()?.join("\n");
             // Before anything signed is known, the server's word is as doubtful as the clock.
             let noticed = log.contains("clock-step") || log.contains("clock-doubted");
             Ok(noticed.then_some(()))

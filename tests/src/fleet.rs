@@ -6,7 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use lazaret_protocol::id::DeviceId;
-use lazaret_protocol_evidence::log::verify_log;
+use lazaret_protocol::poll::LogRing;
+use lazaret_protocol_evidence::device_log::epoch::{Epochs, NewEpoch};
+use lazaret_protocol_evidence::device_log::record::Record;
+use lazaret_protocol_evidence::device_log::recovery::recover;
+use lazaret_protocol_evidence::device_log::verify::{Parts, verify};
+use lazaret_protocol_evidence::tlog::checkpoint::Checkpoint;
+use lazaret_protocol_evidence::tlog::note::SignedNote;
+use lazaret_protocol_evidence::tlog::tile::{Tile, WIDTH, read_entries};
+use lazaret_protocol_evidence::tlog::tree::{Edge, leaf_hash};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -313,24 +321,87 @@ impl Device {
         Ok(reports.is_some_and(Vec::is_empty) && is(&status, "state", "idle"))
     }
 
-    /// The lines of the forensic log so far, as they are on disk; a torn last line is left out.
+    /// The records of the forensic log so far, each as a line of JSON, in the order in which they
+    /// happened; a torn end is left out.
     ///
     /// # Errors
     /// There is no log.
     pub fn forensic_lines(&self) -> anyhow::Result<Vec<String>> {
-        let text = std::fs::read_to_string(self.folder.join("state").join("log.jsonl"))?;
-        Ok(text.lines().map(str::to_owned).collect())
+        let mut records = Vec::new();
+        for ring in LogRing::ALL {
+            records.extend(read_ring(&self.ring(ring))?.1);
+        }
+        records.sort_by_key(|record| (record.boot, record.monotonic));
+        let line = |record: &Record| {
+            let kind = &record.kind;
+            serde_json::json!({ "kind": kind, "detail": record.detail }).to_string()
+        };
+        Ok(records.iter().map(line).collect())
     }
 
-    /// Kinds of the forensic log's records, after its chain was verified from the first record to
-    /// the last. The agent must not run.
+    /// Kinds of the forensic log's records, after both rings were verified from the first record to
+    /// the last that is sealed. The agent must not run.
     ///
     /// # Errors
-    /// The chain does not hold.
+    /// A ring does not hold.
     pub fn verified_log(&self) -> anyhow::Result<Vec<String>> {
-        let bytes = std::fs::read(self.folder.join("state").join("log.jsonl"))?;
         let id: DeviceId = self.id.parse().map_err(|err| anyhow::anyhow!("{err:?}"))?;
-        let log = verify_log(&id, &bytes).with_context(|| format!("log of {}", self.id))?;
-        Ok(log.records.iter().map(|record| record.kind.to_string()).collect())
+        let mut kinds = Vec::new();
+        for ring in LogRing::ALL {
+            let folder = self.ring(ring);
+            let (entries, records) = read_ring(&folder)?;
+            verify_ring(&folder, &ring.origin(&id), &entries, &records)
+                .with_context(|| format!("{} log of {}", ring.as_str(), self.id))?;
+            kinds.extend(records.iter().map(|record| record.kind.to_string()));
+        }
+        Ok(kinds)
     }
+
+    fn ring(&self, ring: LogRing) -> PathBuf {
+        self.folder.join("state").join("log").join(ring.as_str())
+    }
+}
+
+/// The entries and records of a ring that was never pruned.
+fn read_ring(folder: &Path) -> anyhow::Result<(Vec<Vec<u8>>, Vec<Record>)> {
+    let (mut entries, mut records) = (Vec::new(), Vec::new());
+    for index in 0.. {
+        let tile = Tile::bundle(index, WIDTH).context("a bundle has a name")?;
+        let Ok(bytes) = std::fs::read(folder.join(tile.to_string())) else { break };
+        let recovered = recover(&bytes, index * 256);
+        let whole = bytes.get(..recovered.good_length).unwrap_or_default();
+        entries.extend(read_entries(whole)?.into_iter().map(<[u8]>::to_vec));
+        records.extend(recovered.records);
+    }
+    ensure!(!records.is_empty(), "there is no log in {}", folder.display());
+    Ok((entries, records))
+}
+
+/// Proves what is sealed, from the first epoch on, which has to be that of the first record; that
+/// it is the device's own is proved with its bundles.
+fn verify_ring(
+    folder: &Path,
+    origin: &str,
+    entries: &[Vec<u8>],
+    records: &[Record],
+) -> anyhow::Result<()> {
+    let seal = SignedNote::parse(&std::fs::read_to_string(folder.join("checkpoint"))?)?;
+    let sealed: Checkpoint = seal.text().parse()?;
+    let size = usize::try_from(sealed.size)?;
+    let first = records.first().context("a first record")?;
+    let epoch = NewEpoch::of(origin, first)?;
+    let mut before = Edge::new();
+    let (one, rest) = entries.get(..size).context("fewer entries than sealed")?.split_at(1);
+    for entry in one {
+        before.push(leaf_hash(entry))?;
+    }
+    verify(&Parts {
+        before,
+        epochs: Epochs::after(origin, epoch.number, epoch.public),
+        entries: rest.iter().map(Vec::as_slice).collect(),
+        seal: &seal,
+        origin,
+        witnessed: None,
+    })?;
+    Ok(())
 }

@@ -48,6 +48,16 @@ const NEEDS: &[Need] = &[
         why: "signs approvals of plans, in tests and for operators",
     },
     Need {
+        found_by: FoundBy::Command("age"),
+        package: "age",
+        why: "opens what devices encrypt to responders",
+    },
+    Need {
+        found_by: FoundBy::Command("zstd"),
+        package: "zstd",
+        why: "unpacks bundles of evidence",
+    },
+    Need {
         found_by: FoundBy::Command("curl"),
         package: "curl",
         why: "a client of the listeners that is not ours",

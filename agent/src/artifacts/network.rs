@@ -1,4 +1,4 @@
-//! Interfaces and sockets, as the kernel lists them.
+//! Interfaces, sockets and counters, as the kernel lists them.
 
 use super::{Failure, Scene, together};
 
@@ -10,6 +10,17 @@ pub(super) fn sockets(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
         "/proc/net/udp6",
         "/proc/net/raw",
         "/proc/net/unix",
+    ])
+}
+
+pub(super) fn counters(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
+    together(&[
+        "/proc/net/snmp",
+        "/proc/net/netstat",
+        "/proc/net/sockstat",
+        "/proc/net/packet",
+        "/proc/net/nf_conntrack",
+        "/proc/net/ip_tables_names",
     ])
 }
 

@@ -1,10 +1,10 @@
-//! Every process with its parent, owner, state, program and arguments. Environments are left out:
-//! they hold secrets of others.
+//! Every process with its parent, owner, state, program and arguments, secrets among these taken
+//! out. Environments are left out: they hold secrets of others.
 
 use std::fs;
 use std::path::Path;
 
-use super::{ARTIFACT_BYTES_MAX, Failure, Scene, cut};
+use super::{ARTIFACT_BYTES_MAX, Failure, Scene, cut, redacted};
 
 /// Longest command line that is kept, in bytes.
 const COMMAND_BYTES_MAX: usize = 4096;
@@ -46,7 +46,7 @@ fn line(pid: u32) -> Option<String> {
         field("State"),
         field("Name"),
         plain(&program),
-        plain(&command)
+        redacted(&plain(&command))
     ))
 }
 

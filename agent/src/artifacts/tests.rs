@@ -21,8 +21,16 @@ fn every_artifact_keeps_the_contract() {
     let scene = Scene { journal: &journal, slots: slots.as_ref(), config: &config };
     for (name, collect) in ARTIFACTS {
         assert!(name.parse::<ArtifactName>().is_ok(), "{name} is no artifact name");
-        let bytes = collect(&scene).unwrap_or_else(|why| panic!("{name}: {why}"));
-        assert!(!bytes.is_empty() && bytes.len() <= ARTIFACT_BYTES_MAX, "{name}");
+        match collect(&scene) {
+            Ok(bytes) => assert!(!bytes.is_empty() && bytes.len() <= ARTIFACT_BYTES_MAX, "{name}"),
+            // What containers and who is not root may not read; it says why.
+            Err(why) => {
+                assert!(
+                    ["kernel-log.txt", "crashes.txt"].contains(name) && !why.is_empty(),
+                    "{name}"
+                );
+            }
+        }
     }
 }
 
@@ -55,4 +63,19 @@ fn a_file_that_cannot_be_read_is_a_note_and_all_of_them_a_failure() {
     let bytes = together(&["/proc/version", "/nowhere"]).unwrap();
     assert!(String::from_utf8_lossy(&bytes).contains("/nowhere cannot be read"));
     assert!(together(&["/nowhere"]).is_err());
+}
+
+#[test]
+fn secrets_in_arguments_and_settings_are_taken_out_and_that_is_said() {
+    let lines = [
+        ("mount -o password=hunter2 /mnt", "mount -o password=[redacted: 7 bytes] /mnt"),
+        ("curl --token abc https://a", "curl --token [redacted: 3 bytes] https://a"),
+        ("export API_KEY=k", "export API_KEY=[redacted: 1 bytes]"),
+        ("secret: value rest", "secret: [redacted: 5 bytes] rest"),
+        ("sshd -D", "sshd -D"),
+        ("passwd -l root", "passwd -l root"),
+    ];
+    for (line, expected) in lines {
+        assert_eq!(redacted(line), expected);
+    }
 }

@@ -7,7 +7,7 @@ use lazaret_protocol::id::BundleId;
 use lazaret_protocol_evidence::log::Detail;
 use lazaret_protocol_evidence::manifest::SealError;
 
-use super::{Drive, PROBE_ROUND_MS, Stop};
+use super::{Drive, PROBE_ROUND_MS, Pace, Stop};
 use crate::artifacts::Scene;
 use crate::bundle::{self, BundleError, Upload, Witness};
 use crate::cli::chain;
@@ -22,7 +22,12 @@ impl Drive {
         let outcome = self.carry(&bundle)?;
         match outcome {
             Ok(Upload::Paused) => Ok(()),
-            Ok(Upload::Complete) => {
+            Ok(Upload::Complete(receipt)) => {
+                let detail = Detail::none()
+                    .text("bundle", bundle.as_str())
+                    .text("sha256", receipt.sha256.to_string())
+                    .number("received", receipt.at.as_ms());
+                self.note("evidence-received", detail)?;
                 // The outcome is durable before the file goes: the other order would make a second
                 // bundle under the same name after a power cut.
                 self.tell(&Event::Collected)?;
@@ -30,7 +35,7 @@ impl Drive {
             }
             Err(err) if for_good(&err) => {
                 let reason = Reason::new(&chain(&err));
-                let code = "collection-failed".to_owned();
+                let code = code_of(&err).to_owned();
                 self.tell(&Event::CollectionFailed { code, reason })?;
                 self.forget(&bundle)
             }
@@ -40,6 +45,10 @@ impl Drive {
                     BundleError::Transport(err) => err.retry_after_ms(),
                     _ => 0,
                 };
+                if self.link.broke() {
+                    // What came through shows that trying is worth while.
+                    self.collections = Pace::default();
+                }
                 self.collections = self.slower(self.collections, retry_after_ms)?;
                 Ok(())
             }
@@ -50,23 +59,27 @@ impl Drive {
         let state_dir = self.config.state_dir.clone();
         if !bundle::path(&state_dir, bundle).exists() {
             self.note("collection-begun", Detail::none().text("bundle", bundle.as_str()))?;
+            let responders = self.anchors.as_ref().map_or(&[][..], |anchors| &anchors.responders);
             let witness = Witness {
                 key: &self.key,
                 certificate: &self.certificate,
-                log_head: self.log.head().clone(),
-                log: self.log.bytes()?,
+                boot: self.journal.boot_count,
                 now: self.clock.now(),
+                responders,
             };
             let scene =
                 Scene { journal: &self.journal, slots: self.slots.as_ref(), config: &self.config };
-            if let Err(err) = bundle::make(bundle, &scene, witness, &self.durable) {
+            let made = bundle::make(bundle, &scene, (&mut self.log, &witness), &self.durable);
+            if let Err(err) = made {
                 return Ok(Err(err));
             }
         }
         let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
         let clock = self.clock.clone();
         let time_is_up = || clock.monotonic_ms() >= until;
-        Ok(bundle::upload(&state_dir, bundle, &self.transport, &time_is_up))
+        let keys = self.anchors.as_ref().map_or(&[][..], |anchors| &anchors.order_keys);
+        let way = (&self.transport, &mut self.link);
+        Ok(bundle::upload(&state_dir, bundle, way, keys, &time_is_up))
     }
 
     fn forget(&mut self, bundle: &BundleId) -> Result<(), Stop> {
@@ -78,18 +91,34 @@ impl Drive {
     }
 }
 
+/// The stable code of a collection that failed.
+const fn code_of(err: &BundleError) -> &'static str {
+    match err {
+        BundleError::NoRecipient => "no-recipient",
+        BundleError::DiskFull => "disk-full",
+        _ => "collection-failed",
+    }
+}
+
 /// Whether trying again cannot help.
 fn for_good(err: &BundleError) -> bool {
     match err {
         // A key helper that has failed is started again.
         BundleError::Seal(SealError::Signer(err)) => matches!(err, KeyError::TooLong { .. }),
-        BundleError::Durable(_) => false,
-        BundleError::Seal(_) | BundleError::TooLarge { .. } | BundleError::BadOffset { .. } => true,
+        BundleError::Seal(_)
+        | BundleError::NoRecipient
+        | BundleError::DiskFull
+        | BundleError::TooLarge { .. }
+        | BundleError::BadOffset { .. } => true,
         BundleError::Transport(err) => {
             matches!(
                 err.refused_code(),
                 Some("not-found" | "bad-request" | "too-large" | "forbidden")
             )
         }
+        BundleError::Durable(_)
+        | BundleError::Log(_)
+        | BundleError::Sums(_)
+        | BundleError::NoReceipt { .. } => false,
     }
 }

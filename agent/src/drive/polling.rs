@@ -8,10 +8,11 @@ use lazaret_agent_core::poll::after_answer;
 use lazaret_agent_core::slot::Slot;
 use lazaret_protocol::limits::{ORDERS_PER_POLL_MAX, POLL_INTERVAL_MS_MIN};
 use lazaret_protocol::order::Order;
-use lazaret_protocol::poll::{PollReply, PollRequest, RunningRelease};
+use lazaret_protocol::poll::{LogWitnessed, PollReply, PollRequest, RunningRelease};
 use lazaret_protocol::report::Report;
 use lazaret_protocol::signed::{Envelope, EnvelopeError, Verified};
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::device_log::verify::witness_keys;
 use lazaret_protocol_evidence::log::Detail;
 
 use super::held::HeldPoll;
@@ -37,7 +38,8 @@ impl Drive {
     /// once.
     pub(super) fn poll(&mut self) -> Result<(), Stop> {
         self.tell(&Event::PollDue)?;
-        let request = self.poll_request();
+        let logs = self.log.growth()?;
+        let request = PollRequest { logs, ..self.poll_request() };
         self.connected = request.hold_ms > 0;
         if self.connected {
             match HeldPoll::send(self.transport.clone(), request.clone()) {
@@ -98,11 +100,12 @@ impl Drive {
             boot_count: self.journal.boot_count,
             tuf_timestamp_version: self.journal.tuf.timestamp,
             order_sequence: self.journal.order_sequence,
-            log_head: self.log.head().clone(),
+            log_head: self.log.head(),
             quarantined: self.journal.quarantine != Quarantine::Free,
             nonce: self.ratchet.nonce(),
             hold_ms: self.hold_ms(),
             posture: Some(self.posture()),
+            logs: Vec::new(),
         }
     }
 
@@ -129,10 +132,18 @@ impl Drive {
         if word == Word::Doubted && self.time_told(reply.time)? == Word::Doubted {
             self.doubt(reply.time)?;
         }
+        self.take_witness(&reply.logs)?;
         if reply.renew {
             self.renew()?;
         }
         self.take_orders(&reply.orders)
+    }
+
+    /// Takes what the server witnessed of the log, where one of the anchors' keys has cosigned it.
+    fn take_witness(&mut self, words: &[LogWitnessed]) -> Result<(), Stop> {
+        let keys = self.anchors.as_ref().map_or(&[][..], |anchors| &anchors.order_keys);
+        let keys = witness_keys(keys);
+        Ok(self.log.witnessed(words, |note| note.verify(&keys).is_ok())?)
     }
 
     /// Believes the server's time where something signed justifies it.
@@ -256,7 +267,7 @@ impl Drive {
             outcome: pending.outcome,
             running: self.running(),
             at: self.clock.now(),
-            log_head: self.log.head().clone(),
+            log_head: self.log.head(),
             bytes_fetched: pending.bytes_fetched,
             pace: pending.pace,
         };

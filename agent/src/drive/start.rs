@@ -7,17 +7,19 @@ use lazaret_agent_core::event::Event;
 use lazaret_agent_core::journal::{Collection, Journal};
 use lazaret_agent_core::poll::{Backoff, after_failure};
 use lazaret_agent_core::slot::Slot;
+use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::log::Detail;
 
 use super::metadata::Staleness;
 use super::{Drive, DriveError, Pace, Stop, random};
+use crate::bundle::{self, Link};
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
 use crate::durable::{Copied, Durable, JournalFile, StateLock, told};
 use crate::failpoint::Failpoints;
-use crate::forensic_log::ForensicLog;
+use crate::forensic_log::{ForensicLog, Settings};
 use crate::identity::{Certificate, Credential, DeviceKey, IdentityError, Ratchet};
 use crate::mirrors::Mirrors;
 use crate::posture::Watch;
@@ -86,7 +88,7 @@ pub(super) fn start_over(
     let mirrors = mirrors(&config, &transport, &clock)?;
     let mut findings = Findings::default();
     let anchors = repository.cached_anchors(&mut findings);
-    let log = begun(&config, &certificate, (&journal, booted), (&clock, &durable))?;
+    let log = begin_log(&config, &certificate, (&journal, booted), (&key, &clock, &durable))?;
     let ratchet = Ratchet::load(&config.state_dir)?;
     let mut drive = Drive {
         config,
@@ -118,6 +120,7 @@ pub(super) fn start_over(
         reports: Pace::default(),
         updates: Pace::default(),
         collections: Pace::default(),
+        link: Link::default(),
         renewals: Pace::default(),
         probes: Pace::default(),
         looks: Pace::default(),
@@ -228,7 +231,7 @@ fn open_journal(config: &Config, durable: &Durable) -> Result<(JournalFile, Jour
 }
 
 fn has_been_at_work(config: &Config) -> bool {
-    let left = ["identity/certificate.json", "journal.copy", "tuf/root.json", "log.jsonl"];
+    let left = ["identity/certificate.json", "journal.copy", "tuf/root.json", "log", "log.jsonl"];
     left.iter().any(|name| config.state_dir.join(name).exists())
 }
 
@@ -250,11 +253,43 @@ pub(super) fn note_alone(
 ) -> Result<(), DriveError> {
     let key = device_key(config, durable)?;
     let Some(certificate) = Certificate::load(&config.state_dir, &key)? else { return Ok(()) };
-    let path = config.state_dir.join("log.jsonl");
     let clock = Clock::new(Timestamp::default());
-    let limit = config.forensic_log_bytes_max;
-    let mut log = ForensicLog::open(&path, certificate.device(), limit, clock, durable.clone())?;
-    Ok(log.append(kind, detail)?)
+    let settings = log_settings(config, certificate.device(), 0);
+    let vouch = |bytes: &[u8]| key.sign(bytes);
+    let mut log = ForensicLog::open(&settings, clock, durable.clone(), &vouch)?;
+    log.append(kind, detail)?;
+    Ok(log.seal()?)
+}
+
+/// The log of this start, which says so first.
+fn begin_log(
+    config: &Config,
+    certificate: &Certificate,
+    (journal, booted): (&Journal, Option<Slot>),
+    (key, clock, durable): (&DeviceKey, &Clock, &Durable),
+) -> Result<ForensicLog, DriveError> {
+    let boot = journal.boot_count.saturating_add(1);
+    let settings = log_settings(config, certificate.device(), boot);
+    let vouch = |bytes: &[u8]| key.sign(bytes);
+    let mut log = ForensicLog::open(&settings, clock.clone(), durable.clone(), &vouch)?;
+    log.append(
+        "started",
+        Detail::none()
+            .number("boot", boot)
+            .text("slot", booted.map_or("none", Slot::as_str))
+            .text("state", journal.update.name())
+            .text("agent", env!("CARGO_PKG_VERSION")),
+    )?;
+    Ok(log)
+}
+
+fn log_settings<'a>(config: &'a Config, device: &'a DeviceId, boot: u64) -> Settings<'a> {
+    Settings {
+        state_dir: &config.state_dir,
+        device,
+        bytes_max: config.forensic_log_bytes_max,
+        boot,
+    }
 }
 
 /// The bootloader that the configuration names.
@@ -397,7 +432,7 @@ impl Drive {
     fn sweep(&self) -> Result<(), Stop> {
         let folder = self.config.state_dir.join("bundles");
         let wanted = match &self.journal.collection {
-            Collection::Collecting { bundle, .. } => format!("{bundle}.tar"),
+            Collection::Collecting { bundle, .. } => bundle::file_name(bundle),
             Collection::Idle => String::new(),
         };
         let entries = match std::fs::read_dir(&folder) {

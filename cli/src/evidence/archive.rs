@@ -2,17 +2,18 @@
 //! odd is refused: every reader must see the same files, and nothing may hide between them. Nothing
 //! is unpacked onto the disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, ENVELOPE_BYTES_MAX};
-use lazaret_protocol_evidence::bundle::FileFound;
-use lazaret_protocol_evidence::log::LOG_BYTES_MAX;
+use lazaret_protocol_evidence::bundle::{FileFound, is_looked_into};
 use lazaret_protocol_evidence::manifest::{
-    ARTIFACTS_MAX, DEVICE_FILE, LOG_FILE, MANIFEST_FILE, is_bundle_path,
+    ARTIFACTS_MAX, DEVICE_FILE, MANIFEST_FILE, SUMS_FILE, SUMS_SIGNATURE_FILE, is_bundle_path,
+    log_path,
 };
+use lazaret_protocol_evidence::sums::SUMS_BYTES_MAX;
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Entry, EntryType};
 
@@ -22,17 +23,29 @@ const BLOCK: u64 = 512;
 /// Largest `device.pem`, in bytes.
 const DEVICE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Files of one bundle: the artifacts and the three fixed ones.
-const FILES_MAX: usize = ARTIFACTS_MAX + 3;
+/// Largest file of a log, in bytes: a bundle of 256 records of the longest kind.
+const LOG_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// What the archive holds. The three fixed files are kept, the artifacts only hashed.
+/// Bytes of all files of the log together: as much as a device may keep.
+const LOG_BYTES_MAX: u64 = 80 * 1024 * 1024;
+
+/// Files of one bundle: the artifacts, the fixed ones, and the tiles of a log of that size.
+const FILES_MAX: usize = ARTIFACTS_MAX + 8192;
+
+/// What the archive holds. The artifacts are only hashed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bundle {
-    pub(crate) manifest: Option<Vec<u8>>,
-    pub(crate) log: Option<Vec<u8>>,
-    pub(crate) device: Option<Vec<u8>>,
-    /// Every file but the manifest and the log.
+    /// The content of what the verdict looks into, by path.
+    pub(crate) content: BTreeMap<String, Vec<u8>>,
+    /// Every file.
     pub(crate) files: Vec<FileFound>,
+}
+
+impl Bundle {
+    /// The bytes of `device.pem`.
+    pub(crate) fn device(&self) -> Option<&[u8]> {
+        self.content.get(DEVICE_FILE).map(Vec::as_slice)
+    }
 }
 
 /// Why an archive is not read.
@@ -41,8 +54,8 @@ pub(crate) enum ArchiveError {
     /// The file cannot be read, or is no tar archive.
     #[error("not a readable tar archive")]
     Unreadable(#[from] io::Error),
-    /// More bytes than any bundle has.
-    #[error("expected a bundle of at most {BUNDLE_BYTES_MAX} bytes, got {got}")]
+    /// More bytes than any bundle has, unpacked.
+    #[error("expected an archive of at most {} bytes, got {got}", 4 * BUNDLE_BYTES_MAX)]
     TooLarge { got: u64 },
     /// More files than any bundle has.
     #[error("expected at most {FILES_MAX} files")]
@@ -70,7 +83,7 @@ pub(crate) enum ArchiveError {
 /// Reads the archive of a bundle.
 pub(crate) fn read(file: File) -> Result<Bundle, ArchiveError> {
     let length = file.metadata()?.len();
-    if length > BUNDLE_BYTES_MAX {
+    if length > 4 * BUNDLE_BYTES_MAX {
         return Err(ArchiveError::TooLarge { got: length });
     }
     let mut archive = Archive::new(file);
@@ -96,6 +109,8 @@ struct Reading {
     paddings: Vec<(String, u64, u64)>,
     /// Where the last file's padding ends.
     end: u64,
+    /// Bytes of the log so far.
+    log: u64,
 }
 
 impl Reading {
@@ -109,20 +124,22 @@ impl Reading {
         }
         let (start, length) = (entry.raw_file_position(), entry.size());
         check_size(&name, length)?;
+        if log_path(&name).is_some() {
+            self.log = self.log.saturating_add(length);
+            if self.log > LOG_BYTES_MAX {
+                let max = LOG_BYTES_MAX;
+                return Err(ArchiveError::FileTooLarge { name, max, got: self.log });
+            }
+        }
         let (kept, found) = read_file(entry, name, length)?;
         let data_end = start.saturating_add(length);
         self.end = data_end.next_multiple_of(BLOCK);
         let padding = (found.name.clone(), data_end, self.end.saturating_sub(data_end));
         self.paddings.push(padding);
-        match found.name.as_str() {
-            MANIFEST_FILE => self.bundle.manifest = kept,
-            LOG_FILE => self.bundle.log = kept,
-            DEVICE_FILE => {
-                self.bundle.device = kept;
-                self.bundle.files.push(found);
-            }
-            _ => self.bundle.files.push(found),
+        if let Some(kept) = kept {
+            self.bundle.content.insert(found.name.clone(), kept);
         }
+        self.bundle.files.push(found);
         Ok(())
     }
 }
@@ -143,8 +160,9 @@ fn path_of(entry: &Entry<'_, File>) -> Result<String, ArchiveError> {
 fn check_size(name: &str, got: u64) -> Result<(), ArchiveError> {
     let max = match name {
         MANIFEST_FILE => ENVELOPE_BYTES_MAX as u64,
-        DEVICE_FILE => DEVICE_BYTES_MAX,
-        LOG_FILE => LOG_BYTES_MAX as u64,
+        DEVICE_FILE | SUMS_SIGNATURE_FILE => DEVICE_BYTES_MAX,
+        SUMS_FILE => SUMS_BYTES_MAX as u64,
+        name if log_path(name).is_some() => LOG_FILE_BYTES_MAX,
         _ => BUNDLE_BYTES_MAX,
     };
     if got > max {
@@ -153,14 +171,13 @@ fn check_size(name: &str, got: u64) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// Hashes a file, and keeps it where it is one of the three fixed ones.
+/// Hashes a file, and keeps it where the verdict looks into it.
 fn read_file(
     entry: &mut impl Read,
     name: String,
     expected: u64,
 ) -> Result<(Option<Vec<u8>>, FileFound), ArchiveError> {
-    let keep = matches!(name.as_str(), MANIFEST_FILE | LOG_FILE | DEVICE_FILE);
-    let mut kept = keep.then(Vec::new);
+    let mut kept = is_looked_into(&name).then(Vec::new);
     let mut hash = Sha256::new();
     let mut length = 0u64;
     let mut buffer = vec![0; 64 * 1024];

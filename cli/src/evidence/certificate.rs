@@ -45,12 +45,6 @@ pub(crate) fn signer(
     Ok(signer)
 }
 
-/// Who the first certificate in `device.pem` says it is, with no proof at all.
-pub(crate) fn claimed_signer(device_pem: Option<&[u8]>) -> Result<Signer, CertificateFault> {
-    let chain = chain(device_pem)?;
-    read(chain.first().ok_or_else(|| refused("it is empty"))?)
-}
-
 fn refused(why: impl Into<String>) -> CertificateFault {
     CertificateFault::Refused { why: why.into() }
 }

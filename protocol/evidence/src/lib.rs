@@ -7,11 +7,14 @@
 
 extern crate alloc;
 
+pub mod age;
 pub mod audit;
 pub mod bundle;
+pub mod custody;
 pub mod device_log;
 pub mod log;
 pub mod manifest;
+pub mod sums;
 pub mod text;
 pub mod tlog;
 pub mod verdict;

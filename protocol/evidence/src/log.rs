@@ -1,39 +1,13 @@
-//! The device's forensic log: records, the hash chain over them, and the file `log.jsonl` that
-//! holds both. Nothing here writes a file; the agent's shell does, and it syncs before it says so.
-//!
-//! The chain is `hash_0 = SHA-256(0x00 || device id)` and
-//! `hash_n = SHA-256(0x01 || hash_(n-1) || canonical record n)`. One line of the file is the
-//! canonical JSON `{"hash": hex, "record": {...}}`, so every byte of the file has exactly one right
-//! value.
-//!
-//! Callers are meant to depend on [`Entry`], [`Kind`] and [`Record`], not on how records are
-//! chained: C2SP tlog-tiles take the place of the chain without a change to what is recorded.
+//! What a record of the forensic log says: what happened, its particulars, and what its time rests
+//! on. How records are kept and proved is `device_log`.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
-use alloc::vec::Vec;
 
-use lazaret_protocol::canonical::{self, CanonicalError};
-use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::DeviceId;
-use lazaret_protocol::poll::LogHead;
-use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::text::plain;
-
-mod read;
-
-pub use read::{LineFault, LogError, LogReader, Recovered, Torn, VerifiedLog, recover, verify_log};
-
-/// Longest line of a log, its line feed included, in bytes. Every entry within the limits below
-/// fits: 16 texts of 1,024 bytes whose every byte is escaped, and their keys.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
-
-/// Largest log, in bytes. A quarter of the largest bundle: the artifacts need room too.
-pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Longest kind and longest detail key, in bytes.
 pub const KIND_BYTES_MAX: usize = 64;
@@ -196,160 +170,6 @@ impl Detail {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DetailValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
-}
-
-/// What the device wants to record. The chain gives it its number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// When.
-    pub at: Timestamp,
-    /// What that moment rests on.
-    pub clock: Clock,
-    /// Starts of the agent since the device was enrolled: orders records where clocks lie.
-    pub boot: u64,
-    /// What happened.
-    pub kind: Kind,
-    /// Its particulars.
-    pub detail: Detail,
-}
-
-/// One record as it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Its place, from 1 on, without gaps.
-    pub seq: u64,
-    /// When.
-    pub at: Timestamp,
-    /// What that moment rests on.
-    pub clock: Clock,
-    /// Starts of the agent since the device was enrolled.
-    pub boot: u64,
-    /// What happened.
-    pub kind: Kind,
-    /// Its particulars.
-    pub detail: Detail,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    hash: Sha256Digest,
-    record: Record,
-}
-
-/// An entry that cannot be recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AppendError {
-    /// More than [`DETAILS_MAX`] particulars.
-    #[error("expected at most {DETAILS_MAX} details, got {got}")]
-    TooManyDetails {
-        /// How many came.
-        got: usize,
-    },
-    /// A detail key longer than [`KIND_BYTES_MAX`] or with a control character in it.
-    #[error("expected a detail key of at most {KIND_BYTES_MAX} plain bytes, got {got:?}")]
-    BadKey {
-        /// What came, cut after 64 characters.
-        got: String,
-    },
-    /// The line would be longer than [`LINE_BYTES_MAX`].
-    #[error("expected a line of at most {LINE_BYTES_MAX} bytes, got {got}")]
-    TooLong {
-        /// Its length in bytes.
-        got: usize,
-    },
-    /// 2^64 - 1 records are in the log.
-    #[error("the log takes no more records")]
-    Full,
-    /// The entry has no canonical form.
-    #[error("entry has no canonical form")]
-    NotCanonical(#[source] CanonicalError),
-}
-
-/// Where a log has come to, and what makes its next line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
-    head: LogHead,
-}
-
-/// A line that is ready to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "write the line durably, then advance the chain"]
-pub struct Appended {
-    /// The bytes to append to `log.jsonl`, the line feed included.
-    pub line: Vec<u8>,
-    /// The head once they are on disk.
-    pub head: LogHead,
-}
-
-impl Chain {
-    /// The chain of an empty log.
-    #[must_use]
-    pub fn new(device: &DeviceId) -> Self {
-        let mut hash = Sha256::new();
-        hash.update([0]);
-        hash.update(device.as_str().as_bytes());
-        let hash = Sha256Digest::from_bytes(hash.finalize().into());
-        Self { head: LogHead { size: 0, hash } }
-    }
-
-    /// The chain of a log whose head is known, from [`recover`] or [`verify_log`].
-    #[must_use]
-    pub const fn resume(head: LogHead) -> Self {
-        Self { head }
-    }
-
-    /// Where the log has come to.
-    #[must_use]
-    pub const fn head(&self) -> &LogHead {
-        &self.head
-    }
-
-    /// The next line. The chain itself stays where it is until [`Chain::advance`]: a line that
-    /// could not be written must not be counted, or the log would have a gap from there on.
-    ///
-    /// # Errors
-    /// The entry is beyond a limit.
-    pub fn append(&self, entry: Entry) -> Result<Appended, AppendError> {
-        check_detail(&entry.detail)?;
-        let seq = self.head.size.checked_add(1).ok_or(AppendError::Full)?;
-        let Entry { at, clock, boot, kind, detail } = entry;
-        let record = Record { seq, at, clock, boot, kind, detail };
-        let hash = link(&self.head.hash, &record).map_err(AppendError::NotCanonical)?;
-        let mut line =
-            canonical::to_bytes(&Line { hash, record }).map_err(AppendError::NotCanonical)?;
-        line.push(b'\n');
-        if line.len() > LINE_BYTES_MAX {
-            return Err(AppendError::TooLong { got: line.len() });
-        }
-        Ok(Appended { line, head: LogHead { size: seq, hash } })
-    }
-
-    /// Takes a line as written.
-    pub fn advance(&mut self, appended: &Appended) {
-        self.head = appended.head.clone();
-    }
-}
-
-fn check_detail(detail: &Detail) -> Result<(), AppendError> {
-    if detail.0.len() > DETAILS_MAX {
-        return Err(AppendError::TooManyDetails { got: detail.0.len() });
-    }
-    let bad = |key: &&String| key.len() > KIND_BYTES_MAX || key.chars().any(char::is_control);
-    detail.0.keys().find(bad).map_or(Ok(()), |key| {
-        Err(AppendError::BadKey { got: key.chars().take(KIND_BYTES_MAX).collect() })
-    })
-}
-
-/// The chain's hash after `record`, from the hash before it.
-fn link(before: &Sha256Digest, record: &Record) -> Result<Sha256Digest, CanonicalError> {
-    let mut hash = Sha256::new();
-    hash.update([1]);
-    hash.update(before.as_bytes());
-    hash.update(canonical::to_bytes(record)?);
-    Ok(Sha256Digest::from_bytes(hash.finalize().into()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! The manifest of an evidence bundle: an in-toto Statement v1 that names every other file of the
-//! bundle with its SHA-256, sealed in a DSSE envelope by the device's own key. The device makes one
-//! from a [`Manifest`]; whoever checks a bundle reads it through [`Manifest::open`].
+//! The manifest of an evidence bundle: an in-toto Statement v1 that names the files of the bundle
+//! with their SHA-256, sealed in a DSSE envelope by the device's own key. The tiles of the forensic
+//! log are not among them, because a long log has more than an envelope may hold: they stand in
+//! `SHA256SUMS`, which is. The device makes a manifest from a [`Manifest`]; whoever checks a bundle
+//! reads it through [`Manifest::open`].
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -12,18 +14,23 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::key::{KeyId, PublicKey};
 use lazaret_protocol::limits::REASON_BYTES_MAX;
-use lazaret_protocol::poll::LogHead;
+use lazaret_protocol::poll::{LogHead, LogRing};
 use lazaret_protocol::signed::{Envelope, EnvelopeError, Message};
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::text::plain;
+use crate::tlog::tile::Tile;
+
+mod name;
+
+pub use name::{ArtifactName, ArtifactNameError};
 
 /// `_type` of the statement (in-toto attestation framework, Statement v1).
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
 /// `predicateType` of the statement.
-pub const PREDICATE_TYPE: &str = "https://lazaret.dev/evidence-bundle/v1";
+pub const PREDICATE_TYPE: &str = "https://lazaret.dev/evidence-bundle/v2";
 
 /// The manifest's own name in a bundle.
 pub const MANIFEST_FILE: &str = "manifest.dsse.json";
@@ -31,8 +38,21 @@ pub const MANIFEST_FILE: &str = "manifest.dsse.json";
 /// The device's certificate chain in a bundle.
 pub const DEVICE_FILE: &str = "device.pem";
 
-/// The forensic log in a bundle.
-pub const LOG_FILE: &str = "log.jsonl";
+/// The digest of every file but the manifest, this one and its signature, as `sha256sum` writes
+/// them.
+pub const SUMS_FILE: &str = "SHA256SUMS";
+
+/// The SSH signature over [`SUMS_FILE`] by the device's key, for `ssh-keygen -Y verify`.
+pub const SUMS_SIGNATURE_FILE: &str = "SHA256SUMS.sig";
+
+/// The namespace of that signature.
+pub const SUMS_NAMESPACE: &str = "lazaret-evidence";
+
+/// What the log records, one JSON object a line, in the order in which it happened.
+pub const TIMELINE_FILE: &str = "timeline.jsonl";
+
+/// The folder of the forensic log's rings.
+pub const LOG_FOLDER: &str = "log/";
 
 /// The folder of the artifacts in a bundle.
 pub const ARTIFACTS_FOLDER: &str = "artifacts/";
@@ -44,62 +64,6 @@ pub const FAILED_SUFFIX: &str = ".failed";
 /// larger than an envelope may be; [`Manifest::seal`] then refuses it.
 pub const ARTIFACTS_MAX: usize = 64;
 
-/// The name of an artifact: `[a-z0-9][a-z0-9._-]{0,63}`, and not ending in `.failed`, which would
-/// make its file the note of a failure.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ArtifactName(String);
-
-/// A text that is not the name of an artifact.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected an artifact name of the form [a-z0-9][a-z0-9._-]{{0,63}} without {FAILED_SUFFIX:?} \
-     at its end, got {got:?}"
-)]
-pub struct ArtifactNameError {
-    /// What came, cut after 64 characters.
-    pub got: String,
-}
-
-impl ArtifactName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ArtifactName {
-    type Error = ArtifactNameError;
-    fn try_from(text: String) -> Result<Self, ArtifactNameError> {
-        // Bundle ids have the same form; borrowing their check keeps the form in one place.
-        let well_formed = text.parse::<BundleId>().is_ok() && !text.ends_with(FAILED_SUFFIX);
-        if !well_formed {
-            return Err(ArtifactNameError { got: text.chars().take(64).collect() });
-        }
-        Ok(Self(text))
-    }
-}
-
-impl core::str::FromStr for ArtifactName {
-    type Err = ArtifactNameError;
-    fn from_str(text: &str) -> Result<Self, ArtifactNameError> {
-        text.to_string().try_into()
-    }
-}
-
-impl From<ArtifactName> for String {
-    fn from(name: ArtifactName) -> Self {
-        name.0
-    }
-}
-
-impl core::fmt::Display for ArtifactName {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// What a device says of a bundle it made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -109,16 +73,29 @@ pub struct Manifest {
     pub device: DeviceId,
     /// When, by the device's time.
     pub collected_at: Timestamp,
-    /// The head of the forensic log in the bundle.
-    pub log_head: LogHead,
+    /// Starts of its agent when it did.
+    pub boot: u64,
+    /// The profile that says what was to be collected.
+    pub profile: ArtifactName,
+    /// The rings of the forensic log in the bundle.
+    pub logs: Vec<LogPart>,
     /// Why it was collected, where the device knows: the reason stands in the custody log.
     pub reason: Option<String>,
-    /// The bytes of `device.pem`.
-    pub device_pem: Sha256Digest,
-    /// The bytes of `log.jsonl`.
-    pub log: Sha256Digest,
+    /// The files that are no artifacts, in the order of the bundle; tiles are left out.
+    pub fixed: Vec<(String, Sha256Digest)>,
     /// The artifacts, in the order they were collected: volatile first.
     pub artifacts: Vec<Artifact>,
+}
+
+/// One ring of the forensic log in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPart {
+    /// Which ring.
+    pub ring: LogRing,
+    /// Its head as sealed.
+    pub head: LogHead,
+    /// The first record that is there; those before it were pruned.
+    pub from: u64,
 }
 
 /// One artifact of a bundle.
@@ -132,7 +109,7 @@ pub struct Artifact {
     pub length: u64,
     /// The digest of that file.
     pub sha256: Sha256Digest,
-    /// Why it failed, in words; none where it did not.
+    /// Why it failed or is not whole, in words; none where neither is so.
     pub reason: Option<String>,
 }
 
@@ -142,6 +119,8 @@ pub struct Artifact {
 pub enum ArtifactStatus {
     /// Its content is in the bundle, whole.
     Collected,
+    /// Part of its content is in the bundle; the reason says what is missing.
+    Partial,
     /// A note with the reason is in its place.
     Failed,
 }
@@ -156,21 +135,39 @@ impl Artifact {
 
 fn artifact_path(name: &ArtifactName, status: ArtifactStatus) -> String {
     match status {
-        ArtifactStatus::Collected => format!("{ARTIFACTS_FOLDER}{name}"),
+        ArtifactStatus::Collected | ArtifactStatus::Partial => format!("{ARTIFACTS_FOLDER}{name}"),
         ArtifactStatus::Failed => format!("{ARTIFACTS_FOLDER}{name}{FAILED_SUFFIX}"),
     }
 }
 
-/// Whether a bundle may hold a file of this path: the three fixed ones, artifacts and their
-/// failures.
+/// Whether a bundle may hold a file of this path: the fixed ones, those of the log's rings,
+/// artifacts and their failures.
 #[must_use]
 pub fn is_bundle_path(path: &str) -> bool {
-    if matches!(path, MANIFEST_FILE | DEVICE_FILE | LOG_FILE) {
+    if matches!(path, MANIFEST_FILE | SUMS_FILE | SUMS_SIGNATURE_FILE) || is_fixed(path) {
         return true;
+    }
+    if let Some((_, rest)) = log_path(path) {
+        return rest.parse::<Tile>().is_ok();
     }
     path.strip_prefix(ARTIFACTS_FOLDER)
         .map(|name| name.strip_suffix(FAILED_SUFFIX).unwrap_or(name))
         .is_some_and(|name| name.parse::<ArtifactName>().is_ok())
+}
+
+/// The ring that a path is of, and the path within it; none for other paths.
+#[must_use]
+pub fn log_path(path: &str) -> Option<(LogRing, &str)> {
+    let (ring, rest) = path.strip_prefix(LOG_FOLDER)?.split_once('/')?;
+    let ring = LogRing::ALL.into_iter().find(|known| known.as_str() == ring)?;
+    Some((ring, rest))
+}
+
+/// The files that the manifest names beside the artifacts.
+fn is_fixed(path: &str) -> bool {
+    let of_log = |rest: &str| matches!(rest, "checkpoint" | "base" | "witnessed");
+    matches!(path, SUMS_FILE | DEVICE_FILE | TIMELINE_FILE)
+        || log_path(path).is_some_and(|(_, rest)| of_log(rest))
 }
 
 /// The statement as it stands in the envelope.
@@ -200,7 +197,9 @@ struct Predicate {
     bundle: BundleId,
     device: DeviceId,
     collected_at: Timestamp,
-    log_head: LogHead,
+    boot: u64,
+    profile: ArtifactName,
+    logs: Vec<LogPart>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     artifacts: Vec<PredicateArtifact>,
@@ -330,9 +329,8 @@ impl Manifest {
     /// Every file beside the manifest with its digest, in the order of the bundle.
     #[must_use]
     pub fn files(&self) -> Vec<(String, Sha256Digest)> {
-        let fixed = [(DEVICE_FILE.to_string(), self.device_pem), (LOG_FILE.to_string(), self.log)];
         let artifacts = self.artifacts.iter().map(|artifact| (artifact.path(), artifact.sha256));
-        fixed.into_iter().chain(artifacts).collect()
+        self.fixed.iter().cloned().chain(artifacts).collect()
     }
 
     fn statement(&self) -> Statement {
@@ -353,7 +351,9 @@ impl Manifest {
                 bundle: self.bundle.clone(),
                 device: self.device.clone(),
                 collected_at: self.collected_at,
-                log_head: self.log_head.clone(),
+                boot: self.boot,
+                profile: self.profile.clone(),
+                logs: self.logs.clone(),
                 reason: reason(&self.reason),
                 artifacts: artifacts.collect(),
             },
@@ -368,9 +368,19 @@ impl Manifest {
             return Err(ManifestError::TooManyArtifacts { got: said.artifacts.len() });
         }
         check_reason(said.reason.as_deref())?;
+        check_rings(&said.logs)?;
+        let order: Vec<String> = statement.subject.iter().map(|it| it.name.clone()).collect();
         let mut digests = digests_by_name(statement.subject)?;
-        let device_pem = take_digest(&mut digests, DEVICE_FILE)?;
-        let log = take_digest(&mut digests, LOG_FILE)?;
+        let mut fixed = Vec::new();
+        for name in order.into_iter().filter(|name| is_fixed(name)) {
+            let digest = take_digest(&mut digests, &name)?;
+            fixed.push((name, digest));
+        }
+        for wanted in [SUMS_FILE, DEVICE_FILE] {
+            if !fixed.iter().any(|(name, _)| name == wanted) {
+                return Err(ManifestError::NoDigest { name: wanted.to_string() });
+            }
+        }
         let mut artifacts: Vec<Artifact> = Vec::new();
         for PredicateArtifact { name, status, length, reason } in said.artifacts {
             check_reason(reason.as_deref())?;
@@ -383,8 +393,8 @@ impl Manifest {
         if let Some(name) = digests.into_keys().next() {
             return Err(ManifestError::StrayDigest { name: name.chars().take(128).collect() });
         }
-        let Predicate { bundle, device, collected_at, log_head, reason, .. } = said;
-        Ok(Self { bundle, device, collected_at, log_head, reason, device_pem, log, artifacts })
+        let Predicate { bundle, device, collected_at, boot, profile, logs, reason, .. } = said;
+        Ok(Self { bundle, device, collected_at, boot, profile, logs, reason, fixed, artifacts })
     }
 }
 
@@ -393,6 +403,15 @@ fn check_type(expected: &'static str, got: &str) -> Result<(), ManifestError> {
         return Ok(());
     }
     Err(ManifestError::WrongType { expected, got: got.chars().take(128).collect() })
+}
+
+fn check_rings(logs: &[LogPart]) -> Result<(), ManifestError> {
+    let again = |(at, part): (usize, &LogPart)| {
+        let twice = logs.iter().take(at).any(|before| before.ring == part.ring);
+        twice.then(|| part.ring.as_str().to_string())
+    };
+    let twice = logs.iter().enumerate().find_map(again);
+    twice.map_or(Ok(()), |name| Err(ManifestError::NamedTwice { name }))
 }
 
 fn check_reason(reason: Option<&str>) -> Result<(), ManifestError> {

@@ -6,12 +6,16 @@ use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
-use lazaret_protocol::poll::LogHead;
+use lazaret_protocol::poll::LogRing;
+use lazaret_protocol::sshsig::SshError;
 use lazaret_protocol::time::Timestamp;
 
 use crate::bundle::CertificateFault;
-use crate::log::{LogError, Record};
-use crate::manifest::{Manifest, ManifestError};
+use crate::device_log::record::Record;
+use crate::device_log::verify::LogFault;
+use crate::manifest::{LogPart, Manifest, ManifestError};
+use crate::sums::SumsError;
+use crate::tlog::note::NoteError;
 
 /// What is checked, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,19 +32,25 @@ pub enum CheckName {
     Validity,
     /// Every file that the manifest names is there.
     Complete,
-    /// No file is there that the manifest does not name.
+    /// No file is there that the device did not sign for.
     NothingAdded,
-    /// Every file has the digest and the length that the manifest says.
+    /// Every file has the digest and the length that the device signed for.
     Unchanged,
-    /// The forensic log is one unbroken chain.
-    LogChain,
-    /// The log ends where the manifest says.
-    LogHead,
+    /// `SHA256SUMS` is signed for OpenSSH too, by the same key.
+    SshSignature,
+    /// The forensic log's security ring is whole and sealed by its epochs.
+    SecurityLog,
+    /// The same of the operations ring.
+    OperationsLog,
+    /// The rings end where the manifest says.
+    LogHeads,
+    /// The rings go on from what the server witnessed.
+    Witness,
 }
 
 impl CheckName {
     /// All checks, in their order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Certificate,
         Self::Signature,
         Self::Device,
@@ -48,8 +58,11 @@ impl CheckName {
         Self::Complete,
         Self::NothingAdded,
         Self::Unchanged,
-        Self::LogChain,
-        Self::LogHead,
+        Self::SshSignature,
+        Self::SecurityLog,
+        Self::OperationsLog,
+        Self::LogHeads,
+        Self::Witness,
     ];
 
     /// The check's stable name.
@@ -63,8 +76,11 @@ impl CheckName {
             Self::Complete => "complete",
             Self::NothingAdded => "nothing-added",
             Self::Unchanged => "unchanged",
-            Self::LogChain => "log-chain",
-            Self::LogHead => "log-head",
+            Self::SshSignature => "ssh-signature",
+            Self::SecurityLog => "security-log",
+            Self::OperationsLog => "operations-log",
+            Self::LogHeads => "log-heads",
+            Self::Witness => "witness",
         }
     }
 
@@ -76,11 +92,14 @@ impl CheckName {
             Self::Signature => "the manifest is signed with that certificate's key",
             Self::Device => "the manifest is by the device that the certificate names",
             Self::Validity => "the certificate was valid when the bundle was collected",
-            Self::Complete => "every file that the manifest names is there",
-            Self::NothingAdded => "no file is there that the manifest does not name",
+            Self::Complete => "every file that the device signed for is there",
+            Self::NothingAdded => "no file is there that the device did not sign for",
             Self::Unchanged => "every file has the bytes that the device signed for",
-            Self::LogChain => "the forensic log is one unbroken chain",
-            Self::LogHead => "the forensic log ends where the device signed that it ends",
+            Self::SshSignature => "SHA256SUMS is signed with the same key for OpenSSH",
+            Self::SecurityLog => "the security ring of the log is whole and sealed epoch by epoch",
+            Self::OperationsLog => "the operations ring of the log is whole and sealed likewise",
+            Self::LogHeads => "the rings end where the device signed that they end",
+            Self::Witness => "the rings go on from what the server witnessed",
         }
     }
 }
@@ -94,6 +113,8 @@ pub enum Outcome {
     Fails(Vec<Fault>),
     /// It could not be looked at, because this check before it failed.
     NotChecked(CheckName),
+    /// There is nothing to look at, so nothing is proved either way, and why.
+    NotProved(&'static str),
 }
 
 /// One check and how it came out.
@@ -140,7 +161,7 @@ pub enum Fault {
         name: String,
     },
     /// A file is there that the device did not sign for.
-    #[error("{name:?} is not named in the manifest")]
+    #[error("{name:?} is nothing that the device signed for")]
     Extra {
         /// Which.
         name: String,
@@ -171,27 +192,55 @@ pub enum Fault {
         /// The length of what is there.
         got: u64,
     },
-    /// The forensic log is not one unbroken chain.
-    #[error("the forensic log is broken")]
+    /// `SHA256SUMS` is none, or says other digests than the manifest.
+    #[error("SHA256SUMS is not to be believed")]
+    Sums(#[source] SumsError),
+    /// The SSH signature over `SHA256SUMS` does not hold.
+    #[error("the SSH signature over SHA256SUMS does not hold")]
+    SshSignature(#[source] SshError),
+    /// A ring's files cannot be read as a log.
+    #[error("the {} ring of the log cannot be read: {what}", ring.as_str())]
+    LogUnreadable {
+        /// Which ring.
+        ring: LogRing,
+        /// What is wrong with its files.
+        what: String,
+        /// When it became so.
+        since: Since,
+    },
+    /// A ring of the forensic log is not what its epochs sealed.
+    #[error("the {} ring of the log is broken", ring.as_str())]
     LogBroken {
+        /// Which ring.
+        ring: LogRing,
         /// Where, and how.
         #[source]
-        fault: LogError,
+        fault: LogFault,
         /// When it was broken.
         since: Since,
     },
-    /// The log ends elsewhere than the manifest says.
+    /// A ring ends elsewhere than the manifest says.
     #[error(
-        "expected the log to end at record {} with the hash {}, got record {} with {}",
-        .expected.size, .expected.hash, .got.size, .got.hash
+        "expected the {} ring to have {} records from {} on and the root {}, got {} from {} on \
+         with {}", .expected.ring.as_str(), .expected.head.size, .expected.from,
+        .expected.head.hash, .got.head.size, .got.from, .got.head.hash
     )]
     WrongLogHead {
-        /// The head in the manifest.
-        expected: LogHead,
-        /// The head of the log that is there.
-        got: LogHead,
+        /// What the manifest says.
+        expected: LogPart,
+        /// What is there.
+        got: LogPart,
         /// Since when it does.
         since: Since,
+    },
+    /// The cosigned checkpoint of a ring proves nothing.
+    #[error("the checkpoint that was witnessed of the {} ring is not the server's", ring.as_str())]
+    NotWitnessed {
+        /// Which ring.
+        ring: LogRing,
+        /// Why not.
+        #[source]
+        source: NoteError,
     },
 }
 
@@ -257,14 +306,20 @@ impl Fault {
             Self::Extra { .. } | Self::Twice { .. } | Self::Changed { .. } => {
                 Blame::ChangedAfterSigning
             }
-            Self::LogBroken { since, .. } | Self::WrongLogHead { since, .. } => match since {
+            Self::LogBroken { since, .. }
+            | Self::LogUnreadable { since, .. }
+            | Self::WrongLogHead { since, .. } => match since {
                 Since::Signing => Blame::Device,
                 Since::AfterSigning => Blame::ChangedAfterSigning,
                 Since::Unknown => Blame::Unproved,
             },
+            // Nobody has signed for the signature itself.
+            Self::SshSignature(_) => Blame::ChangedAfterSigning,
+            Self::NotWitnessed { .. } => Blame::Unproved,
             Self::Manifest(_)
             | Self::WrongDevice { .. }
             | Self::OutsideValidity { .. }
+            | Self::Sums(_)
             | Self::Length { .. } => Blame::Device,
         }
     }
@@ -277,16 +332,17 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// The manifest, where its signature holds.
     pub manifest: Option<Manifest>,
-    /// The records of the log, where its chain is whole. They are the device's word only where
-    /// every check holds.
-    pub records: Vec<Record>,
+    /// The records of the rings that are whole. They are the device's word only where every check
+    /// holds.
+    pub records: Vec<(LogRing, Record)>,
 }
 
 impl Verdict {
-    /// Whether everything was looked at and is as it should be.
+    /// Whether everything that is there was looked at and is as it should be.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.checks.iter().all(|check| check.outcome == Outcome::Holds)
+        let holds = |check: &Check| matches!(check.outcome, Outcome::Holds | Outcome::NotProved(_));
+        self.checks.iter().all(holds)
     }
 
     /// The first thing that is wrong, none where the verdict holds.
@@ -294,7 +350,7 @@ impl Verdict {
     pub fn first_fault(&self) -> Option<&Fault> {
         self.checks.iter().find_map(|check| match &check.outcome {
             Outcome::Fails(faults) => faults.first(),
-            Outcome::Holds | Outcome::NotChecked(_) => None,
+            Outcome::Holds | Outcome::NotChecked(_) | Outcome::NotProved(_) => None,
         })
     }
 }

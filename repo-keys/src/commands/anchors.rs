@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lazaret_protocol::anchors::Anchors;
+use lazaret_protocol_evidence::age::Recipient;
 use lazaret_repo_keys_signing::OnlinePublic;
 use x509_parser::pem::Pem;
 
@@ -29,6 +30,10 @@ pub struct AnchorsArgs {
     /// The next order and audit keys, where a rotation is prepared.
     #[arg(long, value_name = "online.pub.json")]
     pub next_online: Option<PathBuf>,
+    /// Age recipients (age1...) of responders: devices encrypt evidence to all of them, and collect
+    /// none without one. Two at least, so that the loss of one key is no disaster.
+    #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
+    pub responders: Vec<Recipient>,
     /// Where the anchors go.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -52,12 +57,21 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
             audit_keys.push(audit);
         }
     }
+    for recipient in &args.responders {
+        step.say(format!("evidence is encrypted to {recipient}"));
+    }
+    match args.responders.len() {
+        0 => session.warn("no --responder: devices with these anchors collect no evidence"),
+        1 => session.warn("one --responder: all evidence is lost with that one key"),
+        _ => {}
+    }
     let anchors = Anchors {
         version: 1,
         order_keys,
         server_cas: read_cas(&mut step, &args.server_cas)?,
         device_cas: read_cas(&mut step, &args.device_cas)?,
         audit_keys,
+        responders: args.responders.iter().map(ToString::to_string).collect(),
     };
     // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
     // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in

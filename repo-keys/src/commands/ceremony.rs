@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lazaret_protocol::id::{HolderName, ModelName};
+use lazaret_protocol_evidence::age::Recipient;
 
 use super::anchors::AnchorsArgs;
 use super::payload::{ModelArg, TeamArg};
-use super::{anchors, assemble, ca, key, online, payload, sign};
+use super::{anchors, assemble, ca, key, online, payload, responder, sign};
 use crate::error::StepError;
 use crate::session::Session;
 
@@ -27,13 +28,16 @@ pub struct Ceremony {
     /// The hardware models; give it once for each.
     #[arg(long = "model", value_name = "MODEL", required = true)]
     pub models: Vec<ModelName>,
+    /// Age recipients (age1...) of responders. Where none is given, two keys are made.
+    #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
+    pub responders: Vec<Recipient>,
     /// The organisation in the names of its CAs.
     #[arg(long, default_value = "Lazaret")]
     pub name: String,
 }
 
-/// Holds the ceremony. The folder then has holders/, online/, ca/, metadata/, signing/,
-/// anchors.json and transcript.txt.
+/// Holds the ceremony. The folder then has holders/, online/, ca/, responders/, metadata/,
+/// signing/, anchors.json and transcript.txt.
 ///
 /// # Errors
 /// The folder is not empty, or as the single steps.
@@ -62,6 +66,13 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
     }
     online::create(&session, &online::Create { out: here("online") })?;
     ca::create(&session, &ca::Create { name: args.name.clone(), out: here("ca") })?;
+    let mut responders = args.responders.clone();
+    if responders.is_empty() {
+        for number in 1..=2 {
+            let out = here("responders").join(format!("responder-{number}.age"));
+            responders.push(responder::run(&session, &responder::Responder { out })?);
+        }
+    }
     let online_public = here("online").join("online.pub.json");
     anchors::run(
         &session,
@@ -70,6 +81,7 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
             device_cas: vec![here("ca").join("device-ca.pem")],
             server_cas: vec![here("ca").join("server-ca.pem")],
             next_online: None,
+            responders,
             out: here("anchors.json"),
         },
     )?;

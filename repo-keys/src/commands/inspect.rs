@@ -103,6 +103,9 @@ fn json(
     for key in &anchors.audit_keys {
         step.say(format!("the audit log is signed by key {}", key.key_id()));
     }
+    for recipient in &anchors.responders {
+        step.say(format!("evidence is encrypted to {recipient}"));
+    }
     for (kind, cas) in [("servers", &anchors.server_cas), ("devices", &anchors.device_cas)] {
         for ca in cas {
             step.say(format!("for {kind}:"));

@@ -11,6 +11,7 @@ use lazaret_protocol::id::{
 };
 use lazaret_protocol::operator::ReasonCount;
 use lazaret_protocol::order::Outcome;
+use lazaret_protocol::poll::LogRing;
 use lazaret_protocol::target::Urgency;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -146,8 +147,21 @@ pub enum Fact {
     EvidenceReceived { device: DeviceId, bundle: BundleId, sha256: Sha256Digest, length: u64 },
     /// Somebody took a copy of a bundle.
     EvidencePulled { bundle: BundleId, by: OperatorName },
-    /// The device's forensic log is shorter than it was or has another past: an indicator.
+    /// The device's forensic log is shorter than it was: an indicator.
     LogRegressed { device: DeviceId, known: u64, got: u64 },
+    /// The device signed two checkpoints of one log of which neither goes on from the other: it was
+    /// cut, rewritten or forked. An indicator, with both of them as its proof.
+    LogForked { device: DeviceId, ring: LogRing, held: String, came: String },
+    /// Somebody placed a legal hold on a bundle.
+    EvidenceHeld { bundle: BundleId, by: OperatorName, reason: String },
+    /// Somebody lifted their legal hold.
+    EvidenceFreed { bundle: BundleId, by: OperatorName, reason: String },
+    /// A bundle was deleted because its time was up and nobody held it.
+    EvidenceDeleted { bundle: BundleId, sha256: Sha256Digest, kept_days: u64 },
+    /// A bundle's bytes are gone or are not those that came: an indicator.
+    EvidenceDamaged { bundle: BundleId, why: String },
+    /// A bundle's bytes are as they came again.
+    EvidenceWhole { bundle: BundleId },
 }
 
 impl Fact {
@@ -179,6 +193,41 @@ impl Fact {
 }
 
 impl Fact {
+    fn fmt_evidence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EvidenceOrdered { device, bundle, by, .. } => {
+                write!(f, "{by} ordered evidence of {device} as {bundle}")
+            }
+            Self::EvidenceReceived { device, bundle, length, .. } => {
+                write!(f, "evidence {bundle} of {device} is here, {length} bytes")
+            }
+            Self::EvidencePulled { bundle, by } => {
+                write!(f, "{by} took a copy of evidence {bundle}")
+            }
+            Self::LogForked { device, ring, .. } => {
+                write!(
+                    f,
+                    "INDICATOR: the {} log of {device} was rewritten; both checkpoints are here",
+                    ring.as_str()
+                )
+            }
+            Self::EvidenceHeld { bundle, by, reason } => {
+                write!(f, "{by} placed a legal hold on {bundle}: {reason}")
+            }
+            Self::EvidenceFreed { bundle, by, reason } => {
+                write!(f, "{by} lifted a legal hold on {bundle}: {reason}")
+            }
+            Self::EvidenceDeleted { bundle, kept_days, .. } => {
+                write!(f, "evidence {bundle} was deleted after {kept_days} days")
+            }
+            Self::EvidenceDamaged { bundle, why } => {
+                write!(f, "DAMAGED: evidence {bundle}: {why}")
+            }
+            Self::EvidenceWhole { bundle } => write!(f, "evidence {bundle} is whole again"),
+            _ => self.fmt_rollout(f),
+        }
+    }
+
     fn fmt_rollout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RolloutPlanned { rollout, model, version, devices, by, .. } => {
@@ -307,20 +356,11 @@ impl fmt::Display for Fact {
                 write!(f, "{by} put {device} in quarantine: {reason}")
             }
             Self::QuarantineConfirmed { device } => write!(f, "{device} confirms its quarantine"),
-            Self::EvidenceOrdered { device, bundle, by, .. } => {
-                write!(f, "{by} ordered evidence of {device} as {bundle}")
-            }
-            Self::EvidenceReceived { device, bundle, length, .. } => {
-                write!(f, "evidence {bundle} of {device} is here, {length} bytes")
-            }
-            Self::EvidencePulled { bundle, by } => {
-                write!(f, "{by} took a copy of evidence {bundle}")
-            }
             Self::LogRegressed { device, known, got } => {
                 write!(f, "INDICATOR: the log of {device} went from {known} records to {got}")
             }
-            // What is about plans, people and the cord.
-            _ => self.fmt_rollout(f),
+            // What is about evidence, and about plans, people and the cord.
+            _ => self.fmt_evidence(f),
         }
     }
 }

@@ -33,3 +33,4 @@ pub mod repository;
 pub mod rollout;
 pub mod upload;
 pub mod webhook;
+pub mod witness;

@@ -25,6 +25,7 @@ use crate::rollout::pace::READY_POLL_MS;
 use crate::rollout::state::{
     Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
 };
+use crate::witness::{Witnessed, Witnessing, Word, witness};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct PollView {
     pub parts: Vec<RolloutPart>,
     /// The fleet-wide cord.
     pub cord: Found<Cord>,
+    /// What the server has witnessed of the device's log.
+    pub witnessed: Found<Witnessed>,
 }
 
 /// A rollout and a device's part in it.
@@ -81,6 +84,8 @@ pub struct PollPlan {
     pub renew: bool,
     /// The next nonce.
     pub nonce: Sha256Digest,
+    /// What came of the growth of its log, to be cosigned and sent.
+    pub witnessed: Vec<Word>,
     /// Whether reconcilers have something to do.
     pub bearing: Bearing,
 }
@@ -123,8 +128,17 @@ pub fn decide(
     if request.sequence <= device.poll_sequence {
         return Ok(Polled::Recorded(replayed(view, device, request, context.now)));
     }
-    let mut turn =
-        Turn { device: device.clone(), facts: Vec::new(), moved: Vec::new(), sick: None };
+    let mut turn = Turn {
+        device: device.clone(),
+        facts: Vec::new(),
+        moved: Vec::new(),
+        sick: None,
+        witnessing: witness(
+            view.witnessed.value.as_ref(),
+            (&device.id, &device.key),
+            &request.logs,
+        ),
+    };
     turn.look_for_copies(request, context);
     turn.take_in(request, context.now);
     turn.watch(view, context.now);
@@ -167,6 +181,8 @@ struct Turn {
     moved: Vec<(RolloutId, AssignmentState)>,
     /// A probe that passed at the last poll and does not any more.
     sick: Option<String>,
+    /// What the server makes of the growth of the device's log.
+    witnessing: Witnessing,
 }
 
 impl Turn {
@@ -190,6 +206,7 @@ impl Turn {
             self.facts.push(Fact::LogRegressed { device: id, known, got });
         }
         device.log_head = Some(request.log_head.clone());
+        self.facts.append(&mut self.witnessing.facts);
         if let Some(quarantine) = &mut device.quarantine
             && request.quarantined
             && !quarantine.confirmed
@@ -447,10 +464,14 @@ impl Turn {
             },
             renew: left_ms < context.certificate_life_ms / 2,
             nonce: context.nonce,
+            witnessed: self.witnessing.words,
         };
         let mut decision =
             Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);
-        decision = decision.resting_on(&view.cord);
+        decision = decision.resting_on(&view.cord).resting_on(&view.witnessed);
+        if let Some(record) = &self.witnessing.record {
+            decision = decision.put(record);
+        }
         for part in &view.parts {
             decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);
             let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));

@@ -58,6 +58,8 @@ pub(crate) struct App {
     pub(crate) clock: fn() -> Timestamp,
     /// Milliseconds between polls.
     pub(crate) poll_interval_ms: u64,
+    /// Days that evidence is kept where nobody holds it; none for ever.
+    pub(crate) evidence_days: Option<u64>,
     /// Folder for work in progress, emptied at start.
     pub(crate) scratch: PathBuf,
     /// Uploads that are being written, so that each chunk need not read the whole again.

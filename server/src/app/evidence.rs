@@ -1,14 +1,24 @@
-//! Evidence: ordered by a responder, sent by the device in pieces, pulled by a responder.
+//! Evidence: ordered by a responder, sent by the device in pieces, pulled by a responder, held,
+//! deleted when its time is up, and read back to see that it is what came.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use lazaret_protocol::canonical::CanonicalError;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, DeviceId, OperatorName};
 use lazaret_protocol::limits::BUNDLE_BYTES_MAX;
-use lazaret_protocol::operator::CollectionReply;
-use lazaret_protocol::signed::DevicePeer;
+use lazaret_protocol::operator::{
+    BundleState, BundleView, CollectionReply, HoldRequest, ScrubReply,
+};
+use lazaret_protocol::receipt::Receipt;
+use lazaret_protocol::signed::{DevicePeer, Envelope};
+use lazaret_protocol_evidence::custody::custody_keys;
+use lazaret_protocol_evidence::tlog::note::SignedNote;
+use lazaret_server_blobs::blob::BlobError;
 use lazaret_server_domain::bundle::{self, Bundle};
 use lazaret_server_domain::record::Found;
 use lazaret_server_store::Committed;
+use sha2::{Digest as _, Sha256};
 
 use super::context::App;
 use super::error::AppError;
@@ -28,7 +38,7 @@ pub(crate) async fn order(
     let committed = app
         .decide(|| async {
             let found = app.store.find(device.as_str()).await?;
-            Ok(bundle::order(&found, reason, (by, app.now()))?)
+            Ok(bundle::order(&found, reason, (by, app.now()), &sealing(app))?)
         })
         .await?;
     app.wake();
@@ -83,7 +93,7 @@ pub(crate) async fn finish(
     app: &App,
     (peer, bundle): (&DevicePeer, &BundleId),
     sha256: Sha256Digest,
-) -> Result<Committed<u64>, AppError> {
+) -> Result<Committed<Bundle>, AppError> {
     let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
     if bundle::whole(&found, peer.device()).is_none() {
         bundle::may_send(&found, peer.device())?;
@@ -93,12 +103,166 @@ pub(crate) async fn finish(
     let committed = app
         .decide(|| async {
             let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
-            let (device, now) = (peer.device(), app.now());
-            Ok(bundle::receive(&found, device, (finished.digest, finished.length), now)?)
+            let receipt = Receipt {
+                bundle: bundle.clone(),
+                device: peer.device().clone(),
+                sha256: finished.digest,
+                length: finished.length,
+                at: app.now(),
+            };
+            let signed = signed(app, &receipt)?;
+            let seal = sealing(app);
+            Ok(bundle::receive(&found, peer.device(), &receipt, (signed, &seal))?)
         })
         .await?;
     app.wake();
-    Ok(committed.map(|bundle| bundle.length))
+    Ok(committed)
+}
+
+/// The receipt under the key that signs orders, which devices know from their anchors.
+fn signed(app: &App, receipt: &Receipt) -> Result<Envelope, AppError> {
+    let keyid = app.keys.orders_public().key_id();
+    let sealed =
+        Envelope::seal(receipt, keyid, |bytes| Ok::<_, CanonicalError>(app.keys.sign_order(bytes)));
+    sealed.map_err(|_| AppError::CutShort { what: "signing a receipt" })
+}
+
+/// Signs heads of custody logs.
+fn sealing(app: &App) -> impl Fn(&str) -> Option<String> {
+    move |text: &str| {
+        let keys = custody_keys(std::slice::from_ref(&app.keys.orders_public()));
+        let key = keys.first()?;
+        let signature: [u8; 64] = app.keys.sign_order(&key.message(text, 0)).try_into().ok()?;
+        let note = SignedNote::new(text.to_owned(), vec![key.signed(0, &signature)]).ok()?;
+        Some(note.to_text())
+    }
+}
+
+/// Places a legal hold, or lifts one's own.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn hold(
+    app: &App,
+    by: &OperatorName,
+    bundle: &BundleId,
+    request: &HoldRequest,
+) -> Result<Committed<BundleView>, AppError> {
+    let committed = app
+        .decide(|| async {
+            let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+            let (who, seal) = ((by, app.now()), sealing(app));
+            let HoldRequest { lift, reason } = request;
+            Ok(match lift {
+                true => bundle::free(&found, reason, who, &seal)?,
+                false => bundle::hold(&found, reason, who, &seal)?,
+            })
+        })
+        .await?;
+    Ok(committed.map(|bundle| bundle.view()))
+}
+
+/// Bundles by name, a page of them.
+const BUNDLES_READ: usize = 500;
+
+/// Deletes what has been here for `kept_days` and is held by nobody. The record is committed before
+/// the bytes go; bytes that a crash left behind go at the next time.
+///
+/// # Errors
+/// The stores.
+pub(crate) async fn retain(app: &App, kept_days: u64) -> Result<(), AppError> {
+    let mut after: Option<String> = None;
+    loop {
+        let bundles: Vec<Bundle> = app.store.list("", after.as_deref(), BUNDLES_READ).await?;
+        let Some(last) = bundles.last() else { return Ok(()) };
+        after = Some(last.id.to_string());
+        for bundle in &bundles {
+            if bundle::is_due(bundle, kept_days, app.now()) {
+                delete(app, &bundle.id, kept_days).await?;
+            }
+            if let (BundleState::Deleted, Some(digest)) = (bundle.state, bundle.sha256) {
+                app.evidence.delete(digest).await?;
+            }
+        }
+    }
+}
+
+async fn delete(app: &App, bundle: &BundleId, kept_days: u64) -> Result<(), AppError> {
+    let committed = app
+        .decide(|| async {
+            let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+            Ok(bundle::delete(&found, kept_days, app.now(), &sealing(app))?)
+        })
+        .await?;
+    // Encryption makes every bundle's bytes its own: no other bundle has this digest.
+    if let Some(digest) = committed.into_reply().sha256 {
+        app.evidence.delete(digest).await?;
+    }
+    Ok(())
+}
+
+/// Reads every bundle back and says which are missing or rotten. What is news is entered into their
+/// custody logs.
+///
+/// # Errors
+/// The store of records.
+pub(crate) async fn scrub(app: &App) -> Result<ScrubReply, AppError> {
+    let mut reply = ScrubReply { read: 0, damaged: Vec::new() };
+    let mut after: Option<String> = None;
+    loop {
+        let bundles: Vec<Bundle> = app.store.list("", after.as_deref(), BUNDLES_READ).await?;
+        let Some(last) = bundles.last() else { return Ok(reply) };
+        after = Some(last.id.to_string());
+        for bundle in &bundles {
+            let (BundleState::Received, Some(digest)) = (bundle.state, bundle.sha256) else {
+                continue;
+            };
+            let damage = damage(app, digest, bundle.length).await;
+            if damage.is_some() || bundle.damage.is_some() {
+                looked_at(app, &bundle.id, damage.as_deref()).await?;
+            }
+            reply.read = reply.read.saturating_add(1);
+            if damage.is_some() {
+                reply.damaged.push(Bundle { damage, ..bundle.clone() }.view());
+            }
+        }
+    }
+}
+
+async fn looked_at(app: &App, bundle: &BundleId, damage: Option<&str>) -> Result<(), AppError> {
+    let committed = app
+        .decide(|| async {
+            let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+            Ok(bundle::looked_at(&found, damage, app.now(), &sealing(app))?)
+        })
+        .await?;
+    committed.into_reply();
+    Ok(())
+}
+
+/// What is wrong with the bytes of a bundle, in words.
+async fn damage(app: &App, digest: Sha256Digest, length: u64) -> Option<String> {
+    let opened = match app.evidence.open(digest).await {
+        Ok(opened) => opened,
+        Err(BlobError::NotFound { .. }) => return Some(format!("its bytes {digest} are missing")),
+        Err(err) => return Some(format!("its bytes cannot be read: {err}")),
+    };
+    let (mut hash, mut got, mut bytes) = (Sha256::new(), 0_u64, opened.bytes);
+    loop {
+        match bytes.try_next().await {
+            Ok(Some(piece)) => {
+                hash.update(&piece);
+                got = got.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            }
+            Ok(None) => break,
+            Err(err) => return Some(format!("its bytes cannot be read: {err}")),
+        }
+    }
+    if got != length {
+        return Some(format!("expected {length} bytes, found {got}"));
+    }
+    let found = Sha256Digest::from_bytes(hash.finalize().into());
+    (found != digest).then(|| format!("expected bytes with the digest {digest}, found {found}"))
 }
 
 /// Opens a bundle for a responder, once the act is in its custody record.
@@ -113,7 +277,7 @@ pub(crate) async fn pull(
     let committed = app
         .decide(|| async {
             let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
-            Ok(bundle::pull(&found, (by, app.now()))?)
+            Ok(bundle::pull(&found, (by, app.now()), &sealing(app))?)
         })
         .await?;
     let unknown = AppError::CutShort { what: "a bundle without a digest" };

@@ -102,6 +102,15 @@ pub(crate) async fn bundle(app: &App, id: &BundleId) -> Result<BundleView, AppEr
     Ok(found.value.ok_or_else(unknown)?.view())
 }
 
+/// A page of bundles.
+///
+/// # Errors
+/// The store.
+pub(crate) async fn bundles(app: &App, page: &PageRequest) -> Result<Page<BundleView>, AppError> {
+    let (bundles, next) = records::<Bundle>(app, page).await?;
+    Ok(Page { items: bundles.iter().map(Bundle::view).collect(), next })
+}
+
 /// A page of releases.
 ///
 /// # Errors

@@ -8,8 +8,11 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::POLL_INTERVAL_MS_MIN;
 use lazaret_protocol::order::Order;
-use lazaret_protocol::poll::{PollReply, PollRequest};
+use lazaret_protocol::poll::{LogWitnessed, PollReply, PollRequest};
 use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
+use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::device_log::verify::witness_keys;
+use lazaret_protocol_evidence::tlog::note::SignedNote;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::poll::{
     self, Bearing, PollContext, PollPlan, PollView, Polled, RolloutPart,
@@ -18,6 +21,7 @@ use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::repository::RepositoryHead;
 use lazaret_server_domain::rollout::cord::Cord;
 use lazaret_server_domain::rollout::state::{Assigned, assignment_name};
+use lazaret_server_domain::witness::{Witnessed, Word};
 use lazaret_server_store::Committed;
 
 use super::context::{App, random};
@@ -89,6 +93,7 @@ async fn hold_back(
             let quiet = plan.orders.is_empty()
                 && !plan.renew
                 && plan.bearing == Bearing::Quiet
+                && plan.witnessed.is_empty()
                 && plan.tuf_timestamp_version == known_version;
             if !quiet || *stopping.borrow_and_update() {
                 return Ok(waited);
@@ -136,7 +141,8 @@ async fn decide(
         shown,
     };
     let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
-    let view = PollView { device, assigned, parts, cord };
+    let witnessed: Found<Witnessed> = app.store.find(id.as_str()).await?;
+    let view = PollView { device, assigned, parts, cord, witnessed };
     Ok((poll::decide(&view, request, context)?, rollouts))
 }
 
@@ -160,8 +166,26 @@ fn seal(
         next_poll_ms: if held { POLL_INTERVAL_MS_MIN } else { plan.next_poll_ms },
         renew: plan.renew,
         nonce: Some(plan.nonce),
+        logs: plan.witnessed.iter().map(|word| cosigned(app, word, plan.time)).collect(),
     };
     Ok(decision.with_reply(reply))
+}
+
+/// The word on one ring of a log, with the checkpoint that was taken under this server's own
+/// signature: what it has seen, it cannot deny, and neither can the device.
+fn cosigned(app: &App, word: &Word, now: Timestamp) -> LogWitnessed {
+    let sign = |note: &SignedNote| {
+        let keys = witness_keys(std::slice::from_ref(&app.keys.orders_public()));
+        let key = keys.first()?;
+        let time = now.as_ms() / 1000;
+        let signature: [u8; 64] =
+            app.keys.sign_order(&key.message(note.text(), time)).try_into().ok()?;
+        let mut note = note.clone();
+        note.add(key.signed(time, &signature));
+        Some(note.to_text())
+    };
+    let checkpoint = word.taken.as_ref().and_then(sign);
+    LogWitnessed { ring: word.ring, size: word.size, epoch: word.epoch, checkpoint }
 }
 
 fn sealed(app: &App, order: &Order) -> Result<Envelope, AppError> {

@@ -126,6 +126,9 @@ pub(super) fn health() -> Answer {
 struct Offset {
     /// Bytes that have arrived.
     offset: u64,
+    /// The server's signed receipt, once all have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<Envelope>,
 }
 
 async fn poll(call: Call, device: DevicePeer) -> Result<Committed<PollReply>, AppError> {
@@ -160,7 +163,7 @@ async fn own(call: Call, device: DevicePeer) -> Result<DeviceView, AppError> {
 
 async fn evidence_offset(call: Call, device: DevicePeer) -> Result<Offset, AppError> {
     let offset = evidence::offset(&call.app, &device, &call.id("bundle")?).await?;
-    Ok(Offset { offset })
+    Ok(Offset { offset, receipt: None })
 }
 
 /// What stands in the query of a piece of evidence.
@@ -179,11 +182,15 @@ async fn take_evidence(call: Call, device: DevicePeer) -> Result<Response, AppEr
     if !piece.last {
         // The bytes so far are a convenience to whoever resumes: what counts is acknowledged with
         // the last piece.
-        return Ok(reply::viewed(Ok(Offset { offset })));
+        return Ok(reply::viewed(Ok(Offset { offset, receipt: None })));
     }
     let sha256 = piece
         .sha256
         .ok_or_else(|| reply::bad("expected sha256 of the whole with the last piece"))?;
     let finished = evidence::finish(&call.app, (&device, &bundle), sha256).await;
-    Ok(reply::committed(finished.map(|done| done.map(|offset| Offset { offset }))))
+    Ok(reply::committed(
+        finished.map(|done| {
+            done.map(|bundle| Offset { offset: bundle.length, receipt: bundle.receipt })
+        }),
+    ))
 }

@@ -5,9 +5,9 @@ use lazaret_protocol::limits::{
     METADATA_BYTES_MAX, OPERATOR_BODY_BYTES_MAX, PUBLICATION_BYTES_MAX,
 };
 use lazaret_protocol::operator::{
-    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, InventoryReply,
-    InventoryRequest, LabelRequest, PublicationRequest, PublishReply, ReasonRequest,
-    ReleaseRequest, ReleaseView, Role, WhyView,
+    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, HoldRequest,
+    InventoryReply, InventoryRequest, LabelRequest, PublicationRequest, PublishReply,
+    ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -207,6 +207,24 @@ const EVIDENCE: &[Route] = &[
     .within(Within::Device)
     .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
     .gives(describe::<CollectionReply>),
+    Route::get("/v1/bundles", Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::list(c))))
+        .about("Bundles of evidence, by name, each with its custody log")
+        .reads(&[AFTER, LIMIT])
+        .gives(page_of::<BundleView>),
+    Route::post(
+        "/v1/bundles/{bundle}/hold",
+        Handler::Operator(COLLECTS, |c, by| committed(evidence::hold(c, by))),
+    )
+    .about("Place a legal hold on a bundle, which no retention deletes then, or lift one's own")
+    .within(Within::Bundle)
+    .takes(SMALL_BODY_BYTES_MAX, describe::<HoldRequest>)
+    .gives(describe::<BundleView>),
+    Route::post(
+        "/v1/evidence/scrub",
+        Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::scrub(c))),
+    )
+    .about("Read every bundle back, and say which are missing or rotten")
+    .gives(describe::<ScrubReply>),
     Route::get(
         "/v1/bundles/{bundle}",
         Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::show(c))),

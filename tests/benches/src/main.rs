@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 mod delta;
+mod evidence;
 mod program;
 mod report;
 mod rollout;
@@ -46,6 +47,11 @@ const BENCHES: &[Bench] = &[
         name: "delta",
         about: "size, time and memory of deltas beside bsdiff, zstd, xdelta3 and HDiffPatch",
         run: delta::run,
+    },
+    Bench {
+        name: "evidence",
+        about: "what one record of a device's log costs, beside journald's line",
+        run: evidence::run,
     },
     Bench {
         name: "rollout",

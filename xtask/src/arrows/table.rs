@@ -188,7 +188,8 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         package: KEYS,
         folder: "repo-keys",
-        ours: &[PROTOCOL, TUF, SIGNING],
+        // Age recipients, which the anchors name.
+        ours: &[PROTOCOL, EVIDENCE, TUF, SIGNING],
         outside: Outside::Shell,
     },
     Room {

@@ -8,7 +8,7 @@ use lazaret_agent_core::bootloader::Change;
 use lazaret_agent_core::journal::Journal;
 use lazaret_agent_core::record;
 use lazaret_agent_core::slot::{Content, Release, Slot};
-use lazaret_protocol_evidence::log::recover;
+use lazaret_protocol_evidence::device_log::recovery::recover;
 
 use super::*;
 use crate::durable::crash::{Crash, Found, Model, Recorder, Recording};
@@ -83,11 +83,8 @@ fn wrong(crash: &Crash, model: &Model) -> Vec<String> {
         Ok(journal) => journal,
         Err(why) => return [wrong, vec![why]].concat(),
     };
-    let log = crash.file("state/log.jsonl").unwrap_or_default();
-    let records = match recover(&"d-1".parse().unwrap(), log) {
-        Ok(recovered) => recovered.head.size,
-        Err(err) => return [wrong, vec![format!("the log is broken: {err}")]].concat(),
-    };
+    let log = crash.file("state/log/security/tile/entries/000").unwrap_or_default();
+    let records = u64::try_from(recover(log, 0).records.len()).unwrap();
     for seen in &model.seen {
         let numbers: Vec<u64> = seen.split(' ').filter_map(|word| word.parse().ok()).collect();
         if let [poll, size] = numbers.as_slice() {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::commands::Session;
-use crate::durable::{Existing, NewFile};
+use crate::durable::{self, Existing, NewFile};
 use crate::output::{self, Output};
 use crate::words::Reason;
 
@@ -28,9 +28,12 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(1);
 The device collects at its next poll; the order stays with the server when this command gives up
 waiting, and --bundle fetches what has come meanwhile. A file that exists is never written over.
 
+What comes is encrypted to the responders. Beside it, in OUT.receipt.json, stand the server's receipt
+and the custody log, for `evidence verify --receipt`.
+
 Example:
-  lazaret evidence pull d-41 --reason \"case 2026-17\" --out d-41.tar
-  lazaret evidence pull d-41 --bundle b-9 --out d-41.tar")]
+  lazaret evidence pull d-41 --reason \"case 2026-17\" --out d-41.tar.zst.age
+  lazaret evidence pull d-41 --bundle d-41-1790000000000 --out d-41.tar.zst.age")]
 pub(crate) struct Args {
     /// Which device
     #[arg(value_name = "ID")]
@@ -54,6 +57,7 @@ struct Pulled {
     bundle: BundleId,
     device: DeviceId,
     file: PathBuf,
+    receipt: PathBuf,
     sha256: Sha256Digest,
     length: u64,
     custody: Vec<CustodyEntry>,
@@ -63,6 +67,9 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let client = session.client()?;
     // Begun before anything is ordered: a device does not collect for a full disk.
     let file = NewFile::begin(&args.out, Existing::Keep)?;
+    if beside(&args.out).symlink_metadata().is_ok() {
+        return Err(crate::words::Misuse::Exists { path: beside(&args.out) }.into());
+    }
     let bundle = match (args.bundle, args.reason) {
         (Some(bundle), _) => bundle,
         (None, Some(reason)) => order(&client, &args.device, reason)?,
@@ -76,9 +83,20 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let sha256 = fetch(&client, &view, file, &args.out, session.output)?;
     // Asked again, because fetching is itself an act of custody.
     let view: BundleView = client.get(&route(&bundle))?;
+    let receipt = beside(&args.out);
+    let mut text = serde_json::to_vec_pretty(&view)?;
+    text.push(b'\n');
+    durable::write(&receipt, &text, Existing::Keep)?;
     let BundleView { device, length, custody, .. } = view;
-    let pulled = Pulled { bundle, device, file: args.out, sha256, length, custody };
+    let pulled = Pulled { bundle, device, file: args.out, receipt, sha256, length, custody };
     session.output.show(&pulled, in_words)
+}
+
+/// Where the receipt goes.
+fn beside(out: &std::path::Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".receipt.json");
+    out.with_file_name(name)
 }
 
 fn order(client: &Client, device: &DeviceId, reason: Reason) -> anyhow::Result<BundleId> {
@@ -102,6 +120,9 @@ fn wait(
     loop {
         match client.get::<BundleView>(&route(bundle)) {
             Ok(view) if view.state == BundleState::Received => return Ok(view),
+            Ok(view) if view.state == BundleState::Deleted => {
+                anyhow::bail!("bundle {bundle} was deleted; see `lazaret evidence list`")
+            }
             Ok(view) if view.state == BundleState::Failed => {
                 anyhow::bail!("the device could not collect bundle {bundle}; see `lazaret events`")
             }
@@ -160,15 +181,18 @@ fn in_words(pulled: &Pulled) -> String {
         ("bundle", pulled.bundle.to_string()),
         ("device", pulled.device.to_string()),
         ("file", pulled.file.display().to_string()),
+        ("receipt", pulled.receipt.display().to_string()),
         ("sha256", pulled.sha256.to_string()),
         ("length", format!("{} ({} bytes)", output::bytes(pulled.length), pulled.length)),
     ]);
-    let rows = pulled
-        .custody
-        .iter()
-        .map(|entry| vec![entry.at.to_string(), entry.act.clone(), entry.who.clone()]);
-    text.push_str(&output::table(&["when", "custody", "who"], rows));
+    let rows = pulled.custody.iter().map(|entry| {
+        let reason = entry.reason.clone().unwrap_or_default();
+        vec![entry.at.to_string(), entry.act.clone(), entry.who.clone(), reason]
+    });
+    text.push_str(&output::table(&["when", "custody", "who", "why"], rows));
     let file = output::shown(&pulled.file.display().to_string());
-    text.push_str(&format!("\ncheck it: lazaret evidence verify {file} --device-ca CA.pem"));
+    text.push_str(&format!(
+        "\ncheck it: lazaret evidence verify {file} --device-ca CA.pem --identity KEY"
+    ));
     text
 }

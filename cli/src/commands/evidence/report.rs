@@ -6,14 +6,19 @@ use std::fmt::Write as _;
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::manifest::{ArtifactStatus, Manifest};
-use lazaret_protocol_evidence::verdict::{CheckName, Fault, Outcome, Verdict};
+use lazaret_protocol_evidence::verdict::{Check, CheckName, Fault, Outcome, Verdict};
 use serde::Serialize;
 
-use crate::evidence::archive::ArchiveError;
+use crate::evidence::age::OpenError;
+use crate::evidence::opened::ReadError;
 use crate::output;
 
-/// The check that stands before all others: nothing is read from an archive that is odd.
+/// The check that stands before all others: nothing is read from a file that is odd.
 const ARCHIVE: &str = "archive";
+
+const ARCHIVE_WORDS: &str = "the file opens, and holds plainly named files and nothing beside them";
+
+const RECEIPT_WORDS: &str = "the server received these bytes, and its custody log is whole";
 
 /// What `evidence verify` says.
 #[derive(Debug, Serialize)]
@@ -42,11 +47,13 @@ struct ArtifactLine {
 struct CheckLine {
     name: &'static str,
     what: &'static str,
-    /// None where it could not be looked at.
+    /// None where it could not be looked at, or where nothing is proved either way.
     ok: Option<bool>,
     faults: Vec<FaultLine>,
     /// The check that failed before, so that this one could not be looked at.
     waits_for: Option<&'static str>,
+    /// Why nothing is proved either way.
+    not_proved: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -57,44 +64,56 @@ pub(super) struct FaultLine {
 }
 
 impl Report {
-    /// The report on an archive that could be read.
-    pub(super) fn of(verdict: &Verdict) -> Self {
-        let mut checks = vec![archive_check(Vec::new())];
-        checks.extend(verdict.checks.iter().map(|check| {
-            let (ok, faults, waits_for) = match &check.outcome {
-                Outcome::Holds => (Some(true), Vec::new(), None),
-                Outcome::Fails(faults) => {
-                    (Some(false), faults.iter().map(fault_line).collect(), None)
-                }
-                Outcome::NotChecked(before) => (None, Vec::new(), Some(before.as_str())),
-            };
-            let name = check.name;
-            CheckLine { name: name.as_str(), what: name.in_words(), ok, faults, waits_for }
-        }));
+    /// The report on a bundle that could be read. `receipt` is what is wrong with the receipt, none
+    /// where none was given.
+    pub(super) fn of(verdict: &Verdict, receipt: Option<Option<String>>) -> Self {
+        let mut checks = vec![own_check(ARCHIVE, ARCHIVE_WORDS, Vec::new())];
+        checks.extend(verdict.checks.iter().map(line));
+        let receipt_fault = receipt.clone().flatten().map(|text| FaultLine {
+            text,
+            blame: "changed-after-signing",
+            means: "it is not what the server received and logged: changed since, or another file",
+        });
+        checks.push(match receipt {
+            Some(_) => {
+                own_check("receipt", RECEIPT_WORDS, receipt_fault.clone().into_iter().collect())
+            }
+            None => CheckLine {
+                ok: None,
+                not_proved: Some("no --receipt was given"),
+                ..own_check("receipt", RECEIPT_WORDS, Vec::new())
+            },
+        });
         let manifest = verdict.manifest.as_ref();
         Self {
-            ok: verdict.holds(),
+            ok: verdict.holds() && receipt_fault.is_none(),
             bundle: manifest.map(|manifest| manifest.bundle.clone()),
             device: manifest.map(|manifest| manifest.device.clone()),
             collected_at: manifest.map(|manifest| manifest.collected_at),
             records: verdict.records.len(),
             artifacts: manifest.map(artifact_lines).unwrap_or_default(),
             checks,
-            first_fault: verdict.first_fault().map(fault_line),
+            first_fault: verdict.first_fault().map(fault_line).or(receipt_fault),
         }
     }
 
-    /// The report on an archive that is not read.
-    pub(super) fn of_odd_archive(err: &ArchiveError) -> Self {
-        let fault = FaultLine {
-            text: chain(err),
-            blame: "changed-after-signing",
-            means: "no device makes such an archive: it was changed or damaged on the way",
+    /// The report on a file that is not read as a bundle.
+    pub(super) fn of_unread(err: &ReadError) -> Self {
+        let (blame, means) = match err {
+            ReadError::Age(OpenError::NotForUs { .. }) => {
+                ("unproved", "it was made for other responders, or is not the file that was meant")
+            }
+            _ => (
+                "changed-after-signing",
+                "no device makes such a file: it was changed or damaged on the way",
+            ),
         };
-        let mut checks = vec![archive_check(vec![fault.clone()])];
+        let fault = FaultLine { text: chain(err), blame, means };
+        let mut checks = vec![own_check(ARCHIVE, ARCHIVE_WORDS, vec![fault.clone()])];
         checks.extend(CheckName::ALL.into_iter().map(|name| {
             let (name, what) = (name.as_str(), name.in_words());
-            CheckLine { name, what, ok: None, faults: Vec::new(), waits_for: Some(ARCHIVE) }
+            let (faults, not_proved) = (Vec::new(), None);
+            CheckLine { name, what, ok: None, faults, waits_for: Some(ARCHIVE), not_proved }
         }));
         Self {
             ok: false,
@@ -112,10 +131,11 @@ impl Report {
     pub(super) fn in_words(&self) -> String {
         let mut text = String::new();
         for check in &self.checks {
-            let (sign, rest) = match (check.ok, check.waits_for) {
-                (Some(true), _) => ("ok     ", String::new()),
-                (Some(false), _) => ("WRONG  ", String::new()),
-                (None, before) => {
+            let (sign, rest) = match (check.ok, check.waits_for, check.not_proved) {
+                (Some(true), _, _) => ("ok     ", String::new()),
+                (Some(false), _, _) => ("WRONG  ", String::new()),
+                (None, _, Some(why)) => ("-      ", format!(" (NOT PROVED: {why})")),
+                (None, before, _) => {
                     let before = before.unwrap_or_default();
                     ("-      ", format!(" (not looked at: {before} failed)"))
                 }
@@ -147,14 +167,24 @@ impl Report {
     }
 }
 
-fn archive_check(faults: Vec<FaultLine>) -> CheckLine {
-    CheckLine {
-        name: ARCHIVE,
-        what: "the archive holds plainly named files and nothing beside them",
-        ok: Some(faults.is_empty()),
-        faults,
-        waits_for: None,
+fn line(check: &Check) -> CheckLine {
+    let (mut ok, mut faults, mut waits_for, mut not_proved) = (None, Vec::new(), None, None);
+    match &check.outcome {
+        Outcome::Holds => ok = Some(true),
+        Outcome::Fails(found) => {
+            ok = Some(false);
+            faults = found.iter().map(fault_line).collect();
+        }
+        Outcome::NotChecked(before) => waits_for = Some(before.as_str()),
+        Outcome::NotProved(why) => not_proved = Some(*why),
     }
+    let (name, what) = (check.name.as_str(), check.name.in_words());
+    CheckLine { name, what, ok, faults, waits_for, not_proved }
+}
+
+fn own_check(name: &'static str, what: &'static str, faults: Vec<FaultLine>) -> CheckLine {
+    let ok = Some(faults.is_empty());
+    CheckLine { name, what, ok, faults, waits_for: None, not_proved: None }
 }
 
 fn artifact_lines(manifest: &Manifest) -> Vec<ArtifactLine> {

@@ -39,13 +39,14 @@ fn refusal(entries: &[Vec<u8>]) -> ArchiveError {
 fn a_bundle_is_read_with_every_digest() {
     let files = Device::new().bundle();
     let bundle = read_bytes(&tar_of(&files)).unwrap();
-    assert_eq!(bundle.manifest.as_ref(), Some(&files[0].1));
-    assert_eq!(bundle.device.as_ref(), Some(&files[1].1));
-    assert_eq!(bundle.log.as_ref(), Some(&files[2].1));
+    for (name, bytes) in files.iter().filter(|(name, _)| !name.starts_with("artifacts/")) {
+        assert_eq!(bundle.content.get(name), Some(bytes), "{name}");
+    }
     let names: Vec<&str> = bundle.files.iter().map(|file| file.name.as_str()).collect();
-    assert_eq!(names, ["device.pem", "artifacts/processes", "artifacts/sockets.failed"]);
-    assert_eq!(bundle.files[1].sha256, Sha256Digest::of(b"1 init\n"));
-    assert_eq!(bundle.files[1].length, 7);
+    assert!(names.iter().eq(files.iter().map(|(name, _)| name)));
+    let processes = bundle.files.iter().find(|file| file.name == "artifacts/processes").unwrap();
+    assert_eq!(processes.sha256, Sha256Digest::of(b"1 init\n"));
+    assert_eq!(processes.length, 7);
 }
 
 #[test]
@@ -82,15 +83,19 @@ fn entries_that_are_no_files_are_refused() {
 
 #[test]
 fn a_file_that_is_there_twice_is_refused() {
-    let twice = entry(b"log.jsonl", EntryType::Regular, 0, b"");
+    let twice = entry(b"device.pem", EntryType::Regular, 0, b"");
     let refused = refusal(&[twice.clone(), twice]);
     assert!(matches!(refused, ArchiveError::Twice { .. }), "{refused}");
 }
 
 #[test]
 fn files_beyond_their_limits_are_refused_unread() {
-    let limits: [(&[u8], u64); 3] =
-        [(b"manifest.dsse.json", 64 * 1024), (b"device.pem", 64 * 1024), (b"log.jsonl", 64 << 20)];
+    let limits: [(&[u8], u64); 4] = [
+        (b"manifest.dsse.json", 64 * 1024),
+        (b"device.pem", 64 * 1024),
+        (b"SHA256SUMS", 1 << 20),
+        (b"log/security/tile/entries/000", 2 << 20),
+    ];
     for (name, limit) in limits {
         let refused = refusal(&[entry(name, EntryType::Regular, limit + 1, b"")]);
         assert!(
@@ -113,7 +118,7 @@ fn more_files_than_a_bundle_has_are_refused() {
 #[test]
 fn a_file_larger_than_any_bundle_is_refused_unread() {
     let file = tempfile::tempfile().unwrap();
-    file.set_len(BUNDLE_BYTES_MAX + 1).unwrap();
+    file.set_len(4 * BUNDLE_BYTES_MAX + 1).unwrap();
     assert!(matches!(read(file), Err(ArchiveError::TooLarge { .. })));
 }
 
@@ -155,6 +160,10 @@ fn any_changed_byte_of_an_archive_changes_what_is_read_or_is_refused() {
     for place in (0..bytes.len()).step_by(7) {
         let mut changed = bytes.clone();
         changed[place] ^= 0x10;
+        // A leading zero of a header's own sum may be a blank as well.
+        if place % 512 == 148 && bytes[place] == b'0' {
+            continue;
+        }
         if let Ok(after) = read_bytes(&changed) {
             assert_ne!(after, before, "byte {place} can change unnoticed");
         }

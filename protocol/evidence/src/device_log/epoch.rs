@@ -20,6 +20,7 @@ use crate::tlog::note::{SignatureType, VerifierKey};
 pub const EPOCH: Kind = Kind::known("epoch");
 
 const DOMAIN: &str = "lazaret-epoch/v1";
+const VOUCHED: &str = "lazaret-epoch-vouched/v1";
 
 /// What a new epoch's predecessor signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +40,47 @@ impl NewEpoch {
     /// statements have the same bytes.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
-        let Self { origin, number, seq, public } = self;
-        let public = STANDARD.encode(public);
-        alloc::format!("{DOMAIN}\n{origin}\n{number}\n{seq}\n{public}\n").into_bytes()
+        self.said(DOMAIN)
     }
 
-    /// The particulars of its record, with the predecessor's signature over [`Self::message`].
+    /// The bytes that the device's identity signs beside that, so that the epoch is known for the
+    /// device's where everything before it was pruned.
     #[must_use]
-    pub fn detail(&self, signature: &[u8]) -> Detail {
+    pub fn voucher(&self) -> Vec<u8> {
+        self.said(VOUCHED)
+    }
+
+    fn said(&self, domain: &str) -> Vec<u8> {
+        let Self { origin, number, seq, public } = self;
+        let public = STANDARD.encode(public);
+        alloc::format!("{domain}\n{origin}\n{number}\n{seq}\n{public}\n").into_bytes()
+    }
+
+    /// The particulars of its record, with the predecessor's signature over [`Self::message`] and
+    /// the identity's over [`Self::voucher`].
+    #[must_use]
+    pub fn detail(&self, signature: &[u8], voucher: &[u8]) -> Detail {
         Detail::none()
             .number("number", self.number)
             .text("public", STANDARD.encode(self.public))
             .text("signature", STANDARD.encode(signature))
+            .text("voucher", STANDARD.encode(voucher))
+    }
+
+    /// The epoch that a record says it begins.
+    ///
+    /// # Errors
+    /// It begins none, or lacks a particular.
+    pub fn of(origin: &str, record: &Record) -> Result<Self, EpochError> {
+        let seq = record.seq;
+        let unreadable = |detail| EpochError::Unreadable { seq, detail };
+        if record.kind != EPOCH {
+            return Err(unreadable("kind"));
+        }
+        let number = natural(record, "number").ok_or(unreadable("number"))?;
+        let public = bytes(record, "public").and_then(|bytes| bytes.try_into().ok());
+        let public: [u8; 32] = public.ok_or(unreadable("public"))?;
+        Ok(Self { origin: origin.to_string(), number, seq, public })
     }
 }
 
@@ -75,6 +105,14 @@ pub enum EpochError {
         expected: u64,
         /// Which one it says.
         got: u64,
+    },
+    /// The device's identity has not vouched for it.
+    #[error("record {seq} begins epoch {number}, for which the device's identity has not vouched")]
+    NotVouched {
+        /// Which record.
+        seq: u64,
+        /// Which epoch.
+        number: u64,
     },
     /// The epoch before has not signed it.
     #[error("record {seq} begins epoch {number} without the signature of the one before")]
@@ -108,21 +146,44 @@ impl Epochs {
         Self { origin: origin.to_string(), number, key: PublicKey::Ed25519(public.to_vec()) }
     }
 
+    /// In the midst of a pruned log: from the record of an epoch that is known otherwise, by the
+    /// word of the device's identity.
+    ///
+    /// # Errors
+    /// The record begins no epoch, or the identity has not vouched for it.
+    pub fn vouched(
+        origin: &str,
+        identity: &PublicKey,
+        record: &Record,
+    ) -> Result<Self, EpochError> {
+        let epoch = NewEpoch::of(origin, record)?;
+        let (seq, number) = (epoch.seq, epoch.number);
+        let voucher = bytes(record, "voucher");
+        let voucher = voucher.ok_or(EpochError::Unreadable { seq, detail: "voucher" })?;
+        identity
+            .verify(&epoch.voucher(), &voucher)
+            .map_err(|_| EpochError::NotVouched { seq, number })?;
+        Ok(Self::after(origin, number, epoch.public))
+    }
+
     /// How many epochs have begun.
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
     }
 
+    /// The public half of the key that seals the log at this point; none before the first epoch.
+    #[must_use]
+    pub fn public(&self) -> Option<[u8; 32]> {
+        let PublicKey::Ed25519(public) = &self.key else { return None };
+        let public = public.as_slice().try_into().ok()?;
+        (self.number > 0).then_some(public)
+    }
+
     /// The key that seals the log at this point, under the log's name; none before the first epoch.
     #[must_use]
     pub fn verifier(&self) -> Option<VerifierKey> {
-        let PublicKey::Ed25519(public) = &self.key else { return None };
-        let public = public.as_slice().try_into().ok()?;
-        if self.number == 0 {
-            return None;
-        }
-        VerifierKey::new(&self.origin, SignatureType::Ed25519, public).ok()
+        VerifierKey::new(&self.origin, SignatureType::Ed25519, self.public()?).ok()
     }
 
     /// Takes the next record of the log, which may begin an epoch.
@@ -140,16 +201,13 @@ impl Epochs {
         if got != expected {
             return Err(EpochError::Number { seq, expected, got });
         }
-        let public = bytes(record, "public").and_then(|bytes| bytes.try_into().ok());
-        let public: [u8; 32] = public.ok_or(unreadable("public"))?;
+        let epoch = NewEpoch::of(&self.origin, record)?;
         let signature = bytes(record, "signature").ok_or(unreadable("signature"))?;
-        let origin = self.origin.clone();
-        let epoch = NewEpoch { origin, number: got, seq, public };
         self.key
             .verify(&epoch.message(), &signature)
             .map_err(|_| EpochError::NotSigned { seq, number: got })?;
         self.number = got;
-        self.key = PublicKey::Ed25519(public.to_vec());
+        self.key = PublicKey::Ed25519(epoch.public.to_vec());
         Ok(())
     }
 }

@@ -5,12 +5,13 @@
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::key::PublicKey;
 
 use super::epoch::{EpochError, Epochs};
 use super::record::{Record, RecordError};
 use crate::tlog::checkpoint::{Checkpoint, CheckpointError};
-use crate::tlog::note::{NoteError, SignedNote};
-use crate::tlog::proof::{ProofError, check_consistency};
+use crate::tlog::note::{NoteError, SignatureType, SignedNote, VerifierKey};
+use crate::tlog::proof::ProofError;
 use crate::tlog::tile::TileError;
 use crate::tlog::tree::{Edge, leaf_hash};
 
@@ -27,7 +28,7 @@ pub struct Parts<'a> {
     pub seal: &'a SignedNote,
     /// The log's name.
     pub origin: &'a str,
-    /// An earlier tree head that somebody else has kept, with the proof that leads from it here.
+    /// An earlier tree head that somebody else has kept.
     pub witnessed: Option<Witnessed<'a>>,
 }
 
@@ -38,8 +39,23 @@ pub struct Witnessed<'a> {
     pub size: u64,
     /// Its root then.
     pub root: &'a Sha256Digest,
-    /// From there to the seal.
-    pub consistency: &'a [Sha256Digest],
+}
+
+/// What the entries say of a witness' tree head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// There is none.
+    Absent,
+    /// The log is a continuation of what it saw.
+    Continued {
+        /// How many entries it saw.
+        size: u64,
+    },
+    /// What it saw ends where everything was pruned, so nothing is proved by it.
+    Pruned {
+        /// How many entries it saw.
+        size: u64,
+    },
 }
 
 /// What holds.
@@ -53,6 +69,8 @@ pub struct Proved {
     pub seal: Checkpoint,
     /// How many epochs the log has.
     pub epochs: u64,
+    /// What a witness adds.
+    pub witness: Witness,
 }
 
 /// The first thing that is wrong with a log.
@@ -132,6 +150,21 @@ pub enum LogFault {
     },
 }
 
+/// The name under which a server cosigns the logs of its devices.
+pub const WITNESS_NAME: &str = "lazaret.dev/witness";
+
+/// Witness keys under that name: those Ed25519 keys that the anchors list for orders, which sign
+/// cosignatures under a prefix of their own.
+#[must_use]
+pub fn witness_keys(keys: &[PublicKey]) -> Vec<VerifierKey> {
+    let ed25519 = keys.iter().filter_map(|key| match key {
+        PublicKey::Ed25519(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).ok(),
+        _ => None,
+    });
+    let named = |public| VerifierKey::new(WITNESS_NAME, SignatureType::CosignatureV1, public).ok();
+    ed25519.filter_map(named).collect()
+}
+
 /// Whose doing a fault can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
@@ -166,7 +199,7 @@ pub fn verify(parts: &Parts<'_>) -> Result<Proved, LogFault> {
     if seal.origin != parts.origin {
         return Err(LogFault::Origin);
     }
-    let Entries { tree, epochs, records } = read(parts)?;
+    let Entries { tree, epochs, records, then } = read(parts)?;
     let sealed_by = epochs.verifier().ok_or(LogFault::NoEpoch)?;
     parts.seal.verify(&[sealed_by]).map_err(|source| LogFault::Seal { source })?;
     if tree.size() != seal.size {
@@ -177,11 +210,23 @@ pub fn verify(parts: &Parts<'_>) -> Result<Proved, LogFault> {
     }
     // From here on, whatever is wrong was sealed so by the device's own key.
     let records = records?;
-    if let Some(Witnessed { size, root, consistency }) = parts.witnessed {
-        check_consistency((size, root), (seal.size, &seal.root), consistency)
-            .map_err(|source| LogFault::Rewritten { size, source })?;
+    let witness = seen(parts, then, seal.size)?;
+    Ok(Proved { records, from: parts.before.size(), seal, epochs: epochs.number(), witness })
+}
+
+/// Whether the log at hand goes on from what the witness saw. Of a log whose entries are all at
+/// hand from there on no proof is needed: the tree is made again.
+fn seen(parts: &Parts<'_>, then: Option<Sha256Digest>, sealed: u64) -> Result<Witness, LogFault> {
+    let Some(Witnessed { size, root }) = parts.witnessed else { return Ok(Witness::Absent) };
+    if size > sealed {
+        let source = ProofError::Shrunk { old: size, new: sealed };
+        return Err(LogFault::Rewritten { size, source });
     }
-    Ok(Proved { records, from: parts.before.size(), seal, epochs: epochs.number() })
+    match then {
+        Some(then) if then == *root => Ok(Witness::Continued { size }),
+        Some(_) => Err(LogFault::Rewritten { size, source: ProofError::DoesNotHold }),
+        None => Ok(Witness::Pruned { size }),
+    }
 }
 
 /// What the entries make. A fault among the records waits until it is known who sealed them.
@@ -189,15 +234,22 @@ struct Entries {
     tree: Edge,
     epochs: Epochs,
     records: Result<Vec<Record>, LogFault>,
+    /// The root when the tree had as many entries as a witness saw.
+    then: Option<Sha256Digest>,
 }
 
 fn read(parts: &Parts<'_>) -> Result<Entries, LogFault> {
     let mut tree = parts.before.clone();
     let mut epochs = parts.epochs.clone();
     let mut records = Ok(Vec::new());
+    let witnessed = parts.witnessed.map(|witnessed| witnessed.size);
+    let mut then = (witnessed == Some(tree.size())).then(|| tree.root());
     for entry in &parts.entries {
         let index = tree.size();
         tree.push(leaf_hash(entry)).map_err(|source| LogFault::Tree { source })?;
+        if witnessed == Some(tree.size()) {
+            then = Some(tree.root());
+        }
         let record = match record(entry, index) {
             Ok(record) => record,
             Err(fault) => {
@@ -210,7 +262,7 @@ fn read(parts: &Parts<'_>) -> Result<Entries, LogFault> {
             records.push(record);
         }
     }
-    Ok(Entries { tree, epochs, records })
+    Ok(Entries { tree, epochs, records, then })
 }
 
 fn record(entry: &[u8], index: u64) -> Result<Record, LogFault> {

@@ -23,10 +23,18 @@ fn manifest() -> Manifest {
         bundle: "b-1".parse().unwrap(),
         device: "d-1".parse().unwrap(),
         collected_at: Timestamp::from_ms(5),
-        log_head: LogHead { size: 2, hash: Sha256Digest::of(b"head") },
+        boot: 4,
+        profile: "triage".parse().unwrap(),
+        logs: vec![LogPart {
+            ring: LogRing::Security,
+            head: LogHead { size: 2, hash: Sha256Digest::of(b"head") },
+            from: 0,
+        }],
         reason: Some("suspicion".into()),
-        device_pem: Sha256Digest::of(b"pem"),
-        log: Sha256Digest::of(b"log"),
+        fixed: vec![
+            (DEVICE_FILE.into(), Sha256Digest::of(b"pem")),
+            (SUMS_FILE.into(), Sha256Digest::of(b"sums")),
+        ],
         artifacts: vec![
             artifact("processes", ArtifactStatus::Collected, None),
             artifact("sockets", ArtifactStatus::Failed, Some("no /proc/net")),
@@ -61,10 +69,10 @@ fn the_statement_is_the_one_of_in_toto() {
     assert_eq!(envelope.payload_type, "application/vnd.in-toto+json");
     let said: serde_json::Value = serde_json::from_slice(&envelope.payload).unwrap();
     assert_eq!(said["_type"], "https://in-toto.io/Statement/v1");
-    assert_eq!(said["predicateType"], "https://lazaret.dev/evidence-bundle/v1");
+    assert_eq!(said["predicateType"], "https://lazaret.dev/evidence-bundle/v2");
     let names: Vec<_> =
         said["subject"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
-    let expected = ["device.pem", "log.jsonl", "artifacts/processes", "artifacts/sockets.failed"];
+    let expected = ["device.pem", "SHA256SUMS", "artifacts/processes", "artifacts/sockets.failed"];
     assert_eq!(names, expected);
     let digest = Sha256Digest::of(b"pem").to_string();
     assert_eq!(said["subject"][0]["digest"]["sha256"], digest.as_str());
@@ -105,7 +113,9 @@ fn a_signed_statement_that_contradicts_itself_is_refused() {
     });
     assert_eq!(twice, ManifestError::NamedTwice { name: "processes".into() });
     let undigested = refusal_of(&|s| drop(s.subject.remove(1)));
-    assert_eq!(undigested, ManifestError::NoDigest { name: "log.jsonl".into() });
+    assert_eq!(undigested, ManifestError::NoDigest { name: "SHA256SUMS".into() });
+    let twice = refusal_of(&|s| s.predicate.logs.push(s.predicate.logs[0].clone()));
+    assert_eq!(twice, ManifestError::NamedTwice { name: "security".into() });
     let undigested = refusal_of(&|s| s.predicate.artifacts[1].status = ArtifactStatus::Collected);
     assert_eq!(undigested, ManifestError::NoDigest { name: "artifacts/sockets".into() });
     let stray = refusal_of(&|s| drop(s.predicate.artifacts.remove(0)));
@@ -158,13 +168,21 @@ fn a_signed_reason_beyond_the_limit_is_refused() {
 
 #[test]
 fn paths_outside_the_layout_are_no_bundle_paths() {
-    for good in [MANIFEST_FILE, DEVICE_FILE, LOG_FILE, "artifacts/a", "artifacts/a.failed"] {
+    let logs = ["log/security/checkpoint", "log/operations/tile/entries/x001/234.p/5"];
+    let others = [MANIFEST_FILE, DEVICE_FILE, SUMS_FILE, "artifacts/a", "artifacts/a.failed"];
+    for good in others.into_iter().chain(logs) {
         assert!(is_bundle_path(good), "{good:?} was refused");
     }
     let bad = ["", "x", "artifacts/", "artifacts/../x", "/device.pem", "artifacts/a/b"];
-    for bad in
-        bad.into_iter().chain(["artifacts/a.failed.failed", "artifacts/.failed", "./log.jsonl"])
-    {
+    for bad in bad.into_iter().chain([
+        "artifacts/a.failed.failed",
+        "artifacts/.failed",
+        "./device.pem",
+        "log/security/tile/entries/0",
+        "log/other/checkpoint",
+        "log/security/key",
+        "log/security/../device.pem",
+    ]) {
         assert!(!is_bundle_path(bad), "{bad:?} was accepted");
     }
 }

@@ -133,6 +133,22 @@ impl Tile {
         Self { width_less_one: u8::MAX, ..self }
     }
 
+    /// Its level, from 0 on; none for bundles of entries.
+    #[must_use]
+    pub const fn level(self) -> Option<u8> {
+        match self.content {
+            Content::Hashes { level } => Some(level),
+            Content::Entries => None,
+        }
+    }
+
+    /// The bundle of entries of that index which is so wide, 1 to 256; none of another width.
+    #[must_use]
+    pub fn bundle(index: u64, width: usize) -> Option<Self> {
+        let width_less_one = u8::try_from(width.checked_sub(1)?).ok()?;
+        Some(Self { content: Content::Entries, index, width_less_one })
+    }
+
     /// Which one of its level, from 0.
     #[must_use]
     pub const fn index(self) -> u64 {

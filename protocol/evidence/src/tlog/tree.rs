@@ -139,7 +139,7 @@ impl Edge {
 
 /// The root of a complete subtree over 2^n hashes. Of none, that of the empty tree.
 #[must_use]
-pub(super) fn fold(hashes: &[Sha256Digest]) -> Sha256Digest {
+pub(crate) fn fold(hashes: &[Sha256Digest]) -> Sha256Digest {
     let mut level = hashes.to_vec();
     while level.len() > 1 {
         let (pairs, _) = level.as_chunks::<2>();

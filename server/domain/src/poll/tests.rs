@@ -70,6 +70,7 @@ fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
             assignment: found("assignment/r-1/d-1", assignment),
         }],
         cord: Found { key: "cord/fleet".into(), version: None, value: None },
+        witnessed: Found { key: "log-witness/d-1".into(), version: None, value: None },
     }
 }
 
@@ -89,6 +90,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         hold_ms: 0,
         posture: None,
         nonce: None,
+        logs: vec![],
     })
 }
 

@@ -1,8 +1,9 @@
-//! Evidence: ordered, looked at, pulled.
+//! Evidence: ordered, listed, looked at, pulled, held, read back.
 
-use lazaret_protocol::operator::{BundleView, CollectionReply};
+use lazaret_protocol::operator::{BundleView, CollectionReply, HoldRequest, Page, ScrubReply};
 use lazaret_server_store::Committed;
 
+use super::super::page::page;
 use super::super::route::Call;
 use super::reason;
 use crate::app::error::AppError;
@@ -15,6 +16,20 @@ pub(super) async fn order(
     by: Operator,
 ) -> Result<Committed<CollectionReply>, AppError> {
     evidence::order(&call.app, by.name(), &call.id("device")?, &reason(&call)?).await
+}
+
+pub(super) async fn list(call: Call) -> Result<Page<BundleView>, AppError> {
+    listing::bundles(&call.app, &page(&call)?).await
+}
+
+pub(super) async fn hold(call: Call, by: Operator) -> Result<Committed<BundleView>, AppError> {
+    let request: HoldRequest = call.message()?;
+    super::checked(&request.reason)?;
+    evidence::hold(&call.app, by.name(), &call.id("bundle")?, &request).await
+}
+
+pub(super) async fn scrub(call: Call) -> Result<ScrubReply, AppError> {
+    evidence::scrub(&call.app).await
 }
 
 pub(super) async fn show(call: Call) -> Result<BundleView, AppError> {

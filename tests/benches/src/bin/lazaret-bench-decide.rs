@@ -42,6 +42,7 @@ fn main() -> anyhow::Result<()> {
             hold_ms: 0,
             posture: None,
             nonce: None,
+            logs: vec![],
         });
         let assigned = Assigned { device: device.id.clone(), rollout: rollout.id.clone() };
         let view = PollView {
@@ -52,6 +53,7 @@ fn main() -> anyhow::Result<()> {
                 assignment: found("assignment", part.clone()),
             }],
             cord: Found { key: "cord/fleet".to_owned(), version: None, value: None },
+            witnessed: Found { key: "log-witness/d-1".to_owned(), version: None, value: None },
         };
         match decide(&view, &request, context) {
             Ok(Polled::Answered(decision)) => orders += decision.into_parts()?.put.len(),

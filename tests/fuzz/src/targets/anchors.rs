@@ -12,6 +12,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         server_cas: vec!["-----BEGIN CERTIFICATE-----".into()],
         device_cas: vec![String::new()],
         audit_keys: vec![signer::public_key()],
+        responders: vec!["age1".into()],
     };
     vec![canonical::to_bytes(&anchors).unwrap_or_default()]
 }

@@ -1,87 +1,86 @@
-//! A device's forensic log and the parts of its bundles: written by a device that may be hostile,
-//! read by the server and by the responder's tools.
+//! What a device's evidence is made of: written by a device that may be hostile, or changed on the
+//! way, and read by the responder's tools.
+
+use std::collections::BTreeMap;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::age::Header;
 use lazaret_protocol_evidence::bundle::{FileFound, Parts, Signer, verify};
-use lazaret_protocol_evidence::log;
+use lazaret_protocol_evidence::device_log::base::Base;
 use lazaret_protocol_evidence::manifest::Manifest;
+use lazaret_protocol_evidence::sums;
+use lazaret_protocol_evidence::tlog::tree::{Edge, leaf_hash};
 
 use crate::signer;
 
-const DEVICE: &str = "d-1";
-/// Parts the manifest from the log.
+/// Parts the manifest from the sums and the entries of a log.
 const PARTED_BY: u8 = 0xff;
 
-fn device() -> DeviceId {
-    DEVICE.parse().expect("a device id")
-}
-
+/// What is small: the header of an encrypted file, the beginning of a pruned log, and the sums.
 pub(crate) fn log(input: &[u8]) {
-    let device = device();
-    let whole = log::verify_log(&device, input);
-    let recovered = log::recover(&device, input);
-    if let Ok(recovered) = recovered {
-        let good = input.get(..recovered.good_length).expect("a prefix of the log");
-        let again = log::verify_log(&device, good).expect("what is recovered is whole");
-        assert_eq!(again.head, recovered.head, "the same log has the same head");
-    } else {
-        assert!(whole.is_err(), "a log that cannot be recovered is no whole log");
+    if let Ok(base) = Base::parse(input) {
+        assert_eq!(base.to_bytes(), input, "a base has one form");
+    }
+    if let Ok(header) = Header::parse(input) {
+        assert!(header.authenticated < header.length, "the MAC is within the header");
+    }
+    if let Ok(read) = sums::parse(input) {
+        let lines = input.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(read.len(), lines, "a path for every line");
     }
 }
 
 pub(crate) fn bundle(input: &[u8]) {
-    let mut parts = input.splitn(2, |byte| *byte == PARTED_BY);
-    let (manifest, log) = (parts.next().unwrap_or_default(), parts.next());
-    read_bundle(manifest, log);
+    let mut parts = input.splitn(3, |byte| *byte == PARTED_BY);
+    let manifest = parts.next().unwrap_or_default();
+    let rest: Vec<&[u8]> = parts.collect();
+    read_bundle(manifest, &rest);
     // The same as the device's own statement.
     let sealed = signer::envelope("application/vnd.in-toto+json", manifest);
     let sealed = lazaret_protocol::canonical::to_bytes(&sealed).unwrap_or_default();
-    read_bundle(&sealed, log);
+    read_bundle(&sealed, &rest);
 }
 
-fn read_bundle(manifest: &[u8], log: Option<&[u8]>) {
+fn read_bundle(manifest: &[u8], rest: &[&[u8]]) {
     let key = signer::public_key();
     if let Ok(manifest) = Manifest::open(manifest, &key) {
         let _files = manifest.files();
     }
     let at = |text| Timestamp::parse_rfc3339(text).expect("a date");
     let signer = Signer {
-        device: device(),
+        device: "d-1".parse().expect("a device id"),
         key,
         not_before: at("2026-01-01T00:00:00Z"),
         not_after: at("2027-01-01T00:00:00Z"),
     };
-    let file = FileFound { name: "artifacts/a".into(), sha256: Sha256Digest::of(b"a"), length: 1 };
-    let verdict = verify(&Parts {
-        manifest: Some(manifest),
-        log,
-        files: core::slice::from_ref(&file),
-        signer: Ok(signer),
-    });
-    assert!(!verdict.holds() || verdict.manifest.is_some(), "a verdict without a manifest holds");
+    let names = ["SHA256SUMS", "log/security/checkpoint"];
+    let mut content: BTreeMap<String, Vec<u8>> =
+        names.iter().zip(rest).map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+    content.insert("manifest.dsse.json".to_owned(), manifest.to_vec());
+    let found = |(name, bytes): (&String, &Vec<u8>)| FileFound {
+        name: name.clone(),
+        sha256: Sha256Digest::of(bytes),
+        length: bytes.len() as u64,
+    };
+    let files: Vec<FileFound> = content.iter().map(found).collect();
+    let parts = Parts { content: &content, files: &files, signer: Ok(signer), witnesses: &[] };
+    let verdict = verify(&parts);
+    assert!(!verdict.holds(), "a bundle without a log holds");
 }
 
 pub(crate) fn log_seeds() -> Vec<Vec<u8>> {
-    let mut chain = log::Chain::new(&device());
-    let mut lines = Vec::new();
-    for boot in 1..4 {
-        let entry = log::Entry {
-            at: Timestamp::parse_rfc3339("2026-11-01T00:00:00Z").expect("a date"),
-            clock: log::Clock::Authenticated,
-            boot,
-            kind: log::Kind::try_from("agent-started".to_string()).expect("a kind"),
-            detail: log::Detail::none().text("why", "because").number("n", boot),
-        };
-        let Ok(appended) = chain.append(entry) else { break };
-        chain.advance(&appended);
-        lines.extend_from_slice(&appended.line);
+    let mut before = Edge::new();
+    for number in 0..256_u64 {
+        let _full = before.push(leaf_hash(&number.to_be_bytes()));
     }
-    vec![lines, Vec::new()]
+    let base = Base { before, epoch: b"epoch".to_vec() }.to_bytes();
+    let header = b"age-encryption.org/v1\n-> X25519 AAAA\nAAAA\n--- AAAA\n".to_vec();
+    let digest = Sha256Digest::of(b"a");
+    vec![base, header, sums::write([("device.pem", digest)]).into_bytes()]
 }
 
 pub(crate) fn bundle_seeds() -> Vec<Vec<u8>> {
-    let log = log_seeds().into_iter().next().unwrap_or_default();
-    vec![[b"{}".as_slice(), &log].join(&PARTED_BY)]
+    let sums = log_seeds().pop().unwrap_or_default();
+    vec![[b"{}".as_slice(), &sums].join(&PARTED_BY)]
 }

@@ -18,7 +18,8 @@ pub(in super::super) fn identity() -> PublicKey {
 pub(in super::super) fn begins(number: u64, seq: u64, seed: u8, by: &SigningKey) -> Record {
     let public = key(seed).verifying_key().to_bytes();
     let epoch = NewEpoch { origin: ORIGIN.into(), number, seq, public };
-    record(seq, EPOCH, epoch.detail(&by.sign(&epoch.message()).to_bytes()))
+    let voucher = key(200).sign(&epoch.voucher()).to_bytes();
+    record(seq, EPOCH, epoch.detail(&by.sign(&epoch.message()).to_bytes(), &voucher))
 }
 
 #[test]
@@ -63,4 +64,22 @@ fn an_epoch_left_out_told_twice_or_moved_is_refused() {
     assert_eq!(epochs.take(&moved), Err(EpochError::NotSigned { seq: 5, number: 2 }));
     let bare = record(6, EPOCH, Detail::none().number("number", 2u64));
     assert_eq!(epochs.take(&bare), Err(EpochError::Unreadable { seq: 6, detail: "public" }));
+}
+
+#[test]
+fn an_epoch_is_believed_without_its_past_only_where_the_identity_vouches_for_it() {
+    let begun = begins(7, 90, 3, &key(2));
+    let epochs = Epochs::vouched(ORIGIN, &identity(), &begun).unwrap();
+    assert_eq!(epochs, Epochs::after(ORIGIN, 7, key(3).verifying_key().to_bytes()));
+    let stranger = PublicKey::Ed25519(key(9).verifying_key().to_bytes().to_vec());
+    let refused = Err(EpochError::NotVouched { seq: 90, number: 7 });
+    assert_eq!(Epochs::vouched(ORIGIN, &stranger, &begun), refused);
+    assert_eq!(Epochs::vouched("other", &identity(), &begun), refused);
+    let mut moved = begun;
+    moved.seq = 91;
+    let refused = Err(EpochError::NotVouched { seq: 91, number: 7 });
+    assert_eq!(Epochs::vouched(ORIGIN, &identity(), &moved), refused);
+    let other = record(1, Kind::known("noted"), Detail::none());
+    let refused = Err(EpochError::Unreadable { seq: 1, detail: "kind" });
+    assert_eq!(Epochs::vouched(ORIGIN, &identity(), &other), refused);
 }

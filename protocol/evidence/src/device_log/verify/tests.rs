@@ -153,17 +153,25 @@ fn a_log_that_was_rewritten_after_a_witness_saw_it_is_found() {
     let seen = log.tree.root();
     let seal = other.seal(2);
     let mut parts = other.parts(&seal);
-    parts.witnessed = Some(Witnessed { size: 20, root: &seen, consistency: &[] });
+    parts.witnessed = Some(Witnessed { size: 20, root: &seen });
     let source = ProofError::DoesNotHold;
     let fault = verify(&parts).unwrap_err();
     assert_eq!(fault, LogFault::Rewritten { size: 20, source });
     assert_eq!(fault.doing(), Doing::Device);
     // A shorter log than was witnessed is a rewritten one too.
-    parts.witnessed = Some(Witnessed { size: 21, root: &seen, consistency: &[] });
+    parts.witnessed = Some(Witnessed { size: 21, root: &seen });
     let source = ProofError::Shrunk { old: 21, new: 20 };
     assert_eq!(verify(&parts), Err(LogFault::Rewritten { size: 21, source }));
     let honest = log.seal(2);
     let mut parts = log.parts(&honest);
-    parts.witnessed = Some(Witnessed { size: 20, root: &seen, consistency: &[] });
-    assert!(verify(&parts).is_ok());
+    parts.witnessed = Some(Witnessed { size: 20, root: &seen });
+    assert_eq!(verify(&parts).unwrap().witness, Witness::Continued { size: 20 });
+    // Of what ends in the pruned part nothing is proved, and that is said.
+    let before = Log::of(10).tree;
+    let seen = Log::of(9).tree.root();
+    parts.entries.drain(..10);
+    parts.before = before;
+    parts.epochs = Epochs::after(ORIGIN, 2, key(2).verifying_key().to_bytes());
+    parts.witnessed = Some(Witnessed { size: 9, root: &seen });
+    assert_eq!(verify(&parts).unwrap().witness, Witness::Pruned { size: 9 });
 }
