@@ -147,33 +147,6 @@ fn watched(config: &Config) -> Watchdog {
     }
 }
 
-/// The forensic log, with its record of this start.
-fn begun(
-    config: &Config,
-    certificate: &Certificate,
-    (journal, booted): (&Journal, Option<Slot>),
-    (clock, durable): (&Clock, &Durable),
-) -> Result<ForensicLog, DriveError> {
-    let mut log = ForensicLog::open(
-        &config.state_dir.join("log.jsonl"),
-        certificate.device(),
-        config.forensic_log_bytes_max,
-        clock.clone(),
-        durable.clone(),
-    )?;
-    let boot = journal.boot_count.saturating_add(1);
-    log.set_boot(boot);
-    log.append(
-        "started",
-        Detail::none()
-            .number("boot", boot)
-            .text("slot", booted.map_or("none", Slot::as_str))
-            .text("state", journal.update.name())
-            .text("agent", env!("CARGO_PKG_VERSION")),
-    )?;
-    Ok(log)
-}
-
 /// The device's certificate: the stored one, or a new one where it has ended or there is none.
 fn certificate(
     config: &Config,
