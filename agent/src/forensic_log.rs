@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::bundle::Content;
 use crate::clock::Clock;
-use crate::durable::{self, Durable, DurableError};
+use crate::durable::{self, Durable, DurableError, told};
 use crate::identity::KeyError;
 
 mod ring;
@@ -138,6 +138,7 @@ impl ForensicLog {
     ) -> Result<Self, ForensicLogError> {
         let folder = folder(settings.state_dir);
         durable.folder(&folder)?;
+        make_folders(&folder, &durable)?;
         let share = settings.bytes_max / SECURITY_SHARE;
         let place = |ring, bytes_max| Place {
             ring,
@@ -381,6 +382,17 @@ impl ForensicLog {
             detail,
         }
     }
+}
+
+/// Makes the folders of the rings and of their keys, and then syncs their names once.
+fn make_folders(folder: &Path, durable: &Durable) -> Result<(), DurableError> {
+    let names = LogRing::ALL.map(LogRing::as_str).into_iter().chain(["keys"]);
+    let missing: Vec<PathBuf> =
+        names.map(|name| folder.join(name)).filter(|path| !path.is_dir()).collect();
+    for path in &missing {
+        durable.disk().folder(path).map_err(told("make the folder", path))?;
+    }
+    if missing.is_empty() { Ok(()) } else { durable.sync_folder(folder) }
 }
 
 /// Where the rings lie.

@@ -8,7 +8,10 @@ use lazaret_agent_core::bootloader::Change;
 use lazaret_agent_core::journal::Journal;
 use lazaret_agent_core::record;
 use lazaret_agent_core::slot::{Content, Release, Slot};
+use lazaret_protocol::poll::LogRing;
 use lazaret_protocol_evidence::device_log::recovery::recover;
+use lazaret_protocol_evidence::tlog::checkpoint::Checkpoint;
+use lazaret_protocol_evidence::tlog::note::SignedNote;
 
 use super::*;
 use crate::durable::crash::{Crash, Found, Model, Recorder, Recording};
@@ -97,7 +100,23 @@ fn wrong(crash: &Crash, model: &Model) -> Vec<String> {
         }
     }
     wrong.extend(wrong_slots(crash, &journal, model));
+    wrong.extend(LogRing::ALL.into_iter().filter_map(|ring| wrong_seal(crash, ring)));
     wrong
+}
+
+/// A checkpoint on the disk whose records are not: an honest device would look like one that has
+/// cut its log.
+fn wrong_seal(crash: &Crash, ring: LogRing) -> Option<String> {
+    let folder = format!("state/log/{}", ring.as_str());
+    let seal = crash.file(&format!("{folder}/checkpoint"))?;
+    let note = std::str::from_utf8(seal).ok().and_then(|text| SignedNote::parse(text).ok());
+    let Some(head) = note.and_then(|note| note.text().parse::<Checkpoint>().ok()) else {
+        return Some(format!("the checkpoint of {} is broken", ring.as_str()));
+    };
+    let sealed = head.size;
+    let entries = crash.file(&format!("{folder}/tile/entries/000")).unwrap_or_default();
+    let left = u64::try_from(recover(entries, 0).records.len()).unwrap();
+    (left < sealed).then(|| format!("{sealed} {} records are sealed, {left} left", ring.as_str()))
 }
 
 /// A slot that may be started holds the image, whole; what was reported as done runs and is kept;
