@@ -7,16 +7,18 @@ use lazaret_agent_core::vitals::Needs;
 use lazaret_protocol::id::{ModelName, SerialNumber};
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
 
-use crate::durable::{self, DurableError};
+use crate::durable;
 use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
 use crate::slots::SlotSettings;
 use crate::watchdog::Watch;
 
+mod error;
 mod key;
 mod reader;
 mod values;
 
+pub use error::ConfigError;
 pub use key::{HelperConfig, HelperStore, KeyConfig};
 pub use reader::{Problem, Reader};
 use values::{around, mirrors, one_of, restart, server_address, told};
@@ -358,27 +360,6 @@ pub struct Config {
     pub log_format: LogFormat,
     pub probes: Vec<ProbeConfig>,
     pub posture: PostureConfig,
-}
-
-/// The configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("configuration cannot be read")]
-    Unreadable(#[source] DurableError),
-    /// There is no such file.
-    #[error("expected a configuration file at {}", path.display())]
-    Missing {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Settings are wrong.
-    #[error("{} settings are wrong", problems.len())]
-    Wrong {
-        /// Every one of them.
-        problems: Vec<Problem>,
-    },
 }
 
 impl Config {

@@ -19,9 +19,8 @@ use clap::{Parser, Subcommand};
 use lazaret_protocol::limits::METADATA_BYTES_MAX;
 use lazaret_protocol::time::Timestamp;
 
-use crate::app::error::AppError;
 use crate::config::Config;
-use crate::wire::Repository;
+use crate::wire::{Repository, founding};
 
 /// The update and incident-response server of a device fleet.
 ///
@@ -70,7 +69,7 @@ enum Command {
         #[arg(long)]
         anchors: PathBuf,
         /// Minutes that the first administrator's one-time code is good: 1 to 1440.
-        #[arg(long, default_value_t = app::operators::BOOTSTRAP_MINUTES)]
+        #[arg(long, default_value_t = founding::BOOTSTRAP_MINUTES)]
         #[arg(value_parser = clap::value_parser!(u64).range(1..=1440))]
         bootstrap_minutes: u64,
         /// Print one JSON object.
@@ -91,7 +90,7 @@ Example:
         #[arg(long)]
         config: PathBuf,
         /// Minutes that the code is good: 1 to 1440.
-        #[arg(long, default_value_t = app::operators::BOOTSTRAP_MINUTES)]
+        #[arg(long, default_value_t = founding::BOOTSTRAP_MINUTES)]
         #[arg(value_parser = clap::value_parser!(u64).range(1..=1440))]
         minutes: u64,
         /// Print one JSON object.
@@ -206,13 +205,12 @@ async fn init(
     }
     let anchors = bounded(anchors)?;
     let app = wire::wire(&config, now, Repository::ToBeFounded).await?;
-    let founded = app::publish::found(&app, files, anchors).await;
-    let reply = founded.map_err(|err| anyhow::anyhow!(telemetry::chain(&err)))?.into_reply();
-    let told = |err: AppError| anyhow::anyhow!(telemetry::chain(&err));
-    app::audit::enter_own(&app, "init", "the repository is founded").await.map_err(told)?;
+    let reply = founding::found(&app, files, anchors).await.map_err(told)?;
     // Without a listener for it, or a CA, nobody could use a code.
     let code = match config.sign_in.is_some() && config.operator_issuing.is_some() {
-        true => Some(prepared(&app, code_for, "the first administrator").await?),
+        true => {
+            Some(founding::code(&app, code_for, "the first administrator").await.map_err(told)?)
+        }
         false => None,
     };
     if json {
@@ -243,7 +241,8 @@ async fn bootstrap(path: &Path, minutes: u64, json: bool) -> anyhow::Result<Exit
         path.display()
     );
     let app = wire::wire(&config, now, Repository::Expected).await?;
-    let (code, expires) = prepared(&app, minutes, "another administrator").await?;
+    let code = founding::code(&app, minutes, "another administrator").await;
+    let (code, expires) = code.map_err(told)?;
     if json {
         println!("{}", code_as_json(&code, expires));
     } else {
@@ -252,15 +251,8 @@ async fn bootstrap(path: &Path, minutes: u64, json: bool) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-async fn prepared(
-    app: &app::context::App,
-    minutes: u64,
-    reason: &str,
-) -> anyhow::Result<(String, Timestamp)> {
-    let told = |err: AppError| anyhow::anyhow!(telemetry::chain(&err));
-    // Entered first: a code that nobody reads about must not be.
-    app::audit::enter_own(app, "bootstrap code", reason).await.map_err(told)?;
-    app::operators::prepare(app, minutes).await.map_err(told)
+fn told(err: impl std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!(telemetry::chain(&err))
 }
 
 fn code_as_json(code: &str, expires: Timestamp) -> serde_json::Value {

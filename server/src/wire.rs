@@ -1,5 +1,7 @@
 //! The composition root: the only place that names a concrete store, blob store or key source.
 
+pub(crate) mod founding;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -35,7 +35,7 @@ impl Drive {
             }
             Err(err) if for_good(&err) => {
                 let reason = Reason::new(&chain(&err));
-                let code = code_of(&err).to_owned();
+                let code = code(&err).to_owned();
                 self.tell(&Event::CollectionFailed { code, reason })?;
                 self.forget(&bundle)
             }
@@ -92,7 +92,7 @@ impl Drive {
 }
 
 /// The stable code of a collection that failed.
-const fn code_of(err: &BundleError) -> &'static str {
+const fn code(err: &BundleError) -> &'static str {
     match err {
         BundleError::NoRecipient => "no-recipient",
         BundleError::DiskFull => "disk-full",

@@ -1,5 +1,5 @@
-//! A poll that the server may hold back, on a thread of its own: the loop goes on with an image, its
-//! probes and its reports meanwhile, and still hears of a halt the moment that it is given.
+//! A poll that the server may hold back, on a thread of its own: the loop goes on with an image,
+//! its probes and its reports meanwhile, and still hears of a halt the moment that it is given.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Records survive restarts and power cuts in two rings that strangers can check.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
 
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::time::Timestamp;

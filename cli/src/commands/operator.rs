@@ -192,7 +192,8 @@ fn invite(args: InviteArgs, session: &Session) -> anyhow::Result<()> {
 fn made(made: &OperatorMade, session: &Session) -> anyhow::Result<()> {
     session.output.show(made, |made| {
         format!(
-            "{}\ncode     {} (shown once, good until {})\nthey run `lazaret login --name {}` with it",
+            "{}\ncode     {} (shown once, good until {})\n\
+             they run `lazaret login --name {}` with it",
             facts(&made.operator),
             made.code,
             made.expires,

@@ -23,12 +23,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A token counts as you wherever persons are counted, and allows no more than you may do at the moment
-it is used. Put the secret into a file that the program alone reads, and name that file as `token` in
-its settings, with the address of the sign-in listener as `server`.
+A token counts as you wherever persons are counted, and allows no more than you may do at the
+moment it is used. Put the secret into a file that the program alone reads, and name that file as
+`token` in its settings, with the address of the sign-in listener as `server`.
 
 Example:
-  lazaret token create --purpose ci --roles viewer --days 30 --reason \"the dashboard of the lab\"")]
+  lazaret token create --purpose ci --roles viewer --days 30 --reason \"the lab's dashboard\"")]
 pub(crate) struct CreateArgs {
     /// What it is for, in a word
     #[arg(long, value_name = "WORD")]

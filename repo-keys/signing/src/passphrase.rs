@@ -4,7 +4,7 @@ use core::fmt;
 
 use pkcs8::der::zeroize::Zeroizing;
 
-mod common;
+mod guesses;
 
 /// Shortest passphrase, in characters. Twelve random characters outlast Argon2id at our cost.
 pub const PASSPHRASE_CHARS_MIN: usize = 12;
@@ -66,7 +66,7 @@ impl Passphrase {
     /// As [`Self::new`], or among those that are guessed first.
     pub fn choose(text: String) -> Result<Self, PassphraseError> {
         let chosen = Self::new(text)?;
-        if common::is_common(&chosen.0) { Err(PassphraseError::Common) } else { Ok(chosen) }
+        if guesses::is_common(&chosen.0) { Err(PassphraseError::Common) } else { Ok(chosen) }
     }
 
     /// The bytes for key derivation.

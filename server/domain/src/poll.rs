@@ -216,22 +216,6 @@ impl Turn {
         }
     }
 
-    /// What a copy of the device could not have brought along. A certificate that is used ends the
-    /// one before it, which was good only in case that the answer to its renewal was lost.
-    fn look_for_copies(&mut self, request: &PollRequest, context: PollContext) {
-        let device = &mut self.device;
-        let broken = device.watch.ratchet(request.nonce, context.nonce);
-        let fell = device.watch.booted(request.boot_count);
-        let signs = [(Sign::NonceBroken, broken), (Sign::BootCountFell, fell)];
-        for (sign, evidence) in signs {
-            let Some(evidence) = evidence else { continue };
-            self.facts.extend(suspect(device, sign, evidence, context.now));
-        }
-        if context.shown.is_some() && device.certificates.first() == context.shown.as_ref() {
-            device.certificates.truncate(1);
-        }
-    }
-
     /// A device that had confirmed the image of its rollout and runs something else, or whose probe
     /// went bad within the watch, is a failure after all.
     fn watch(&mut self, view: &PollView, now: Timestamp) {
@@ -511,5 +495,6 @@ fn is_stopped(open: &OpenOrder, view: &PollView) -> bool {
     replaced || halted || view.cord.value.as_ref().is_some_and(Cord::holds)
 }
 
+mod copies;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! What every benchmark hands in, and the three ways to show it: a table, bars, and JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;

@@ -149,7 +149,16 @@ pub(crate) const ROOMS: &[Room] = &[
         ours: &[PROTOCOL, EVIDENCE],
         // `libm` for the logarithms of the statistical halt (DESIGN section 2).
         // `utoipa` only with the feature `schema`, which the server alone asks for.
-        outside: Outside::Pure(&["libm", "serde", "serde_json", "sha2", "thiserror", "utoipa"]),
+        // `base64` for what stands in signed notes.
+        outside: Outside::Pure(&[
+            "base64",
+            "libm",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "utoipa",
+        ]),
     },
     Room {
         package: SIM,
@@ -242,6 +251,7 @@ pub(crate) const TEST_TOOLS: &[&str] = &["insta", "proptest", "tempfile"];
 pub(crate) const SECOND_READERS: &[(&str, &[&str], &str)] = &[
     (DELTA, &["bsdiff", "zstd"], "the decoder is held against the encoders whose formats it reads"),
     (EVIDENCE, &["ed25519-dalek"], "its tests sign; the crate itself only verifies"),
+    (DOMAIN, &["ed25519-dalek"], "its tests sign as devices do; the crate itself only verifies"),
     (SIM, &["toml"], "its tests simulate the policies as they ship"),
     (DEVICE_KEYS, &[TPM], "what a TPM says is believed by the server's own reader"),
     (PUBLISH, &[KEYS], "what it takes in comes from real ceremonies, held by the key tool itself"),
@@ -275,7 +285,8 @@ pub(crate) const GUARDED: &[Guarded] = &[
     },
     Guarded {
         outside: "zstd",
-        rooms: &[ENCODE, REPACK, CLI],
+        // The agent packs bundles with the library that packs images again anyway.
+        rooms: &[ENCODE, REPACK, CLI, AGENT],
         why: "a C library; devices decode with ruzstd, and pack with what images were packed with",
     },
     Guarded {

@@ -92,7 +92,7 @@ fn fields(tokens: &[Token], name: &str) -> BTreeSet<String> {
     keys
 }
 
-/// The fields of the struct `name` with the first word of their types.
+/// The fields of the struct `name` with the first word of their types, or of what may be there.
 fn own_fields<'a>(tokens: &'a [Token], name: &str) -> Vec<(&'a str, &'a str)> {
     let head = ["struct", name, "{"];
     let begin = tokens
@@ -101,8 +101,9 @@ fn own_fields<'a>(tokens: &'a [Token], name: &str) -> Vec<(&'a str, &'a str)> {
     let Some(begin) = begin else { return Vec::new() };
     let mut fields = Vec::new();
     let mut depth: usize = 0;
-    for window in tokens.get(begin.saturating_add(2)..).unwrap_or_default().windows(3) {
-        let [field, colon, kind] = window else { continue };
+    for window in tokens.get(begin.saturating_add(2)..).unwrap_or_default().windows(5) {
+        let [field, colon, kind, _, inner] = window else { continue };
+        let kind = if kind.text == "Option" { inner } else { kind };
         match field.text.as_str() {
             "(" | "[" | "{" => depth = depth.saturating_add(1),
             ")" | "]" | "}" => depth = depth.saturating_sub(1),

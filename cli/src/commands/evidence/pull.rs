@@ -28,8 +28,8 @@ const WAIT_INTERVAL: Duration = Duration::from_secs(1);
 The device collects at its next poll; the order stays with the server when this command gives up
 waiting, and --bundle fetches what has come meanwhile. A file that exists is never written over.
 
-What comes is encrypted to the responders. Beside it, in OUT.receipt.json, stand the server's receipt
-and the custody log, for `evidence verify --receipt`.
+What comes is encrypted to the responders. Beside it, in OUT.receipt.json, stand the server's
+receipt and the custody log, for `evidence verify --receipt`.
 
 Example:
   lazaret evidence pull d-41 --reason \"case 2026-17\" --out d-41.tar.zst.age

@@ -48,7 +48,10 @@ proptest! {
 
     #[test]
     fn a_header_is_read_as_it_was_written(
-        stanzas in prop::collection::vec((any::<[u8; 32]>(), prop::collection::vec(any::<u8>(), 0..100)), 1..4),
+        stanzas in prop::collection::vec(
+            (any::<[u8; 32]>(), prop::collection::vec(any::<u8>(), 0..100)),
+            1..4,
+        ),
         mac: [u8; 32],
     ) {
         let stanzas: Vec<Stanza> =

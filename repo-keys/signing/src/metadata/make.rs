@@ -140,8 +140,8 @@ pub fn target_name(name: &str) -> Result<TargetName, MetadataError> {
     })
 }
 
-/// A line of a snapshot or a timestamp. Both say versions only: what they list is signed itself, and
-/// a poll without news is the smaller for it (TUF 4.3, length and hashes are optional).
+/// A line of a snapshot or a timestamp. Both say versions only: what they list is signed itself,
+/// and a poll without news is the smaller for it (TUF 4.3, length and hashes are optional).
 ///
 /// # Errors
 /// A version of zero.

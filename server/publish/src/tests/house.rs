@@ -37,6 +37,7 @@ pub(super) fn house() -> &'static House {
             threshold: 2,
             models: ["gw2", "gw3"].map(|name| name.parse().unwrap()).to_vec(),
             name: "Acme".to_owned(),
+            responders: Vec::new(),
         };
         ceremony::run(&house.session(now()), &args).unwrap();
         house

@@ -24,6 +24,8 @@ const CLOCK_READERS: &[&str] = &[
     "server/src/wire.rs",
     // It measures how long a reader takes nothing, which is no time of day.
     "server/src/http/stalls.rs",
+    // It measures how fast requests come, which is no time of day either.
+    "server/src/http/rates.rs",
     // The agent's one file for it, which also holds the floor of authenticated time.
     "agent/src/clock.rs",
     // People's tools: a ceremony dates what it signs, and a progress bar measures.
