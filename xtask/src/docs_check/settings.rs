@@ -101,9 +101,11 @@ fn own_fields<'a>(tokens: &'a [Token], name: &str) -> Vec<(&'a str, &'a str)> {
     let Some(begin) = begin else { return Vec::new() };
     let mut fields = Vec::new();
     let mut depth: usize = 0;
-    for window in tokens.get(begin.saturating_add(2)..).unwrap_or_default().windows(5) {
-        let [field, colon, kind, _, inner] = window else { continue };
-        let kind = if kind.text == "Option" { inner } else { kind };
+    let rest = tokens.get(begin.saturating_add(2)..).unwrap_or_default();
+    for (at, window) in rest.windows(3).enumerate() {
+        let [field, colon, kind] = window else { continue };
+        let inner = rest.get(at.saturating_add(4)).filter(|_| kind.text == "Option");
+        let kind = inner.unwrap_or(kind);
         match field.text.as_str() {
             "(" | "[" | "{" => depth = depth.saturating_add(1),
             ")" | "]" | "}" => depth = depth.saturating_sub(1),

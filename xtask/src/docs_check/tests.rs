@@ -50,7 +50,9 @@ fn settings_of_each_program() -> Vec<SourceFile> {
     let files = [
         (
             "server/src/config.rs",
-            "struct Config { pub(crate) data: PathBuf, #[serde(default)] polls: PollConfig }\n\
+            "struct Config { pub(crate) data: PathBuf, #[serde(default)] polls: PollConfig,\n\
+             audit: Option<AuditConfig> }\n\
+             struct AuditConfig { origin: Option<String> }\n\
              struct PollConfig { interval_ms: u64 }\n",
         ),
         (
@@ -69,6 +71,7 @@ fn settings_of_each_program() -> Vec<SourceFile> {
 }
 
 const SETTINGS_PAGE: &str = "## Server\n| `data` | x |\n| `polls.interval_ms` | x |\n\
+    | `audit.origin` | x |\n\
     ## Agent\n| `tries` | x |\n| `probes.timeout_ms` | x |\n| `probes.path` | x |\n\
     ## Command line\n| `server_ca` | x |\n";
 
@@ -83,6 +86,7 @@ fn setting_without_a_row_is_found_in_each_program() {
     for (key, heading, source) in [
         ("data", "Server", "server/src/config.rs"),
         ("polls.interval_ms", "Server", "server/src/config.rs"),
+        ("audit.origin", "Server", "server/src/config.rs"),
         ("tries", "Agent", "agent/src/config.rs"),
         ("probes.timeout_ms", "Agent", "agent/src/probes.rs"),
         ("probes.path", "Agent", "agent/src/probes/file.rs"),
