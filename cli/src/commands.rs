@@ -13,6 +13,7 @@ mod device;
 mod events;
 mod evidence;
 mod halt;
+mod incident;
 mod login;
 mod operator;
 mod policy;
@@ -95,6 +96,9 @@ enum Command {
     /// Addresses that the server tells of events
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// What got in: who is in it, what was done and proved, what is due
+    #[command(subcommand)]
+    Incident(Box<incident::Command>),
     /// Bundles of forensic evidence: fetch, check, read
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -143,6 +147,7 @@ impl Cli {
             Command::Operator(command) => command.run(&session),
             Command::Token(command) => command.run(&session),
             Command::Webhook(command) => command.run(&session),
+            Command::Incident(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
             Command::Delta(command) => command.run(&session),
             Command::Events(args) => events::run(args, &session),

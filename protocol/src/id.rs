@@ -92,6 +92,8 @@ identifiers! {
     RolloutId = "rollout id";
     /// A collection of evidence and the bundle it yields.
     BundleId = "bundle id";
+    /// Something that got in, or may have.
+    IncidentId = "incident id";
     /// A person who may act on the server.
     OperatorName = "operator name";
     /// A person who holds an offline key.

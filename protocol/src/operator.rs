@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 mod access;
 mod audit;
 mod evidence;
+mod incident;
 mod inventory;
 mod known;
 mod plan;
@@ -34,6 +35,12 @@ pub use audit::{
     AuditWho, AuditWhoKind,
 };
 pub use evidence::{BundleState, BundleView, CustodyEntry, HoldRequest, ScrubReply};
+pub use incident::{
+    AdvanceRequest, ClockState, ClockView, CollectionCount, FilingRequest, IncidentRequest,
+    IncidentState, IncidentStatus, IncidentView, LinkRequest, MomentView, NonResponder,
+    NoteRequest, Obligation, PlaybookChoice, PlaybookView, ProofKind, Severity, Standing,
+    StepRequest, StepView,
+};
 pub use inventory::{
     Endorsement, INVENTORY_ITEMS_MAX, InventoryItem, InventoryReply, InventoryRequest, LineProblem,
     problems as inventory_problems,

@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::attested::Octets;
 use crate::digest::Sha256Digest;
 use crate::id::{
-    BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+    BundleId, DeviceId, IncidentId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
 };
 use crate::key::KeyId;
 use crate::operator::Endorsement;
@@ -42,6 +42,7 @@ texts! {
     ModelName = "^[a-z0-9][a-z0-9._-]{0,63}$", "A hardware model";
     VersionName = "^[a-z0-9][a-z0-9._-]{0,63}$", "The version of a release";
     SerialNumber = "^[a-z0-9][a-z0-9._-]{0,63}$", "What is printed on the machine";
+    IncidentId = "^[a-z0-9][a-z0-9._-]{0,63}$", "Something that got in, or may have";
     RolloutId = "^[a-z0-9][a-z0-9._-]{0,63}$", "A staged deployment";
     BundleId = "^[a-z0-9][a-z0-9._-]{0,63}$", "A collection of evidence";
     OperatorName = "^[a-z0-9][a-z0-9._-]{0,63}$", "A person who may act on the server";

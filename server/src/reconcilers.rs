@@ -18,6 +18,7 @@ pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 pub(crate) mod sequence_audit;
 pub(crate) mod watch_expiry;
+pub(crate) mod watch_incidents;
 
 /// Between being woken and looking.
 const WAKE_PAUSE: Duration = Duration::from_millis(100);
@@ -52,6 +53,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     deliver_webhooks::RECONCILER,
     sequence_audit::RECONCILER,
     keep_evidence::RECONCILER,
+    watch_incidents::RECONCILER,
 ];
 
 /// Runs one reconciler until `stop` says so.

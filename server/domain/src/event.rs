@@ -7,9 +7,9 @@ use core::fmt;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{
-    BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+    BundleId, DeviceId, IncidentId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
 };
-use lazaret_protocol::operator::ReasonCount;
+use lazaret_protocol::operator::{ClockState, IncidentState, ReasonCount, Severity};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::poll::LogRing;
 use lazaret_protocol::target::Urgency;
@@ -162,6 +162,41 @@ pub enum Fact {
     EvidenceDamaged { bundle: BundleId, why: String },
     /// A bundle's bytes are as they came again.
     EvidenceWhole { bundle: BundleId },
+    /// Somebody opened an incident.
+    IncidentOpened {
+        incident: IncidentId,
+        title: String,
+        severity: Severity,
+        state: IncidentState,
+        devices: u64,
+        by: OperatorName,
+        reason: String,
+    },
+    /// An incident changed its state; `accepted` are devices without proof.
+    IncidentAdvanced {
+        incident: IncidentId,
+        from: IncidentState,
+        to: IncidentState,
+        by: OperatorName,
+        reason: String,
+        accepted: Vec<ReasonCount>,
+    },
+    /// A line of an incident's timeline.
+    IncidentNoted { incident: IncidentId, by: OperatorName, text: String },
+    /// A rollout is an incident's corrective measure.
+    IncidentLinked { incident: IncidentId, rollout: RolloutId, by: OperatorName, reason: String },
+    /// A step of an incident's playbook ended.
+    IncidentStepEnded {
+        incident: IncidentId,
+        step: String,
+        waived: bool,
+        by: OperatorName,
+        text: String,
+    },
+    /// Something was filed with an authority.
+    IncidentFiled { incident: IncidentId, clock: String, by: OperatorName, reference: String },
+    /// A clock or a step of an incident is due soon, or late.
+    IncidentDue { incident: IncidentId, what: String, due: Timestamp, state: ClockState },
 }
 
 impl Fact {
@@ -286,6 +321,44 @@ impl Fact {
             }
             Self::WebhookGaveUp { webhook, first, last, why } => {
                 write!(f, "NOT DELIVERED by {webhook}: events {first} to {last}: {why}")
+            }
+            _ => self.fmt_incident(f),
+        }
+    }
+
+    fn fmt_incident(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IncidentOpened { incident, title, state, devices, by, .. } => {
+                let state = state.as_str();
+                write!(f, "{by} opened {incident} ({state}, {devices} devices): {title}")
+            }
+            Self::IncidentAdvanced { incident, from, to, by, reason, accepted } => {
+                let (from, to) = (from.as_str(), to.as_str());
+                write!(f, "{by} led {incident} from {from} to {to}: {reason}")?;
+                for (number, ReasonCount { code, count }) in accepted.iter().enumerate() {
+                    let before = if number == 0 { "; accepts " } else { " " };
+                    write!(f, "{before}{code}={count}")?;
+                }
+                Ok(())
+            }
+            Self::IncidentNoted { incident, by, text } => {
+                write!(f, "{by} noted in {incident}: {text}")
+            }
+            Self::IncidentLinked { incident, rollout, by, .. } => {
+                write!(f, "{by} linked {rollout} to {incident} as its cure")
+            }
+            Self::IncidentStepEnded { incident, step, waived, by, text } => {
+                let how = if *waived { "waived" } else { "ended" };
+                write!(f, "{by} {how} step {step} of {incident}: {text}")
+            }
+            Self::IncidentFiled { incident, clock, by, reference } => {
+                write!(f, "{by} filed the {clock} of {incident}: {reference}")
+            }
+            Self::IncidentDue { incident, what, due, state: ClockState::Late } => {
+                write!(f, "LATE: {what} of {incident} was due {due}")
+            }
+            Self::IncidentDue { incident, what, due, .. } => {
+                write!(f, "DUE SOON: {what} of {incident}, {due}")
             }
             _ => Ok(()),
         }

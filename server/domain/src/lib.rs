@@ -21,6 +21,7 @@ pub mod device;
 pub mod enroll;
 pub mod event;
 pub mod filter;
+pub mod incident;
 pub mod inventory;
 pub mod label;
 pub mod poll;

@@ -128,7 +128,7 @@ fn signed(app: &App, receipt: &Receipt) -> Result<Envelope, AppError> {
 }
 
 /// Signs heads of custody logs.
-fn sealing(app: &App) -> impl Fn(&str) -> Option<String> {
+pub(super) fn sealing(app: &App) -> impl Fn(&str) -> Option<String> {
     move |text: &str| {
         let keys = custody_keys(std::slice::from_ref(&app.keys.orders_public()));
         let key = keys.first()?;

@@ -35,7 +35,8 @@ pub(crate) struct PageRequest {
 }
 
 impl PageRequest {
-    fn limit(&self) -> usize {
+    /// Items wanted, within what a page may hold.
+    pub(crate) fn limit(&self) -> usize {
         self.limit.unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX)
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod expiry;
 pub(crate) mod fleet;
 pub(crate) mod follow;
 pub(crate) mod held;
+pub(crate) mod incident;
 pub(crate) mod inventory;
 pub(crate) mod issue;
 pub(crate) mod listing;

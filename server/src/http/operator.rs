@@ -20,6 +20,7 @@ mod audit;
 mod devices;
 mod events;
 mod evidence;
+mod incidents;
 mod people;
 mod releases;
 mod repository;
@@ -61,6 +62,7 @@ pub(crate) const ROUTES: Table = &[
     REPOSITORY,
     rollouts::ROUTES,
     EVIDENCE,
+    incidents::ROUTES,
     EVENTS,
     webhooks::ROUTES,
     audit::ROUTES,

@@ -1,0 +1,248 @@
+//! An incident with real programs: opened over the devices that match, contained on proof, its
+//! evidence collected, its clocks filed, closed, and written up; the server killed in between.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this program is a test"
+)]
+
+use std::time::Duration;
+
+use lazaret_tests::fleet::Fleet;
+use lazaret_tests::programs::{self, arg};
+use lazaret_tests::wait;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Three devices that poll, and the incident that two of them are in.
+struct Case {
+    fleet: Fleet,
+    id: String,
+}
+
+impl Case {
+    fn opened() -> Self {
+        let mut fleet = Fleet::found(64 * 1024).unwrap();
+        for id in ["d-1", "d-2", "d-3"] {
+            fleet.add(id).unwrap();
+        }
+        for device in &mut fleet.devices {
+            device.start().unwrap();
+        }
+        fleet.enrolled().unwrap();
+        let label = |id| ["device", "label", id, "site=lyon"];
+        for id in ["d-1", "d-2"] {
+            fleet.site.lazaret(&label(id)).unwrap();
+        }
+        let open = [
+            "incident",
+            "open",
+            "--title",
+            "calls strangers",
+            "--severity",
+            "high",
+            "--declare",
+            "--filter",
+            "label.site==lyon",
+            "--playbook",
+            "compromised-device",
+            "--obligation",
+            "severe-incident",
+            "--reason",
+            "seen by the firewall",
+        ];
+        let tried = fleet.site.lazaret(&[&open[..], &["--dry-run"]].concat()).unwrap();
+        assert_eq!(tried["standing"]["devices"], 2);
+        let none = fleet.site.lazaret(&["incident", "list"]).unwrap();
+        assert_eq!(none["items"], json!([]), "a dry run keeps nothing");
+        let status = fleet.site.lazaret(&open).unwrap();
+        assert_eq!(status["incident"]["devices"], 2);
+        assert_eq!(status["standing"]["free"], 2);
+        let id = status["incident"]["id"].as_str().unwrap().to_owned();
+        Self { fleet, id }
+    }
+
+    fn act(&self, what: &str, args: &[&str]) -> Result<Value, String> {
+        let all = [&["incident", what, self.id.as_str()][..], args].concat();
+        let output = programs::output(&mut self.fleet.site.cli("ana", &all)).unwrap();
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).unwrap()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    fn standing(&self) -> Value {
+        self.act("status", &[]).unwrap()["standing"].clone()
+    }
+
+    fn stands(&self, what: &str, field: &str, count: u64) {
+        let so = || Ok((self.standing()[field] == count).then_some(()));
+        wait::until(what, PATIENCE, so)
+            .unwrap_or_else(|err| panic!("{err}: {}\n{}", self.standing(), self.fleet.logs()));
+    }
+
+    fn quarantine(&self, device: &str) {
+        let args = ["device", "quarantine", device, "--reason", "calls strangers"];
+        self.fleet.site.lazaret(&args).unwrap();
+    }
+}
+
+#[test]
+fn an_incident_is_led_to_its_end_on_proof_and_survives_a_killed_server() {
+    let mut case = Case::opened();
+    let contained = ["--to", "contained", "--reason", "all of them"];
+    let refused = case.act("advance", &contained).unwrap_err();
+    assert!(refused.contains("free=2"), "{refused}");
+
+    // One device answers, the other is off: it is named, and nobody says that it is contained.
+    case.fleet.devices[1].kill().unwrap();
+    case.quarantine("d-1");
+    case.quarantine("d-2");
+    case.stands("d-1 to say that its quarantine holds", "contained", 1);
+    let standing = case.standing();
+    assert_eq!(standing["never_seen"], 1, "{standing}");
+    assert_eq!(standing["non_responders"][0]["device"], "d-2");
+    let refused = case.act("advance", &contained).unwrap_err();
+    assert!(refused.contains("never-seen=1"), "{refused}");
+    let refused = case.act("step", &["contain", "--text", "done"]).unwrap_err();
+    assert!(refused.contains("1 of 2"), "{refused}");
+    let accepted = ["--to", "contained", "--accept", "never-seen=1", "--reason", "one is in store"];
+    assert_eq!(case.act("advance", &accepted).unwrap()["state"], "contained");
+
+    let asked = case.act("collect", &["--reason", "before the cure"]).unwrap();
+    assert_eq!(asked["ordered"], 2);
+    let again = case.act("collect", &["--reason", "once more"]).unwrap();
+    assert_eq!((&again["ordered"], &again["before"]), (&json!(0), &json!(2)));
+    case.stands("the evidence of d-1", "collected", 1);
+
+    case.fleet.site.kill_server().unwrap();
+    case.fleet.site.start_server().unwrap();
+    let status = case.act("status", &[]).unwrap();
+    assert_eq!(status["incident"]["state"], "contained");
+    case.fleet.devices[1].start().unwrap();
+    case.stands("d-2 to say that its quarantine holds", "contained", 2);
+    case.stands("the evidence of d-2", "collected", 2);
+    for step in ["contain", "collect"] {
+        case.act("step", &[step, "--text", "all of them say so"]).unwrap();
+    }
+    written_up(&case);
+}
+
+/// From contained to closed, with what authorities are told.
+fn written_up(case: &Case) {
+    let accept = ["--to", "eradicated", "--accept", "unpatched=2", "--reason", "reflashed by hand"];
+    case.act("advance", &accept).unwrap();
+    case.act("advance", &["--to", "recovering", "--reason", "watched"]).unwrap();
+    let close = ["--to", "closed", "--accept", "contained=2", "--reason", "they go to the bin"];
+    let refused = case.act("advance", &close).unwrap_err();
+    assert!(refused.contains("early-warning") && refused.contains("cure"), "{refused}");
+    for step in ["hold", "sweep", "cure", "lessons"] {
+        case.act("step", &[step, "--waive", "--text", "devices are replaced"]).unwrap();
+    }
+    for clock in ["early-warning", "notification", "final-report"] {
+        case.act("file", &["--clock", clock, "--reference", "ENISA-1"]).unwrap();
+    }
+    let noted = case.act("note", &["<b>the vendor</b> was told"]).unwrap();
+    assert_eq!(noted["notes"], 1);
+    assert_eq!(case.act("advance", &close).unwrap()["state"], "closed");
+    let refused = case.act("note", &["too late"]).unwrap_err();
+    assert!(refused.contains("is closed"), "{refused}");
+
+    let timeline = case.act("timeline", &[]).unwrap();
+    let kinds: Vec<&str> = timeline["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"]["event"].as_str().unwrap())
+        .collect();
+    for kind in [
+        "incident-opened",
+        "quarantined",
+        "quarantine-confirmed",
+        "evidence-received",
+        "incident-advanced",
+        "incident-filed",
+        "incident-step-ended",
+        "incident-noted",
+    ] {
+        assert!(kinds.contains(&kind), "{kind} is not in {kinds:?}");
+    }
+    let strangers =
+        timeline["items"].as_array().unwrap().iter().any(|event| event["event"]["device"] == "d-3");
+    assert!(!strangers, "d-3 is in no incident");
+    reported(case);
+}
+
+/// The report as JSON and as a page.
+fn reported(case: &Case) {
+    let report = case.act("report", &[]).unwrap();
+    assert_eq!(report["bundles"].as_array().unwrap().len(), 2);
+    assert!(report["figures"]["time_to_contain_ms"].as_u64().is_some());
+    let out = case.fleet.folder().join("report.html");
+    let args = ["incident", "report", case.id.as_str(), "--out", &arg(&out)];
+    let command = case.fleet.site.cli("ana", &args);
+    // The page is what people get; the harness asks for JSON otherwise.
+    let args: Vec<_> =
+        command.get_args().filter(|it| *it != "--json").map(ToOwned::to_owned).collect();
+    let mut page = std::process::Command::new(command.get_program());
+    page.args(args);
+    for (key, value) in command.get_envs() {
+        if let Some(value) = value {
+            page.env(key, value);
+        }
+    }
+    let written = programs::output(&mut page).unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let html = std::fs::read_to_string(&out).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("calls strangers"), "{html}");
+    assert!(!html.contains("<b>the vendor") && html.contains("the vendor"));
+}
+
+#[test]
+fn a_clock_that_ran_out_is_said_and_odd_incidents_are_refused() {
+    let case = Case::opened();
+    let aware = [
+        "incident",
+        "open",
+        "--title",
+        "old",
+        "--severity",
+        "low",
+        "--devices",
+        "d-3",
+        "--obligation",
+        "exploited-vulnerability",
+        "--aware",
+        "2026-01-01T00:00:00Z",
+        "--reason",
+        "found in the files",
+    ];
+    let status = case.fleet.site.lazaret(&aware).unwrap();
+    assert_eq!(status["incident"]["state"], "suspected");
+    assert_eq!(status["incident"]["clocks"][0]["state"], "late");
+    let late = |event: &Value| {
+        event["event"]["event"] == "incident-due" && event["event"]["what"] == "early-warning"
+    };
+    wait::until("the warning", PATIENCE, || {
+        Ok(case.fleet.site.events()?.iter().any(late).then_some(()))
+    })
+    .unwrap();
+    for (what, says, args) in [
+        ("nobody", "no device d-9", ["--devices", "d-9", "--severity", "low"]),
+        ("a filter", "filter is refused", ["--filter", "model=gw2", "--severity", "low"]),
+        ("severity", "expected low, medium", ["--devices", "d-1", "--severity", "awful"]),
+    ] {
+        let base = ["incident", "open", "--title", what, "--reason", "so"];
+        let args = [&base[..], &args].concat();
+        let output = programs::output(&mut case.fleet.site.cli("ana", &args)).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(says), "{what}: {said}");
+    }
+    assert!(case.act("advance", &["--to", "closed", "--reason", "tired"]).is_err());
+    let unknown = ["incident", "status", "i-nothing"];
+    assert!(case.fleet.site.lazaret(&unknown).is_err());
+}
