@@ -92,6 +92,8 @@ identifiers! {
     RolloutId = "rollout id";
     /// A collection of evidence and the bundle it yields.
     BundleId = "bundle id";
+    /// What a bundle is to hold, and what collecting it may cost.
+    ProfileName = "profile name";
     /// A person who may act on the server.
     OperatorName = "operator name";
     /// A person who holds an offline key.

@@ -33,7 +33,10 @@ pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,
 };
-pub use evidence::{BundleState, BundleView, CustodyEntry, HoldRequest, ScrubReply};
+pub use evidence::{
+    AcceptLogReply, BundleState, BundleView, CollectionRequest, CustodyEntry, HoldRequest,
+    ScrubReply,
+};
 pub use inventory::{
     Endorsement, INVENTORY_ITEMS_MAX, InventoryItem, InventoryReply, InventoryRequest, LineProblem,
     problems as inventory_problems,
