@@ -1,24 +1,37 @@
 //! Artifacts: what a bundle of evidence holds beside the log. Each is a file and a line in
-//! [`ARTIFACTS`], fixed and named, volatile ones first; none runs a program. How they become a
-//! bundle is `bundle`.
+//! [`ARTIFACTS`], fixed and named, volatile ones first; none but the journal's runs a program.
+//! Which of them are collected and what that may cost is a `profile`; how they become a bundle is
+//! `bundle`.
 
+use std::cell::OnceCell;
 use std::io::Read as _;
 use std::path::Path;
 
 use lazaret_agent_core::journal::Journal;
+use lazaret_protocol::order::Wanted;
+use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::manifest::{ArtifactName, ArtifactStatus};
 
 use crate::config::Config;
 use crate::slots::Bootloader;
 
 mod agent;
+pub mod budget;
+mod files;
 mod kernel;
+mod memory;
 mod network;
 mod open_files;
 mod persistence;
 mod processes;
+pub mod profile;
 mod system;
+mod system_journal;
 mod users;
+
+use budget::Budget;
+pub use files::Survey;
+use profile::Profile;
 
 /// Largest artifact, in bytes. What is longer is cut, and says so at its end.
 pub const ARTIFACT_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -35,6 +48,16 @@ pub struct Scene<'a> {
     pub slots: &'a dyn Bootloader,
     /// The configuration.
     pub config: &'a Config,
+    /// What is collected.
+    pub profile: &'a Profile,
+    /// What the order asked for.
+    pub wanted: &'a Wanted,
+    /// When.
+    pub now: Timestamp,
+    /// What it has cost so far.
+    pub budget: Budget,
+    /// What the walk through the files has found, once there was one.
+    pub survey: OnceCell<Survey>,
 }
 
 /// Why an artifact could not be collected, in words.
@@ -60,46 +83,72 @@ pub struct Collected {
 pub const ARTIFACTS: &[(&str, Collect)] = &[
     ("processes.txt", processes::processes),
     ("open-files.txt", open_files::open_files),
+    ("memory.txt", memory::summary),
     ("sockets.txt", network::sockets),
     ("interfaces.txt", network::interfaces),
     ("counters.txt", network::counters),
     ("modules.txt", kernel::modules),
     ("mounts.txt", system::mounts),
     ("kernel-log.txt", kernel::log),
+    ("journal.txt", system_journal::journal),
     ("system.txt", system::system),
     ("crashes.txt", kernel::crashes),
     ("users.txt", users::users),
     ("persistence.txt", persistence::points),
-    ("journal.json", agent::journal),
+    ("files.txt", files::differences),
+    ("changed-files.tar", files::content),
+    ("update.json", agent::journal),
     ("slots.json", agent::slots),
     ("config.txt", agent::config),
 ];
 
-/// The name of the profile that collects what stands in [`ARTIFACTS`].
-#[must_use]
-pub const fn profile_name() -> ArtifactName {
-    ArtifactName::known("triage")
-}
-
-/// Collects every artifact, in the order of the table. One that fails, or is not whole, says so and
-/// stops none of the others.
+/// Collects what the profile names, in the order of the table. One that fails, is not whole, or
+/// finds the budget used up, says so and stops none of the others.
 #[must_use]
 pub fn collect(scene: &Scene<'_>) -> Vec<Collected> {
-    let mut collected = Vec::new();
-    for (name, collect) in ARTIFACTS {
-        // The names are literals; the contract test holds them to the form.
-        let Ok(name) = name.parse() else { continue };
-        let (status, bytes, reason) = match collect(scene) {
-            Ok(bytes) if bytes.ends_with(CUT_NOTE) => {
-                let why = format!("cut after {ARTIFACT_BYTES_MAX} bytes, its limit");
-                (ArtifactStatus::Partial, bytes, Some(why))
-            }
-            Ok(bytes) => (ArtifactStatus::Collected, bytes, None),
-            Err(why) => (ArtifactStatus::Failed, why.clone().into_bytes(), Some(why)),
-        };
-        collected.push(Collected { name, status, bytes, reason });
+    let wanted =
+        ARTIFACTS.iter().filter(|(name, _)| scene.profile.artifacts.iter().any(|it| it == name));
+    // The names are literals; the contract test holds them to the form.
+    let named = wanted.filter_map(|(name, collect)| Some((name.parse().ok()?, collect)));
+    named.map(|(name, collect)| one(scene, name, *collect)).collect()
+}
+
+fn one(scene: &Scene<'_>, name: ArtifactName, collect: Collect) -> Collected {
+    let taken = match scene.budget.spent() {
+        Some(why) => Err(why),
+        None => collect(scene),
+    };
+    let (mut status, mut bytes, mut reason) = match taken {
+        Ok(bytes) if bytes.ends_with(CUT_NOTE) => {
+            scene.budget.lacks(format!("cut after {ARTIFACT_BYTES_MAX} bytes, its limit"));
+            (ArtifactStatus::Collected, bytes, None)
+        }
+        Ok(bytes) => (ArtifactStatus::Collected, bytes, None),
+        Err(why) => (ArtifactStatus::Failed, why.clone().into_bytes(), Some(why)),
+    };
+    let most = usize::try_from(scene.budget.bytes_max()).unwrap_or(usize::MAX);
+    if status == ArtifactStatus::Collected && bytes.len() > most {
+        scene.budget.lacks(scene.budget.why_cut());
+        bytes.truncate(most.saturating_sub(CUT_NOTE.len()));
+        bytes.extend_from_slice(CUT_NOTE);
     }
-    collected
+    let lacks = scene.budget.take_lacks();
+    if status == ArtifactStatus::Collected && lacks.is_some() {
+        (status, reason) = (ArtifactStatus::Partial, lacks);
+    }
+    scene.budget.took(bytes.len());
+    Collected { name, status, bytes, reason }
+}
+
+/// The files that differ or are watched, as a body file for `mactime`.
+#[must_use]
+pub fn body_file(scene: &Scene<'_>) -> Vec<u8> {
+    files::body(scene)
+}
+
+/// A text of one line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// At most [`ARTIFACT_BYTES_MAX`] bytes of a file, with a note where it is longer.
@@ -125,9 +174,9 @@ pub(crate) fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
 const SECRET_WORDS: &[&str] =
     &["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "private_key"];
 
-/// A line without the secrets in it: what follows one of [`SECRET_WORDS`] and `=`, `:` or a blank,
-/// up to the next blank. How much was taken out is said.
-pub(crate) fn redacted(line: &str) -> String {
+/// A line without the secrets in it: what follows one of [`SECRET_WORDS`] or of the profile's own
+/// and `=`, `:` or a blank, up to the next blank. How much was taken out is said.
+pub(crate) fn redacted(line: &str, further: &[String]) -> String {
     let mut out = String::new();
     let mut hide_next = false;
     for (at, word) in line.split(' ').enumerate() {
@@ -135,7 +184,8 @@ pub(crate) fn redacted(line: &str) -> String {
             out.push(' ');
         }
         let small = word.to_ascii_lowercase();
-        let names = SECRET_WORDS.iter().any(|secret| small.contains(secret));
+        let names = SECRET_WORDS.iter().any(|secret| small.contains(secret))
+            || further.iter().any(|secret| small.contains(secret));
         match word.find(['=', ':']) {
             _ if hide_next && !word.is_empty() => {
                 out.push_str(&format!("[redacted: {} bytes]", word.len()));

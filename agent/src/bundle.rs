@@ -14,8 +14,8 @@ use lazaret_protocol::sshsig::{SshError, SshSignature};
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::age::Recipient;
 use lazaret_protocol_evidence::manifest::{
-    Artifact, DEVICE_FILE, LOG_FOLDER, LogPart, MANIFEST_FILE, Manifest, SUMS_FILE, SUMS_NAMESPACE,
-    SUMS_SIGNATURE_FILE, SealError, TIMELINE_FILE,
+    Artifact, ArtifactName, BODY_FILE, CASE_FILE, DEVICE_FILE, LOG_FOLDER, LogPart, MANIFEST_FILE,
+    Manifest, SUMS_FILE, SUMS_NAMESPACE, SUMS_SIGNATURE_FILE, SealError, TIMELINE_FILE,
 };
 use lazaret_protocol_evidence::sums;
 
@@ -26,7 +26,9 @@ use crate::identity::{Certificate, DeviceKey, KeyError};
 use crate::transport::TransportError;
 
 mod age;
+mod case;
 mod content;
+mod ocsf;
 mod timeline;
 mod upload;
 
@@ -57,6 +59,12 @@ pub enum BundleError {
     /// The anchors name nobody who could read it.
     #[error("expected responders' age recipients in the anchors, found none that can be used")]
     NoRecipient,
+    /// The order names a profile that this device does not have.
+    #[error("expected a profile that this device has, got {name:?}")]
+    NoProfile {
+        /// What it names.
+        name: String,
+    },
     /// There is no room for it.
     #[error("there is no room on the disk for a bundle")]
     DiskFull,
@@ -140,7 +148,7 @@ pub fn make(
     let recipients = recipients(witness.responders)?;
     // What is gone first comes first: the log is on the disk anyway.
     let collected = artifacts::collect(scene);
-    let files = files(bundle, collected, log, witness).map_err(full)?;
+    let files = files((bundle, scene), collected, log, witness).map_err(full)?;
     if let Some(folder) = path.parent() {
         durable.folder(folder)?;
     }
@@ -186,7 +194,7 @@ fn recipients(responders: &[String]) -> Result<Vec<Recipient>, BundleError> {
 
 /// Everything that goes into the archive, the manifest first.
 fn files(
-    bundle: &BundleId,
+    (bundle, scene): (&BundleId, &Scene<'_>),
     collected: Vec<Collected>,
     log: &mut ForensicLog,
     witness: &Witness<'_>,
@@ -201,6 +209,7 @@ fn files(
     }
     let timeline = timeline::timeline(log.records()?);
     rest.push((TIMELINE_FILE.to_owned(), Content::Bytes(timeline)));
+    rest.push((BODY_FILE.to_owned(), Content::Bytes(artifacts::body_file(scene))));
     let mut artifacts = Vec::new();
     let mut fixed = Vec::new();
     let mut digests = Vec::new();
@@ -218,6 +227,22 @@ fn files(
         rest.push((artifact.path(), Content::Bytes(bytes)));
         artifacts.push(artifact);
     }
+    let named: Vec<case::Named> = digests
+        .iter()
+        .zip(&rest)
+        .map(|((name, digest), (_, content))| (name.clone(), *digest, content.length()))
+        .collect();
+    let act = case::Act {
+        bundle,
+        device: witness.certificate.device(),
+        serial: scene.config.serial.as_str(),
+        at: witness.now,
+    };
+    let case = case::document(&act, &named);
+    let digest = Sha256Digest::of(&case);
+    digests.push((CASE_FILE.to_owned(), digest));
+    fixed.push((CASE_FILE.to_owned(), digest));
+    rest.push((CASE_FILE.to_owned(), Content::Bytes(case)));
     let text = sums::write(digests.iter().map(|(name, digest)| (name.as_str(), *digest)));
     fixed.insert(0, (SUMS_FILE.to_owned(), Sha256Digest::of(text.as_bytes())));
     let manifest = Manifest {
@@ -225,7 +250,7 @@ fn files(
         device: witness.certificate.device().clone(),
         collected_at: witness.now,
         boot: witness.boot,
-        profile: artifacts::profile_name(),
+        profile: profile_name(scene),
         logs,
         reason: None,
         fixed,
@@ -241,6 +266,12 @@ fn files(
     ];
     let first = first.map(|(name, bytes)| (name.to_owned(), Content::Bytes(bytes)));
     Ok(first.into_iter().chain(rest).collect())
+}
+
+/// Names of profiles have the form of names of artifacts, but for one ending.
+fn profile_name(scene: &Scene<'_>) -> ArtifactName {
+    let usual = ArtifactName::known(artifacts::profile::USUAL);
+    scene.profile.name.as_str().parse().unwrap_or(usual)
 }
 
 fn ssh_signature(key: &DeviceKey, text: &str) -> Result<String, SumsError> {

@@ -85,10 +85,27 @@ impl Clock {
         }
     }
 
+    /// How far the system's clock is ahead of the time since the machine started, in milliseconds;
+    /// it changes where somebody sets the clock, and hardly otherwise.
+    #[must_use]
+    pub fn ahead_of_uptime_ms(&self) -> i64 {
+        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let up_ms = up.tv_sec.saturating_mul(1000).saturating_add(up.tv_nsec / 1_000_000);
+        i64::try_from(system().as_ms()).unwrap_or(i64::MAX).saturating_sub(up_ms)
+    }
+
     /// Follows the journal's floor, which is the only one that decides.
     pub fn follow(&self, floor: Timestamp) {
         self.floor_ms.store(floor.as_ms(), Ordering::Relaxed);
     }
+}
+
+/// The CPU time that this process has used, in milliseconds.
+#[must_use]
+pub fn cpu_ms() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let whole = u64::try_from(used.tv_sec).unwrap_or_default().saturating_mul(1000);
+    whole.saturating_add(u64::try_from(used.tv_nsec / 1_000_000).unwrap_or_default())
 }
 
 /// Waits. The only sleep of the agent.

@@ -27,6 +27,7 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{Bootloader, SlotError};
 use crate::stage::Stage;
+use crate::tamper::Tamper;
 use crate::tls::TlsError;
 use crate::transport::Transport;
 use crate::verify::{Found, Repository, VerifyError};
@@ -185,6 +186,8 @@ pub struct Drive {
     probes: Pace,
     /// When the device looks at itself outside a trial.
     looks: Pace,
+    /// What notices a hand on the device.
+    tamper: Tamper,
     /// Refusals that were logged, by code and words: the same one again is no news.
     refusals: Vec<(String, String)>,
     /// Who starts the machine again where this loop stands still.
@@ -238,12 +241,11 @@ impl Drive {
         if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
             self.collect()?;
         }
-        self.nap();
-        Ok(())
+        self.nap()
     }
 
     /// Sleeps until the next thing is due.
-    fn nap(&mut self) {
+    fn nap(&mut self) -> Result<(), Stop> {
         let mut next = if self.held.is_some() { u64::MAX } else { self.polls.next_ms };
         if !self.journal.reports.is_empty() {
             next = next.min(self.reports.next_ms);
@@ -260,18 +262,29 @@ impl Drive {
         let asked = by_hand::request_path(&self.config.state_dir);
         loop {
             self.watchdog.alive();
+            self.look_for_hands()?;
             let wait = until.saturating_sub(self.now_ms()).min(LOOK_MS);
             if wait == 0 || asked.exists() {
-                return;
+                return Ok(());
             }
             if let Some(held) = &mut self.held {
                 if held.wait(wait) {
-                    return;
+                    return Ok(());
                 }
             } else {
                 sleep_ms(wait);
             }
         }
+    }
+
+    /// Records what the tamper inputs have noticed. The server hears of it as the log grows: a poll
+    /// for each would let whoever pulls a plug in and out make the device shout.
+    fn look_for_hands(&mut self) -> Result<(), Stop> {
+        for seen in self.tamper.look() {
+            tracing::warn!(kind = seen.kind, "somebody may have a hand on the device");
+            self.note(seen.kind, seen.detail)?;
+        }
+        Ok(())
     }
 
     /// Tells the core, and does what it says, in its order.

@@ -94,6 +94,8 @@ identifiers! {
     BundleId = "bundle id";
     /// Something that got in, or may have.
     IncidentId = "incident id";
+    /// What a bundle is to hold, and what collecting it may cost.
+    ProfileName = "profile name";
     /// A person who may act on the server.
     OperatorName = "operator name";
     /// A person who holds an offline key.

@@ -34,7 +34,10 @@ pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,
 };
-pub use evidence::{BundleState, BundleView, CustodyEntry, HoldRequest, ScrubReply};
+pub use evidence::{
+    AcceptLogReply, BundleState, BundleView, CollectionRequest, CustodyEntry, HoldRequest,
+    ScrubReply,
+};
 pub use incident::{
     AdvanceRequest, ClockState, ClockView, CollectionCount, FilingRequest, IncidentRequest,
     IncidentState, IncidentStatus, IncidentView, LinkRequest, MomentView, NonResponder,

@@ -2,10 +2,13 @@
 //! expiring.
 
 use alloc::string::String;
+// What the schema derives names it.
+#[cfg(feature = "schema")]
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BundleId, DeviceId, ModelName, RolloutId, VersionName};
+use crate::id::{BundleId, DeviceId, ModelName, ProfileName, RolloutId, VersionName};
 use crate::signed::Message;
 use crate::time::{DAY_MS, Timestamp};
 
@@ -67,10 +70,37 @@ pub enum OrderKind {
     Collect {
         /// The bundle to make.
         bundle: BundleId,
+        /// What is to be in it.
+        #[serde(default, skip_serializing_if = "Wanted::is_usual")]
+        wanted: Wanted,
     },
     /// A kind that this program is too old to know. It is answered, so that it ends.
     #[serde(other)]
     Unknown,
+}
+
+/// What a bundle is to hold.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wanted {
+    /// A profile that the device knows: `triage` where none is named, `full`, or one of its own
+    /// settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
+    /// From when on the system's journal is wanted; as far back as the profile says where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Until when it is wanted; up to the collection where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl Wanted {
+    /// Whether nothing in particular is wanted.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl OrderKind {

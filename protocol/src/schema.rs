@@ -10,7 +10,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::attested::Octets;
 use crate::digest::Sha256Digest;
 use crate::id::{
-    BundleId, DeviceId, IncidentId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+    BundleId, DeviceId, IncidentId, ModelName, OperatorName, ProfileName, RolloutId, SerialNumber,
+    VersionName,
 };
 use crate::key::KeyId;
 use crate::operator::Endorsement;
@@ -45,6 +46,7 @@ texts! {
     IncidentId = "^[a-z0-9][a-z0-9._-]{0,63}$", "Something that got in, or may have";
     RolloutId = "^[a-z0-9][a-z0-9._-]{0,63}$", "A staged deployment";
     BundleId = "^[a-z0-9][a-z0-9._-]{0,63}$", "A collection of evidence";
+    ProfileName = "^[a-z0-9][a-z0-9._-]{0,63}$", "What a bundle is to hold";
     OperatorName = "^[a-z0-9][a-z0-9._-]{0,63}$", "A person who may act on the server";
     Sha256Digest = "^[0-9a-f]{64}$", "A SHA-256 digest";
     SshKey = "^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*", "An SSH public key in one line";

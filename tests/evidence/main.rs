@@ -2,6 +2,10 @@
 //! ours, every change to it is named, and what the server keeps is kept, or said to be lost.
 
 mod custody;
+#[path = "../server/disk.rs"]
+mod disk;
+mod full;
+mod link;
 mod stock;
 
 /// Puts these bytes into a file.

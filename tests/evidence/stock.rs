@@ -8,6 +8,7 @@ use crate::put;
 use lazaret_protocol::signed::{Envelope, pre_authentication_encoding};
 use lazaret_tests::fleet::PATIENCE;
 use lazaret_tests::programs::{self, arg};
+use lazaret_tests::python_case;
 use lazaret_tests::python_tuf;
 use lazaret_tests::site::{Device, Site};
 use lazaret_tests::wait;
@@ -117,11 +118,29 @@ fn a_bundle_is_opened_and_checked_by_tools_that_are_not_ours() {
         let ring = clear.join("log").join(ring);
         ran(Command::new("python3").arg(script("tiles.py")).arg(ring));
     }
+    let times = ran(Command::new("mactime").arg("-d").arg("-b").arg(clear.join("bodyfile")));
+    assert!(times.starts_with("Date,") && times.lines().count() > 10, "{times}");
+    let said =
+        ran(Command::new(python_case::case_validate().unwrap()).arg(clear.join("case.jsonld")));
+    assert!(said.contains("Conforms: True"), "{said}");
+    timeline_has_events_of_ocsf(&clear);
     // Opened by others, it is checked as well.
     let again = checks(&pulled.verify(&work.join("1.tar")));
     let receipt = again["checks"].as_array().unwrap().last().unwrap();
     assert_eq!((&receipt["name"], &receipt["ok"]), (&Value::from("receipt"), &Value::from(false)));
     assert!(receipt["faults"][0]["text"].as_str().unwrap().contains("this file is"), "{again:#}");
+}
+
+/// Lines as Timesketch reads them, and what has a class of OCSF carries its event.
+fn timeline_has_events_of_ocsf(clear: &Path) {
+    let text = std::fs::read_to_string(clear.join("timeline.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(line["message"].is_string() && line["timestamp_desc"].is_string(), "{line}");
+    }
+    let started = lines.iter().find(|line| line["kind"] == "started").unwrap();
+    assert_eq!(started["ocsf"]["class_uid"], 6002, "{started}");
+    assert_eq!(started["ocsf"]["type_uid"], 600_203, "{started}");
 }
 
 /// The public key of the device's certificate, PEM.

@@ -185,6 +185,15 @@ fn a_third_party_sees_and_does_what_was_agreed_until_it_ends() {
         let answer = other.tell("POST", path, &reason).unwrap();
         assert_eq!(answer.status, status, "{path}: {answer:?}");
     }
+    // Of evidence they see their incident's, and that they did is a leaf of its custody log.
+    let ordered = site.lazaret(&["evidence", "collect", "d-2", "--reason", "another case"]);
+    let others = ordered.unwrap()["bundle"].as_str().unwrap().to_owned();
+    let bundles = other.look("/v1/bundles").unwrap().json();
+    assert_eq!(bundles["items"].as_array().unwrap().len(), 1, "{bundles}");
+    let bundle = &bundles["items"][0];
+    let last = bundle["custody"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["who"], &last["act"]), (&json!("other"), &json!("viewed")), "{bundle}");
+    assert_eq!(other.look(&format!("/v1/bundles/{others}")).unwrap().code(), "forbidden");
     for path in ["/v1/events", "/v1/rollouts", "/v1/releases", "/v1/devices/d-2"] {
         assert_eq!(other.look(path).unwrap().code(), "forbidden", "{path}");
     }
@@ -249,6 +258,7 @@ fn every_route_is_closed_to_all_but_those_that_it_names() {
         "GET /v1/health",
         "GET /v1/openapi.json",
         "GET /v1/devices",
+        "GET /v1/bundles",
         "GET /v1/whoami",
         "GET /v1/tokens",
         "POST /v1/tokens",

@@ -9,6 +9,7 @@ pub mod image;
 pub mod mirror;
 pub mod peer;
 pub mod programs;
+pub mod python_case;
 pub mod python_tuf;
 pub mod site;
 pub mod wait;

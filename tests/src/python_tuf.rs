@@ -25,18 +25,27 @@ const FOLDER: &str = "python-tuf-7.0.0";
 /// # Errors
 /// There is no Python with `venv`, or PyPI cannot be reached.
 pub fn python() -> anyhow::Result<PathBuf> {
-    let folder = target_folder()?.join(FOLDER);
+    environment(FOLDER, &PACKAGES)
+}
+
+/// The Python of a folder below the target folder, with these packages and nothing that they bring
+/// along; made if it is not there.
+///
+/// # Errors
+/// There is no Python with `venv`, or PyPI cannot be reached.
+pub(crate) fn environment(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = target_folder()?.join(name);
     std::fs::create_dir_all(&folder)?;
     // Test programs run side by side, and only one of them may install.
     let lock = File::create(folder.join("lock"))?;
-    lock.lock().context("the folder of python-tuf cannot be locked")?;
+    lock.lock().context("the folder of a Python environment cannot be locked")?;
     let python = folder.join("venv").join("bin").join("python");
     let done = folder.join("installed");
     if !done.is_file() {
         let venv = folder.join("venv");
         succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        succeeds(Command::new(&python).args(pip).args(PACKAGES))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"];
+        succeeds(Command::new(&python).args(pip).args(packages))?;
         File::create(done)?.sync_all()?;
     }
     Ok(python)

@@ -58,6 +58,11 @@ const NEEDS: &[Need] = &[
         why: "unpacks bundles of evidence",
     },
     Need {
+        found_by: FoundBy::Command("mactime"),
+        package: "sleuthkit",
+        why: "reads the body file of a bundle of evidence",
+    },
+    Need {
         found_by: FoundBy::Command("curl"),
         package: "curl",
         why: "a client of the listeners that is not ours",

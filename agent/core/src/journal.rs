@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, RolloutId, VersionName};
-use lazaret_protocol::order::Outcome;
+use lazaret_protocol::order::{Outcome, Wanted};
 pub use lazaret_protocol::report::Pace;
 use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_tuf::Floors;
@@ -398,6 +398,9 @@ pub enum Collection {
         expires: Timestamp,
         /// The bundle to make.
         bundle: BundleId,
+        /// What is to be in it.
+        #[serde(default, skip_serializing_if = "Wanted::is_usual")]
+        wanted: Wanted,
     },
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
         }
         OrderKind::Halt { install } => halt(next, order, *install),
         OrderKind::Quarantine { reason } => quarantine(next, order, &Reason::new(reason)),
-        OrderKind::Collect { bundle } => {
+        OrderKind::Collect { bundle, wanted } => {
             if let Collection::Collecting { bundle: other, .. } = &next.collection {
                 let reason =
                     Reason::new(&alloc::format!("bundle {other} is still being collected"));
@@ -55,6 +55,7 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
                 order: order.sequence,
                 expires: order.expires,
                 bundle: bundle.clone(),
+                wanted: wanted.clone(),
             };
             accepted(order, "collect")
         }

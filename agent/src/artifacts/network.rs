@@ -15,7 +15,10 @@ pub(super) fn sockets(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
 
 pub(super) fn counters(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
     together(&[
+        "/proc/net/dev",
         "/proc/net/snmp",
+        "/proc/net/snmp6",
+        "/proc/net/softnet_stat",
         "/proc/net/netstat",
         "/proc/net/sockstat",
         "/proc/net/packet",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use lazaret_protocol::digest::Sha256Digest;
 
-use super::{ARTIFACT_BYTES_MAX, Failure, Scene, bounded, cut, redacted};
+use super::{ARTIFACT_BYTES_MAX, Failure, Scene, bounded, cut, plain, redacted};
 
 /// Folders and files where something persists.
 const PLACES: &[&str] = &[
@@ -40,7 +40,7 @@ const DEPTH_MAX: u32 = 4;
 /// A file that is shown whole is no larger, in bytes.
 const SHOWN_BYTES_MAX: u64 = 8 * 1024;
 
-pub(super) fn points(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn points(scene: &Scene<'_>) -> Result<Vec<u8>, Failure> {
     let mut out = String::from("mode\tuid\tsize\tmodified\tsha256\tpath\n");
     let mut shown = String::new();
     let mut places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).collect();
@@ -52,7 +52,7 @@ pub(super) fn points(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
             out.push_str(&format!("[{}: only the first {FILES_MAX} files]\n", place.display()));
         }
         for path in files {
-            line(&path, &mut out, &mut shown);
+            line(&path, &scene.profile.redact, &mut out, &mut shown);
         }
     }
     out.push_str(&shown);
@@ -81,7 +81,7 @@ fn gather(path: &Path, depth: u32, files: &mut Vec<PathBuf>) {
     below.iter().for_each(|path| gather(path, depth, files));
 }
 
-fn line(path: &Path, out: &mut String, shown: &mut String) {
+fn line(path: &Path, redact: &[String], out: &mut String, shown: &mut String) {
     let Ok(meta) = path.symlink_metadata() else { return };
     let name = plain(&path.to_string_lossy());
     let digest = if meta.is_symlink() {
@@ -97,7 +97,7 @@ fn line(path: &Path, out: &mut String, shown: &mut String) {
                 if meta.len() <= SHOWN_BYTES_MAX && meta.len() > 0 {
                     shown.push_str(&format!("== {name}\n"));
                     for line in String::from_utf8_lossy(&bytes).lines() {
-                        shown.push_str(&redacted(line));
+                        shown.push_str(&redacted(line, redact));
                         shown.push('\n');
                     }
                 }
@@ -108,8 +108,4 @@ fn line(path: &Path, out: &mut String, shown: &mut String) {
     };
     let (mode, uid, size, modified) = (meta.mode(), meta.uid(), meta.size(), meta.mtime());
     out.push_str(&format!("{mode:o}\t{uid}\t{size}\t{modified}\t{digest}\t{name}\n"));
-}
-
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

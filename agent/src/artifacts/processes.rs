@@ -9,7 +9,7 @@ use super::{ARTIFACT_BYTES_MAX, Failure, Scene, cut, redacted};
 /// Longest command line that is kept, in bytes.
 const COMMAND_BYTES_MAX: usize = 4096;
 
-pub(super) fn processes(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn processes(scene: &Scene<'_>) -> Result<Vec<u8>, Failure> {
     let entries = fs::read_dir("/proc").map_err(|err| format!("/proc cannot be read: {err}"))?;
     let mut pids: Vec<u32> =
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
@@ -17,7 +17,7 @@ pub(super) fn processes(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
     let mut out = b"pid\tparent\tuid\tstate\tname\tprogram\tcommand\n".to_vec();
     for pid in pids {
         // A process that ends while it is looked at is no failure.
-        if let Some(line) = line(pid) {
+        if let Some(line) = line(pid, &scene.profile.redact) {
             out.extend_from_slice(line.as_bytes());
         }
         if out.len() > ARTIFACT_BYTES_MAX {
@@ -27,7 +27,7 @@ pub(super) fn processes(_: &Scene<'_>) -> Result<Vec<u8>, Failure> {
     Ok(cut(out))
 }
 
-fn line(pid: u32) -> Option<String> {
+fn line(pid: u32, redact: &[String]) -> Option<String> {
     let folder = Path::new("/proc").join(pid.to_string());
     let status = fs::read_to_string(folder.join("status")).ok()?;
     let field = |name: &str| {
@@ -46,7 +46,7 @@ fn line(pid: u32) -> Option<String> {
         field("State"),
         field("Name"),
         plain(&program),
-        redacted(&plain(&command))
+        redacted(&plain(&command), redact)
     ))
 }
 

@@ -1,14 +1,18 @@
 //! A bundle as the responder's programs read it, and its upload over connections that break.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use lazaret_agent_core::journal::Journal;
 use lazaret_protocol::enroll::EnrollReply;
+use lazaret_protocol::order::Wanted;
 use lazaret_protocol_evidence::log::Detail;
 use lazaret_protocol_evidence::manifest::ArtifactStatus;
 
 use super::*;
+use crate::artifacts::budget::Budget;
+use crate::artifacts::profile::Profile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::forensic_log::Settings;
@@ -54,7 +58,18 @@ impl World {
         let mut log = ForensicLog::open(&settings, clock, Durable::default(), &vouch).unwrap();
         log.append("started", Detail::none()).unwrap();
         let journal = Journal::fresh();
-        let scene = Scene { journal: &journal, slots: self.slots.as_ref(), config: &self.config };
+        let (profile, wanted) = (Profile::find(&[], None).unwrap(), Wanted::default());
+        let budget = Budget::begin(Clock::new(Timestamp::from_ms(0)), profile.limits, None);
+        let scene = Scene {
+            journal: &journal,
+            slots: self.slots.as_ref(),
+            config: &self.config,
+            profile: &profile,
+            wanted: &wanted,
+            now: Timestamp::from_ms(1_700_000_000_000),
+            budget,
+            survey: OnceCell::new(),
+        };
         let witness = Witness {
             key: &self.key,
             certificate: &certificate,

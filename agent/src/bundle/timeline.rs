@@ -1,11 +1,13 @@
 //! What the log records, one JSON object a line and in one order, for people and for the tools that
-//! read timelines (Timesketch wants `message`, `datetime` and `timestamp_desc`). It adds nothing to
-//! the log and proves nothing; the log does.
+//! read timelines (Timesketch wants `message`, `datetime` and `timestamp_desc`; those that read
+//! OCSF find its event in `ocsf`). It adds nothing to the log and proves nothing; the log does.
 
 use lazaret_protocol::poll::LogRing;
 use lazaret_protocol_evidence::device_log::record::Record;
 use lazaret_protocol_evidence::log::{Clock, DetailValue};
 use serde_json::{Map, Value, json};
+
+use super::ocsf;
 
 /// Largest timeline, in bytes; of a longer one the newest lines are kept.
 const TIMELINE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -40,7 +42,7 @@ fn line(ring: LogRing, record: &Record) -> Value {
         detail.insert(key.to_owned(), value);
     }
     let message = [record.kind.as_str().to_owned(), said.join(" ")].join(" ");
-    json!({
+    let mut line = json!({
         "message": message.trim_end(),
         "datetime": record.at.map(|at| at.to_string()),
         "timestamp_desc": match record.clock {
@@ -54,5 +56,9 @@ fn line(ring: LogRing, record: &Record) -> Value {
         "monotonic_ms": record.monotonic,
         "kind": record.kind,
         "detail": detail,
-    })
+    });
+    if let Some(event) = ocsf::event(record, message.trim_end()) {
+        line["ocsf"] = event;
+    }
+    line
 }

@@ -26,6 +26,7 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
 use crate::source::{Pull, Source};
+use crate::tamper::Tamper;
 use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
 use crate::verify::{Findings, Repository};
@@ -90,6 +91,7 @@ pub(super) fn start_over(
     let anchors = repository.cached_anchors(&mut findings);
     let log = begin_log(&config, &certificate, (&journal, booted), (&key, &clock, &durable))?;
     let ratchet = Ratchet::load(&config.state_dir)?;
+    let tamper = Tamper::watch(&config.tamper, &clock);
     let mut drive = Drive {
         config,
         durable,
@@ -124,6 +126,7 @@ pub(super) fn start_over(
         renewals: Pace::default(),
         probes: Pace::default(),
         looks: Pace::default(),
+        tamper,
         refusals: Vec::new(),
         watchdog,
         renewal_random: random()?,

@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use lazaret_protocol::canonical;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::order::{Order, OrderKind, Outcome};
+use lazaret_protocol::order::{Order, OrderKind, Outcome, Wanted};
 use lazaret_protocol::report::Report;
 use lazaret_protocol::signed::Envelope;
 use lazaret_protocol::time::{DAY_MS, Timestamp};
@@ -433,7 +433,7 @@ fn reverted_through_a_cut(n: u64) -> bool {
 #[test]
 fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
     let quarantine = OrderKind::Quarantine { reason: "it calls strangers".into() };
-    let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap() };
+    let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap(), wanted: Wanted::default() };
     let world = World::with_orders("/bin/true", vec![quarantine, collect, install()]);
     let drive = world.run(&Failpoints::default());
     let reports = world.reports();

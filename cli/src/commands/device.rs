@@ -6,6 +6,7 @@ use lazaret_protocol::operator::{DeviceView, HardwareView, SuspicionView};
 use super::Session;
 use crate::output;
 
+mod accept_log;
 mod import;
 mod label;
 mod list;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Label(label::Args),
     /// Contain a device: nothing but evidence out and cure in
     Quarantine(quarantine::Args),
+    /// Accept that a device's disputed log begins anew
+    AcceptLog(accept_log::Args),
 }
 
 impl Command {
@@ -38,6 +41,7 @@ impl Command {
             Self::Show(args) => show::run(&args, session),
             Self::Label(args) => label::run(args, session),
             Self::Quarantine(args) => quarantine::run(args, session),
+            Self::AcceptLog(args) => accept_log::run(args, session),
         }
     }
 }

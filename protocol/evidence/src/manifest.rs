@@ -51,6 +51,12 @@ pub const SUMS_NAMESPACE: &str = "lazaret-evidence";
 /// What the log records, one JSON object a line, in the order in which it happened.
 pub const TIMELINE_FILE: &str = "timeline.jsonl";
 
+/// Files that differ from the release or are watched, for `mactime` of The Sleuth Kit.
+pub const BODY_FILE: &str = "bodyfile";
+
+/// What the bundle holds in the words of CASE/UCO, JSON-LD.
+pub const CASE_FILE: &str = "case.jsonld";
+
 /// The folder of the forensic log's rings.
 pub const LOG_FOLDER: &str = "log/";
 
@@ -166,7 +172,7 @@ pub fn log_path(path: &str) -> Option<(LogRing, &str)> {
 /// The files that the manifest names beside the artifacts.
 fn is_fixed(path: &str) -> bool {
     let of_log = |rest: &str| matches!(rest, "checkpoint" | "base" | "witnessed");
-    matches!(path, SUMS_FILE | DEVICE_FILE | TIMELINE_FILE)
+    matches!(path, SUMS_FILE | DEVICE_FILE | TIMELINE_FILE | BODY_FILE | CASE_FILE)
         || log_path(path).is_some_and(|(_, rest)| of_log(rest))
 }
 

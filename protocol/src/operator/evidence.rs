@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::id::{BundleId, DeviceId};
+use crate::order::Wanted;
+use crate::poll::LogRing;
 use crate::signed::Envelope;
 use crate::time::Timestamp;
 
@@ -26,6 +28,9 @@ pub struct BundleView {
     pub length: u64,
     /// Why it was collected.
     pub reason: String,
+    /// What is to be in it, where that is anything in particular.
+    #[serde(default, skip_serializing_if = "Wanted::is_usual")]
+    pub wanted: Wanted,
     /// Its custody log: who asked for it, and what was done with it since.
     pub custody: Vec<CustodyEntry>,
     /// The head of that log under the server's signature, a signed note; none of bundles older than
@@ -41,6 +46,17 @@ pub struct BundleView {
     /// The receipt that the device got, once it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Envelope>,
+}
+
+/// Asks a device for a bundle; the body of `POST /v1/devices/ID/evidence`.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionRequest {
+    /// Why. Not empty; it lies in the custody log.
+    pub reason: String,
+    /// What is to be in it; the device's `triage` where nothing is said.
+    #[serde(default, skip_serializing_if = "Wanted::is_usual")]
+    pub wanted: Wanted,
 }
 
 /// Where a bundle stands.
@@ -67,12 +83,22 @@ pub struct CustodyEntry {
     pub at: Timestamp,
     /// Who: an operator's name or a device id.
     pub who: String,
-    /// What they did: `ordered`, `received`, `pulled`, `held`, `freed`, `deleted`, `damaged`,
-    /// `whole`.
+    /// What they did: `ordered`, `received`, `viewed` (by a third party), `pulled`, `held`,
+    /// `freed`, `deleted`, `damaged`, `whole`.
     pub act: String,
     /// Why, where they said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The rings of a device's log that begin anew; the answer of `POST /v1/devices/ID/accept-log`.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptLogReply {
+    /// Whose.
+    pub device: DeviceId,
+    /// Which were disputed, and are taken anew from the device's next poll.
+    pub rings: Vec<LogRing>,
 }
 
 /// Places a legal hold on a bundle, or lifts one's own; the body of `POST /v1/bundles/ID/hold`.

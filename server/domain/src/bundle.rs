@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, DeviceId, OperatorName};
 use lazaret_protocol::operator::{BundleState, BundleView, CustodyEntry};
-use lazaret_protocol::order::OrderKind;
+use lazaret_protocol::order::{OrderKind, Wanted};
 use lazaret_protocol::receipt::Receipt;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::signed::Envelope;
@@ -25,6 +25,9 @@ use crate::refused::Refused;
 
 /// Entries of one custody record in this form, where it is kept whole in the record.
 pub const CUSTODY_ENTRIES_MAX: usize = 1000;
+
+/// Looks of one person within so many milliseconds are one look.
+pub const VIEW_MS: u64 = 60 * 60 * 1000;
 
 /// A bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub struct Bundle {
     pub length: u64,
     /// Why it was asked for.
     pub reason: String,
+    /// What is to be in it.
+    #[serde(default)]
+    pub wanted: Wanted,
     /// Who did what with it.
     pub custody: Vec<CustodyEntry>,
     /// The head of that under the server's signature.
@@ -81,6 +87,7 @@ impl Bundle {
             sha256: self.sha256,
             length: self.length,
             reason: self.reason.clone(),
+            wanted: self.wanted.clone(),
             custody: self.custody.clone(),
             custody_seal: self.custody_seal.clone(),
             held_by: self.held_by.iter().map(ToString::to_string).collect(),
@@ -118,13 +125,19 @@ impl Bundle {
 /// twice.
 ///
 /// # Errors
-/// No such device, or too many open orders.
+/// No such device, too many open orders, or a journal that ends before it begins.
 pub fn order(
     found: &Found<Device>,
-    reason: &str,
+    (reason, wanted): (&str, &Wanted),
     (by, now): (&OperatorName, Timestamp),
     seal: Seal<'_>,
 ) -> Result<Decision<Bundle>, Refused> {
+    if let (Some(since), Some(until)) = (wanted.since, wanted.until)
+        && until <= since
+    {
+        let detail = format!("expected a journal from {since} to a later time, got {until}");
+        return Err(Refused::because(RefusalCode::BadRequest, detail));
+    }
     let Some(device) = &found.value else {
         return Err(Refused::because(RefusalCode::NotFound, "no such device"));
     };
@@ -135,7 +148,8 @@ pub fn order(
         .parse()
         .map_err(|err| Refused::because(RefusalCode::BadRequest, format!("{err}")))?;
     let mut changed = device.clone();
-    let given = changed.give_order(OrderKind::Collect { bundle: id.clone() }, None, now)?;
+    let collect = OrderKind::Collect { bundle: id.clone(), wanted: wanted.clone() };
+    let given = changed.give_order(collect, None, now)?;
     let mut bundle = Bundle {
         id: id.clone(),
         device: device.id.clone(),
@@ -143,6 +157,7 @@ pub fn order(
         sha256: None,
         length: 0,
         reason: reason.into(),
+        wanted: wanted.clone(),
         custody: vec![],
         custody_seal: None,
         held_by: vec![],
@@ -237,6 +252,29 @@ pub fn pull(
     bundle.note((now, by.as_str()), "pulled", None, seal);
     let fact = Fact::EvidencePulled { bundle: bundle.id.clone(), by: by.clone() };
     Ok(Decision::reply(bundle.clone()).replace(found, &bundle).event(Event { at: now, fact }))
+}
+
+/// Notes that a third party looks at what is known of a bundle, before it is shown. Looks of one
+/// person within [`VIEW_MS`] are one look: else whoever waits for a bundle would fill its log.
+///
+/// # Errors
+/// No such bundle, or the custody record is full.
+pub fn view(
+    found: &Found<Bundle>,
+    (by, now): (&OperatorName, Timestamp),
+    seal: Seal<'_>,
+) -> Result<Decision<Bundle>, Refused> {
+    let unknown = || Refused::because(RefusalCode::NotFound, "no such bundle");
+    let mut bundle = found.value.clone().ok_or_else(unknown)?;
+    let recent = bundle.custody.iter().rev().any(|entry| {
+        entry.who == by.as_str() && entry.act == "viewed" && now.since_ms(entry.at) < VIEW_MS
+    });
+    if recent {
+        return Ok(Decision::reply(bundle));
+    }
+    bundle.has_room()?;
+    bundle.note((now, by.as_str()), "viewed", None, seal);
+    Ok(Decision::reply(bundle.clone()).replace(found, &bundle))
 }
 
 fn here(found: &Found<Bundle>) -> Result<Bundle, Refused> {

@@ -238,7 +238,7 @@ pub fn order_in_words(kind: &OrderKind) -> String {
         OrderKind::Revert { model, version, .. } => alloc::format!("go back to {model} {version}"),
         OrderKind::Halt { install } => alloc::format!("halt the install of order {install}"),
         OrderKind::Quarantine { .. } => "enter quarantine".to_string(),
-        OrderKind::Collect { bundle } => alloc::format!("collect evidence as {bundle}"),
+        OrderKind::Collect { bundle, .. } => alloc::format!("collect evidence as {bundle}"),
         _ => "an order of a newer kind".to_string(),
     }
 }

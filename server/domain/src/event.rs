@@ -152,6 +152,8 @@ pub enum Fact {
     /// The device signed two checkpoints of one log of which neither goes on from the other: it was
     /// cut, rewritten or forked. An indicator, with both of them as its proof.
     LogForked { device: DeviceId, ring: LogRing, held: String, came: String },
+    /// Somebody accepted that a disputed log begins anew; `held` is what was witnessed of it last.
+    LogAccepted { device: DeviceId, ring: LogRing, held: String, by: OperatorName, reason: String },
     /// Somebody placed a legal hold on a bundle.
     EvidenceHeld { bundle: BundleId, by: OperatorName, reason: String },
     /// Somebody lifted their legal hold.
@@ -245,6 +247,10 @@ impl Fact {
                     "INDICATOR: the {} log of {device} was rewritten; both checkpoints are here",
                     ring.as_str()
                 )
+            }
+            Self::LogAccepted { device, ring, by, reason, .. } => {
+                let ring = ring.as_str();
+                write!(f, "{by} accepted that the {ring} log of {device} begins anew: {reason}")
             }
             Self::EvidenceHeld { bundle, by, reason } => {
                 write!(f, "{by} placed a legal hold on {bundle}: {reason}")

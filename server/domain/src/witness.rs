@@ -3,15 +3,19 @@
 //! `app`.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::DeviceId;
+use lazaret_protocol::id::{DeviceId, OperatorName};
 use lazaret_protocol::key::{KeyId, PublicKey};
+use lazaret_protocol::operator::AcceptLogReply;
 use lazaret_protocol::poll::{LogGrowth, LogRing};
+use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::device_log::epoch::Epochs;
 use lazaret_protocol_evidence::device_log::record::Record as LogRecord;
 use lazaret_protocol_evidence::tlog::checkpoint::Checkpoint;
@@ -19,8 +23,9 @@ use lazaret_protocol_evidence::tlog::note::SignedNote;
 use lazaret_protocol_evidence::tlog::proof::check_consistency;
 use serde::{Deserialize, Serialize};
 
-use crate::event::Fact;
-use crate::record::Record;
+use crate::event::{Event, Fact};
+use crate::record::{Decision, Found, Record};
+use crate::refused::Refused;
 
 /// Longest checkpoint that is looked at, in bytes. An honest one has about 250.
 const CHECKPOINT_BYTES_MAX: usize = 2048;
@@ -135,6 +140,44 @@ pub fn witness(
 fn asked(ring: LogRing, before: Option<&Ring>) -> Word {
     let (size, epoch) = before.map_or((0, 0), |ring| (ring.size, ring.epoch));
     Word { ring, size, epoch, taken: None }
+}
+
+/// Accepts that the disputed rings of a device begin anew, as after it was provisioned again: the
+/// witness forgets where they had come to, and takes the next growth that the device's identity
+/// vouches for. The fork itself stays in the event log with both checkpoints, and what was
+/// witnessed last stands once more beside who accepted it and why.
+///
+/// # Errors
+/// Nothing is known of the device's log, or none of its rings is disputed.
+pub fn accept(
+    found: &Found<Witnessed>,
+    device: &DeviceId,
+    (by, reason, now): (&OperatorName, &str, Timestamp),
+) -> Result<Decision<AcceptLogReply>, Refused> {
+    let Some(known) = &found.value else {
+        let detail = format!("no log of {device} was witnessed");
+        return Err(Refused::because(RefusalCode::NotFound, detail));
+    };
+    let (disputed, kept): (Vec<Ring>, Vec<Ring>) =
+        known.rings.iter().cloned().partition(|ring| ring.disputed);
+    if disputed.is_empty() {
+        let detail = format!("the log of {device} is not disputed: there is nothing to accept");
+        return Err(Refused::because(RefusalCode::Conflict, detail));
+    }
+    let changed = Witnessed { rings: kept, ..known.clone() };
+    let rings: Vec<LogRing> = disputed.iter().map(|ring| ring.ring).collect();
+    let mut decision = Decision::reply(AcceptLogReply { device: device.clone(), rings });
+    for Ring { ring, checkpoint, .. } in disputed {
+        let fact = Fact::LogAccepted {
+            device: device.clone(),
+            ring,
+            held: checkpoint,
+            by: by.clone(),
+            reason: reason.into(),
+        };
+        decision = decision.event(Event { at: now, fact });
+    }
+    Ok(decision.replace(found, &changed))
 }
 
 /// What is to be thought of one growth.

@@ -8,7 +8,8 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, DeviceId, OperatorName};
 use lazaret_protocol::limits::BUNDLE_BYTES_MAX;
 use lazaret_protocol::operator::{
-    BundleState, BundleView, CollectionReply, HoldRequest, ScrubReply,
+    AcceptLogReply, BundleState, BundleView, CollectionReply, CollectionRequest, HoldRequest, Page,
+    Scope, ScrubReply,
 };
 use lazaret_protocol::receipt::Receipt;
 use lazaret_protocol::signed::{DevicePeer, Envelope};
@@ -16,14 +17,18 @@ use lazaret_protocol_evidence::custody::custody_keys;
 use lazaret_protocol_evidence::tlog::note::SignedNote;
 use lazaret_server_blobs::blob::BlobError;
 use lazaret_server_domain::bundle::{self, Bundle};
+use lazaret_server_domain::device::Device;
 use lazaret_server_domain::record::Found;
+use lazaret_server_domain::witness::{self, Witnessed};
 use lazaret_server_store::Committed;
 use sha2::{Digest as _, Sha256};
 
 use super::context::App;
 use super::error::AppError;
+use super::listing::PageRequest;
 use super::repository::Content;
 use super::uploads::{self, Destination};
+use super::within;
 
 /// Orders a collection of evidence from `device`.
 ///
@@ -33,12 +38,13 @@ pub(crate) async fn order(
     app: &App,
     by: &OperatorName,
     device: &DeviceId,
-    reason: &str,
+    request: &CollectionRequest,
 ) -> Result<Committed<CollectionReply>, AppError> {
+    let what = (request.reason.as_str(), &request.wanted);
     let committed = app
         .decide(|| async {
             let found = app.store.find(device.as_str()).await?;
-            Ok(bundle::order(&found, reason, (by, app.now()), &sealing(app))?)
+            Ok(bundle::order(&found, what, (by, app.now()), &sealing(app))?)
         })
         .await?;
     app.wake();
@@ -160,6 +166,26 @@ pub(crate) async fn hold(
         })
         .await?;
     Ok(committed.map(|bundle| bundle.view()))
+}
+
+/// Accepts that the disputed log of a device begins anew.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn accept_log(
+    app: &App,
+    by: &OperatorName,
+    device: &DeviceId,
+    reason: &str,
+) -> Result<Committed<AcceptLogReply>, AppError> {
+    let committed = app
+        .decide(|| async {
+            let found: Found<Witnessed> = app.store.find(device.as_str()).await?;
+            Ok(witness::accept(&found, device, (by, reason, app.now()))?)
+        })
+        .await?;
+    app.wake();
+    Ok(committed)
 }
 
 /// Bundles by name, a page of them.
@@ -285,6 +311,52 @@ pub(crate) async fn pull(
     let opened = app.evidence.open(digest).await?;
     let length = opened.length;
     Ok(Content { bytes: opened.bytes, length })
+}
+
+/// One bundle as a third party sees it, once that is in its custody log.
+///
+/// # Errors
+/// As the domain says; or the store.
+pub(crate) async fn look(
+    app: &App,
+    by: &OperatorName,
+    bundle: &BundleId,
+) -> Result<BundleView, AppError> {
+    let committed = app
+        .decide(|| async {
+            let found: Found<Bundle> = app.store.find(bundle.as_str()).await?;
+            Ok(bundle::view(&found, (by, app.now()), &sealing(app))?)
+        })
+        .await?;
+    Ok(committed.into_reply().view())
+}
+
+/// A page of the bundles of devices that lie within a third party's scopes, each once that is in
+/// its custody log. Looking is bounded: a page may hold few or none and still have a next.
+///
+/// # Errors
+/// As the domain says; or the stores.
+pub(crate) async fn within_scopes(
+    app: &App,
+    (by, scopes): (&OperatorName, &[Scope]),
+    page: &PageRequest,
+) -> Result<Page<BundleView>, AppError> {
+    let bundles: Vec<Bundle> = app.store.list("", page.after.as_deref(), BUNDLES_READ).await?;
+    let next = bundles.last().filter(|_| bundles.len() >= BUNDLES_READ);
+    let mut last = next.map(|bundle| bundle.id.to_string());
+    let mut items = Vec::new();
+    for bundle in &bundles {
+        let device: Found<Device> = app.store.find(bundle.device.as_str()).await?;
+        if device.value.is_none_or(|device| !within::all_cover(scopes, &device)) {
+            continue;
+        }
+        items.push(look(app, by, &bundle.id).await?);
+        if items.len() >= page.limit.unwrap_or(BUNDLES_READ).clamp(1, BUNDLES_READ) {
+            last = Some(bundle.id.to_string());
+            break;
+        }
+    }
+    Ok(Page { items, next: last })
 }
 
 fn upload_name(bundle: &BundleId) -> String {

@@ -57,7 +57,7 @@ async fn view(app: &App, device: Found<Device>, order: u64) -> Result<ReportView
         view.rollout = Some(app.store.find(rollout.as_str()).await?);
         view.assignment = Some(app.store.find(&assignment_name(rollout, &device)).await?);
     }
-    if let OrderKind::Collect { bundle } = &open.order.kind {
+    if let OrderKind::Collect { bundle, .. } = &open.order.kind {
         view.bundle = Some(app.store.find(bundle.as_str()).await?);
     }
     Ok(view)

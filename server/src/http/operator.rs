@@ -5,9 +5,10 @@ use lazaret_protocol::limits::{
     METADATA_BYTES_MAX, OPERATOR_BODY_BYTES_MAX, PUBLICATION_BYTES_MAX,
 };
 use lazaret_protocol::operator::{
-    BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, HoldRequest,
-    InventoryReply, InventoryRequest, LabelRequest, PublicationRequest, PublishReply,
-    ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply, WhyView,
+    AcceptLogReply, BundleView, ClaimReply, ClaimRequest, CollectionReply, CollectionRequest,
+    DeviceView, EventView, HoldRequest, InventoryReply, InventoryRequest, LabelRequest,
+    PublicationRequest, PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply,
+    WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -38,6 +39,7 @@ const REASON_BYTES_MAX: usize = 1024;
 
 const ANYBODY: &[Role] = &[];
 const OPERATES: &[Role] = &[Role::Operator];
+const ACCEPTS_LOGS: &[Role] = &[Role::IncidentCommander];
 const CONTAINS: &[Role] = &[Role::Operator, Role::IncidentCommander];
 const APPROVES: &[Role] = &[Role::Operator, Role::ReleaseManager, Role::IncidentCommander];
 const RELEASES: &[Role] = &[Role::ReleaseManager];
@@ -207,12 +209,23 @@ const EVIDENCE: &[Route] = &[
     )
     .about("Order a bundle of evidence from a device")
     .within(Within::Device)
-    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .takes(SMALL_BODY_BYTES_MAX, describe::<CollectionRequest>)
     .gives(describe::<CollectionReply>),
-    Route::get("/v1/bundles", Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::list(c))))
-        .about("Bundles of evidence, by name, each with its custody log")
-        .reads(&[AFTER, LIMIT])
-        .gives(page_of::<BundleView>),
+    Route::post(
+        "/v1/devices/{device}/accept-log",
+        Handler::Operator(ACCEPTS_LOGS, |c, by| committed(evidence::accept_log(c, by))),
+    )
+    .about("Accept that a device's disputed log begins anew, as after it was provisioned again")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .gives(describe::<AcceptLogReply>),
+    Route::get(
+        "/v1/bundles",
+        Handler::Operator(SEES_EVIDENCE, |c, by| viewed(evidence::list(c, by))),
+    )
+    .about("Bundles of evidence, by name, each with its custody log")
+    .within(Within::Listed)
+    .reads(&[AFTER, LIMIT])
+    .gives(page_of::<BundleView>),
     Route::post(
         "/v1/bundles/{bundle}/hold",
         Handler::Operator(COLLECTS, |c, by| committed(evidence::hold(c, by))),
@@ -229,7 +242,7 @@ const EVIDENCE: &[Route] = &[
     .gives(describe::<ScrubReply>),
     Route::get(
         "/v1/bundles/{bundle}",
-        Handler::Operator(SEES_EVIDENCE, |c, _| viewed(evidence::show(c))),
+        Handler::Operator(SEES_EVIDENCE, |c, by| viewed(evidence::show(c, by))),
     )
     .about("One bundle, with its custody log")
     .within(Within::Bundle)

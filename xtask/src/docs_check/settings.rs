@@ -1,6 +1,6 @@
 //! Every setting of a program has its row in `docs/CONFIG.md`, and every row its setting. Settings
 //! are read from the sources: the fields of the structs that TOML is read into, and, for the agent,
-//! its own table and the keys of its probes.
+//! its own table and the keys of its probes, profiles and tamper inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,15 +24,25 @@ struct Program {
     keys: fn(&[Token]) -> BTreeSet<String>,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 7] = [
     Program {
         heading: "Server",
         source: "server/src/config.rs",
         keys: |tokens| fields(tokens, "Config"),
     },
-    Program { heading: "Agent", source: "agent/src/config.rs", keys: in_table },
+    Program { heading: "Agent", source: "agent/src/config/settings.rs", keys: in_table },
     Program { heading: "Agent", source: "agent/src/probes.rs", keys: asked_by_probes },
     Program { heading: "Agent", source: "agent/src/probes", keys: asked_by_probes },
+    Program {
+        heading: "Agent",
+        source: "agent/src/artifacts/profile.rs",
+        keys: |tokens| asked(tokens, "profiles"),
+    },
+    Program {
+        heading: "Agent",
+        source: "agent/src/tamper.rs",
+        keys: |tokens| asked(tokens, "tamper"),
+    },
     Program {
         heading: "Command line",
         source: "cli/src/settings.rs",
@@ -130,6 +140,10 @@ fn in_table(tokens: &[Token]) -> BTreeSet<String> {
 
 /// The names in `from.number("name", ..)` and its kind.
 fn asked_by_probes(tokens: &[Token]) -> BTreeSet<String> {
+    asked(tokens, "probes")
+}
+
+fn asked(tokens: &[Token], table: &str) -> BTreeSet<String> {
     let named = tokens.windows(5).filter_map(|window| match window {
         [from, dot, method, open, name]
             if from.text == "from"
@@ -137,7 +151,7 @@ fn asked_by_probes(tokens: &[Token]) -> BTreeSet<String> {
                 && ASKS.contains(&method.text.as_str())
                 && open.text == "(" =>
         {
-            literal(name).map(|name| format!("probes.{name}"))
+            literal(name).map(|name| format!("{table}.{name}"))
         }
         _ => None,
     });

@@ -56,7 +56,7 @@ fn settings_of_each_program() -> Vec<SourceFile> {
              struct PollConfig { interval_ms: u64 }\n",
         ),
         (
-            "agent/src/config.rs",
+            "agent/src/config/settings.rs",
             "const S: &[Setting] = &[setting(\"tries\", \"3\", \"starts\")];\n",
         ),
         (
@@ -87,7 +87,7 @@ fn setting_without_a_row_is_found_in_each_program() {
         ("data", "Server", "server/src/config.rs"),
         ("polls.interval_ms", "Server", "server/src/config.rs"),
         ("audit.origin", "Server", "server/src/config.rs"),
-        ("tries", "Agent", "agent/src/config.rs"),
+        ("tries", "Agent", "agent/src/config/settings.rs"),
         ("probes.timeout_ms", "Agent", "agent/src/probes.rs"),
         ("probes.path", "Agent", "agent/src/probes/file.rs"),
         ("server_ca", "Command line", "cli/src/settings.rs"),

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::order::Outcome;
+use lazaret_protocol::order::{Outcome, Wanted};
 use lazaret_protocol::time::{TIMESTAMP_MS_MAX, Timestamp};
 
 use super::*;
@@ -77,6 +77,11 @@ fn largest() -> Journal {
             order: u64::MAX,
             expires: Timestamp::from_ms(TIMESTAMP_MS_MAX),
             bundle: long.parse().unwrap(),
+            wanted: Wanted {
+                profile: Some(long.parse().unwrap()),
+                since: Some(Timestamp::from_ms(TIMESTAMP_MS_MAX)),
+                until: Some(Timestamp::from_ms(TIMESTAMP_MS_MAX)),
+            },
         },
         reports: Vec::new(),
     };

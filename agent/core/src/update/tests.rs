@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName};
-use lazaret_protocol::order::{Order, OrderKind, Outcome};
+use lazaret_protocol::order::{Order, OrderKind, Outcome, Wanted};
 use lazaret_protocol::poll::SlotHealth;
 use lazaret_protocol::target::{EmergencyCustom, ImageCustom, Schedule, ScheduleStep};
 use lazaret_protocol::time::Timestamp;
@@ -105,8 +105,12 @@ fn states() -> Vec<Journal> {
     let mut quarantined = base();
     quarantined.quarantine = Quarantine::Held { order: 9, reason: Reason::new("suspicion") };
     let mut collecting = base();
-    collecting.collection =
-        Collection::Collecting { order: 9, expires: LATER, bundle: "b-1".parse().unwrap() };
+    collecting.collection = Collection::Collecting {
+        order: 9,
+        expires: LATER,
+        bundle: "b-1".parse().unwrap(),
+        wanted: Wanted::default(),
+    };
     alloc::vec![
         base(),
         quarantined,
@@ -137,7 +141,7 @@ fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
     let code = String::from("code");
     let halt = OrderKind::Halt { install: 10 };
     let enter = OrderKind::Quarantine { reason: "suspicion".into() };
-    let collect = OrderKind::Collect { bundle: "b-2".parse().unwrap() };
+    let collect = OrderKind::Collect { bundle: "b-2".parse().unwrap(), wanted: Wanted::default() };
     alloc::vec![
         (
             "booted a, b unknown",

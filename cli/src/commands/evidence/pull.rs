@@ -9,11 +9,12 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, DeviceId};
 use lazaret_protocol::limits::BUNDLE_BYTES_MAX;
 use lazaret_protocol::operator::{
-    BundleState, BundleView, CollectionReply, CustodyEntry, ReasonRequest,
+    BundleState, BundleView, CollectionReply, CollectionRequest, CustodyEntry,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::collect::WantedArgs;
 use crate::client::Client;
 use crate::commands::Session;
 use crate::durable::{self, Existing, NewFile};
@@ -32,7 +33,7 @@ What comes is encrypted to the responders. Beside it, in OUT.receipt.json, stand
 receipt and the custody log, for `evidence verify --receipt`.
 
 Example:
-  lazaret evidence pull d-41 --reason \"case 2026-17\" --out d-41.tar.zst.age
+  lazaret evidence pull d-41 --reason \"case 2026-17\" --profile full --out d-41.tar.zst.age
   lazaret evidence pull d-41 --bundle d-41-1790000000000 --out d-41.tar.zst.age")]
 pub(crate) struct Args {
     /// Which device
@@ -48,8 +49,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 600)]
     timeout_seconds: u64,
     /// Fetch this bundle, ordered before, and order nothing
-    #[arg(long, value_name = "BUNDLE", conflicts_with = "reason")]
+    #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["reason", "profile", "since", "until"])]
     bundle: Option<BundleId>,
+    #[command(flatten)]
+    wanted: WantedArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,7 +75,7 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     let bundle = match (args.bundle, args.reason) {
         (Some(bundle), _) => bundle,
-        (None, Some(reason)) => order(&client, &args.device, reason)?,
+        (None, Some(reason)) => order(&client, &args.device, reason, args.wanted)?,
         (None, None) => anyhow::bail!("expected --reason or --bundle"),
     };
     session.output.remark(&format!("waiting for bundle {bundle} of {}", args.device));
@@ -99,8 +102,13 @@ fn beside(out: &std::path::Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-fn order(client: &Client, device: &DeviceId, reason: Reason) -> anyhow::Result<BundleId> {
-    let body = ReasonRequest { reason: reason.into() };
+fn order(
+    client: &Client,
+    device: &DeviceId,
+    reason: Reason,
+    wanted: WantedArgs,
+) -> anyhow::Result<BundleId> {
+    let body = CollectionRequest { reason: reason.into(), wanted: wanted.into() };
     let reply: CollectionReply = client.post(&format!("/v1/devices/{device}/evidence"), &body)?;
     Ok(reply.bundle)
 }

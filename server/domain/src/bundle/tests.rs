@@ -20,6 +20,7 @@ fn received(days_ago: u64) -> Bundle {
         sha256: Some(Sha256Digest::of(b"bytes")),
         length: 5,
         reason: "case".into(),
+        wanted: Wanted::default(),
         custody: vec![],
         custody_seal: None,
         held_by: vec![],
@@ -89,4 +90,18 @@ fn how_bytes_are_found_is_said_where_it_is_news() {
     let damaged = after(looked_at(&found(&bundle), Some("missing"), NOW, &seal));
     let again = looked_at(&found(&damaged), Some("missing"), NOW, &seal);
     assert!(again.unwrap().changes_nothing());
+}
+
+#[test]
+fn what_a_third_party_reads_is_a_leaf_once_an_hour() {
+    let mut bundle = received(0);
+    let at = |ms: u64| NOW.plus_ms(ms);
+    for (ms, acts) in [(1, 2), (2, 2), (VIEW_MS, 2), (VIEW_MS + 1, 3)] {
+        bundle = after(view(&found(&bundle), (&ana(), at(ms)), &seal));
+        assert_eq!(bundle.custody.len(), acts, "after {ms} ms");
+    }
+    let last = bundle.custody.last().unwrap();
+    assert_eq!((last.who.as_str(), last.act.as_str()), ("ana", "viewed"));
+    let bob = "bob".parse().unwrap();
+    assert_eq!(after(view(&found(&bundle), (&bob, at(VIEW_MS + 2)), &seal)).custody.len(), 4);
 }

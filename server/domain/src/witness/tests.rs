@@ -3,7 +3,6 @@
 use super::*;
 use alloc::vec;
 use ed25519_dalek::{Signer as _, SigningKey};
-use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::device_log::epoch::{EPOCH, NewEpoch};
 use lazaret_protocol_evidence::device_log::grown::Grown;
 use lazaret_protocol_evidence::log::{Clock, Detail, Kind};
@@ -169,4 +168,27 @@ fn another_identity_begins_another_log() {
     let renewed = Witnessed { identity: PublicKey::Ed25519(vec![0; 32]).key_id(), ..known };
     let fresh = taken(Some(&renewed), Log::new().growth(0, true));
     assert_eq!(fresh.identity, identity().key_id());
+}
+
+#[test]
+fn a_log_begins_anew_only_where_it_was_disputed_and_somebody_accepts_that() {
+    let mut log = Log::new();
+    log.grow("started");
+    let known = taken(None, log.growth(0, true));
+    let (by, now) = ("ana".parse().unwrap(), Timestamp::from_ms(5));
+    let accepted = |value: Option<Witnessed>| {
+        let found = Found { key: "log-witness/d-1".into(), version: Some(1), value };
+        accept(&found, &device(), (&by, "provisioned again", now))
+    };
+    let code = |refused: Result<Decision<AcceptLogReply>, Refused>| refused.unwrap_err().code;
+    assert_eq!(code(accepted(None)), RefusalCode::NotFound);
+    assert_eq!(code(accepted(Some(known.clone()))), RefusalCode::Conflict);
+    let disputed = told(Some(&known), Log::new().growth(0, true)).record.unwrap();
+    let decision = accepted(Some(disputed.clone())).unwrap();
+    assert_eq!(decision.preview().rings, [RING]);
+    // The other past is taken then, and only with the identity's word on its epoch.
+    let begun = Witnessed { rings: vec![], ..disputed };
+    assert!(told(Some(&begun), Log::new().growth(0, false)).words[0].taken.is_none());
+    let fresh = taken(Some(&begun), Log::new().growth(0, true));
+    assert!(!fresh.rings[0].disputed);
 }

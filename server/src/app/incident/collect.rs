@@ -4,6 +4,7 @@
 use futures_util::StreamExt as _;
 use lazaret_protocol::id::{DeviceId, OperatorName};
 use lazaret_protocol::operator::CollectionCount;
+use lazaret_protocol::order::Wanted;
 use lazaret_server_domain::bundle;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::incident::{Asked, Incident};
@@ -55,6 +56,7 @@ async fn ask(
     reason: &str,
 ) -> Result<bool, AppError> {
     let name = format!("{}/{device}", incident.id);
+    let wanted = Wanted::default();
     let ordered = app
         .decide(|| async {
             let before: Found<Asked> = app.store.find(&name).await?;
@@ -62,7 +64,7 @@ async fn ask(
                 return Ok(Decision::reply(false));
             }
             let found: Found<Device> = app.store.find(device.as_str()).await?;
-            let order = bundle::order(&found, reason, (by, app.now()), &sealing(app))?;
+            let order = bundle::order(&found, (reason, &wanted), (by, app.now()), &sealing(app))?;
             let bundle = order.preview().id.clone();
             let (incident, device) = (incident.id.clone(), device.clone());
             let asked = Asked { incident, device, bundle };

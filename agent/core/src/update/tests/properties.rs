@@ -152,7 +152,13 @@ impl World {
             }),
             2 => Event::Ordered(Order {
                 expires: self.now.plus_ms(500),
-                ..order(next, OrderKind::Collect { bundle: "b-1".parse().unwrap() })
+                ..order(
+                    next,
+                    OrderKind::Collect {
+                        bundle: "b-1".parse().unwrap(),
+                        wanted: Wanted::default(),
+                    },
+                )
             }),
             // A replay, or a lapsed one.
             3 => Event::Ordered(order(counter % 20, install_kind("v2"))),
@@ -274,7 +280,7 @@ proptest! {
             revert_kind("v1"),
             OrderKind::Halt { install: 10 },
             OrderKind::Quarantine { reason: "suspicion".into() },
-            OrderKind::Collect { bundle: "b-1".parse().unwrap() },
+            OrderKind::Collect { bundle: "b-1".parse().unwrap(), wanted: Wanted::default() },
         ];
         let (device, model) = (device(), model());
         for state in states() {
