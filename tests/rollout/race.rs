@@ -204,6 +204,7 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
             assignment: now(store.find(&assignment_name(&rollout.id, &device.id))).unwrap(),
         }],
         cord: now(store.find(Cord::NAME)).unwrap(),
+        witnessed: now(store.find(id)).unwrap(),
     };
     let request = PollRequest {
         sequence: device.poll_sequence + 1,
@@ -218,12 +219,16 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
         quarantined: false,
         hold_ms: 0,
         posture: None,
+        nonce: None,
+        logs: vec![],
     };
     let context = PollContext {
         now: rollout.started.plus_ms(1000),
         tuf_timestamp_version: 1,
         poll_interval_ms: 1000,
         certificate_life_ms: 1000,
+        nonce: Sha256Digest::of(b"nonce"),
+        shown: None,
     };
     let peer = DevicePeer::from_checked_certificate(device.id.clone());
     decide(&view, &peer.vouch(request), context).unwrap()
