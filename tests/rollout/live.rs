@@ -1,5 +1,5 @@
-//! Rollouts on connected devices, with real programs: an offer and a halt arrive in about a second
-//! though devices poll once a minute, a release is taken back from the kept slot without a
+//! Rollouts on connected devices, with real programs: an offer arrives in about a second though
+//! devices poll once a minute, a release is taken back from the kept slot without a
 //! download, and whoever resumes names what went wrong.
 
 #![allow(
@@ -14,7 +14,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lazaret_tests::fleet::{self, Fleet, For, PATIENCE, Release};
-use lazaret_tests::mirror::{Answer, Lie, Mirror};
 use lazaret_tests::programs::{self, arg};
 use lazaret_tests::site::{MODEL, Site};
 use lazaret_tests::wait;
@@ -78,16 +77,10 @@ fn ordered(fleet: &Fleet, rollout: &str) -> usize {
 }
 
 #[test]
-fn an_offer_and_a_halt_reach_connected_devices_in_about_a_second() {
-    // If this failed, the halt of a bad release would come a minute late: after its installs.
+fn an_offer_reaches_connected_devices_in_about_a_second() {
+    // If this failed, whatever is urgent would come a minute late, with the next poll.
     let mut fleet = once_a_minute(&["d-1", "d-2"]);
-    // The image trickles to d-1, so that the halt meets it while it is being staged.
-    let slow = &fleet.devices[0];
-    let mirror = Mirror::public(&fleet.site, slow).unwrap();
-    mirror.lie(vec![Lie { part: "gw2/2.0".into(), answer: Answer::Trickling }]);
-    slow.set("download_bytes_per_second_min = 0").unwrap();
     connected(&mut fleet);
-
     let rollout = fleet.roll_out(Release(2), For::All).unwrap();
     let begun = Instant::now();
     wait::until("both devices to have the offer", PATIENCE, || {
@@ -95,25 +88,8 @@ fn an_offer_and_a_halt_reach_connected_devices_in_about_a_second() {
     })
     .unwrap();
     let offered = begun.elapsed();
-    wait::until("d-2 to be done, and d-1 to stage", PATIENCE, || {
-        let view = fleet.site.rollout(&rollout)?;
-        let staging = fleet::is(&fleet.devices[0].status()?, "state", "staging");
-        Ok((fleet::count(&view, "done") == 1 && staging).then_some(()))
-    })
-    .unwrap();
-    let halted = fleet.site.lazaret(&["halt", "--all", "--reason", "test"]).unwrap();
-    let begun = Instant::now();
-    assert_eq!(halted["open_offers"], json!(1), "{halted}");
-    wait::until("d-1 to take its offer back", PATIENCE, || {
-        let view = fleet.site.lazaret(&["halt"])?;
-        Ok((view["acknowledged"] == 1).then_some(()))
-    })
-    .unwrap();
-    let acknowledged = begun.elapsed();
-    println!("offered after {offered:?}, halt acknowledged after {acknowledged:?}");
+    println!("offered after {offered:?}");
     assert!(offered < SOON, "offered after {offered:?}");
-    assert!(acknowledged < SOON, "halt acknowledged after {acknowledged:?}");
-    assert!(fleet.devices[0].runs(fleet.image(Release(1)).unwrap()).unwrap());
 }
 
 fn ssh_key(fleet: &Fleet, name: &str) -> String {
@@ -264,7 +240,8 @@ fn publish_emergency(fleet: &Fleet) {
     let out = at("emergency");
     assemble.extend(["--out-dir", &out]);
     site.lazaret_keys(&assemble).unwrap();
-    site.publish(&site.folder.join("emergency").join("1.emergency.json")).unwrap();
+    let signed = at("emergency/1.emergency.json");
+    site.lazaret(&["repo", "publish", "--metadata", &signed]).unwrap();
 }
 
 #[test]
