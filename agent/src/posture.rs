@@ -12,7 +12,7 @@ use lazaret_protocol::time::Timestamp;
 use crate::config::Reader;
 use crate::probes::{ProbeConfig, Round, Surroundings, free_bytes};
 
-mod power;
+pub(crate) mod power;
 mod saying;
 #[cfg(test)]
 mod tests;

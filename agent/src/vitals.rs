@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::vitals::Vitals;
 
+use crate::posture::power;
+
 /// Entries of a folder of the kernel's that are looked at.
 const ENTRIES_MAX: usize = 256;
 
@@ -25,19 +27,9 @@ fn measure_below(root: &Path) -> Vitals {
         memory_bytes: kibibytes.map(|kibibytes| kibibytes.saturating_mul(1024)),
         ..Vitals::default()
     };
-    for supply in entries(&root.join("sys/class/power_supply")) {
-        if said(&supply, "type") == "Battery" {
-            // A battery of a keyboard or a pen says nothing of this device.
-            if said(&supply, "scope") != "Device"
-                && let Ok(percent) = said(&supply, "capacity").parse()
-            {
-                let least = vitals.battery_percent.unwrap_or(u64::MAX);
-                vitals.battery_percent = Some(least.min(percent));
-            }
-        } else if said(&supply, "online") == "1" {
-            vitals.supplied = true;
-        }
-    }
+    let power = power::read(&root.join("sys/class/power_supply"));
+    vitals.battery_percent = power.least_percent.map(u64::from);
+    vitals.supplied = power.supplied;
     for zone in entries(&root.join("sys/class/thermal")) {
         if let Ok(temperature) = said(&zone, "temp").parse() {
             let most = vitals.temperature_millicelsius.unwrap_or(i64::MIN);

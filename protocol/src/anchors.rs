@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::OperatorName;
 use crate::key::PublicKey;
+use crate::sshsig::SshKey;
 
 /// Largest `trust/anchors` target, in bytes.
 pub const ANCHORS_BYTES_MAX: usize = 256 * 1024;
@@ -31,6 +33,22 @@ pub struct Anchors {
     /// nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responders: Vec<String>,
+    /// Who may approve, by their own SSH keys. Servers and auditors check against it, devices have
+    /// no use for it. Where it is empty, servers go by the keys that operators entered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Approver>,
+}
+
+/// One person's key, and what it may be used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approver {
+    /// Whose.
+    pub operator: OperatorName,
+    /// The key, as a line of OpenSSH.
+    pub key: SshKey,
+    /// The namespaces in which its signatures count, such as
+    /// [`NAMESPACE_PLAN`](crate::sshsig::NAMESPACE_PLAN).
+    pub namespaces: Vec<String>,
 }
 
 /// Anchors that cannot be used.
@@ -52,6 +70,16 @@ pub enum AnchorsError {
 }
 
 impl Anchors {
+    /// Whether `key` is listed as that of `operator` for signatures in `namespace`.
+    #[must_use]
+    pub fn lets_approve(&self, operator: &OperatorName, key: &SshKey, namespace: &str) -> bool {
+        self.approvers.iter().any(|one| {
+            one.operator == *operator
+                && one.key == *key
+                && one.namespaces.iter().any(|listed| listed == namespace)
+        })
+    }
+
     /// Reads the target's bytes, which the caller has verified.
     ///
     /// # Errors

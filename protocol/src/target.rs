@@ -31,10 +31,19 @@ pub struct ImageCustom {
     /// Keeping this image raises the device's floor to this; nothing with a lower counter ever runs
     /// again.
     pub floor: u64,
+    /// Only from a release of this counter or a higher one: a device that runs a lower one must run
+    /// another in between first. 0, which is not written, lets it in from any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub needs: u64,
     /// The hardware it is for.
     pub model: ModelName,
     /// When which part of the fleet may take it.
     pub schedule: Schedule,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// `custom` of a delta target `<model>/<version>/from-<base>.delta`. It grants nothing: what it

@@ -220,6 +220,9 @@ fn added(image: &ImageEntry, words: &mut Vec<String>) {
         image.sha256
     ));
     words.push(format!("  schedule: {}", schedule(&image.custom.schedule)));
+    if image.custom.needs > 0 {
+        words.push(format!("  only from a release of counter {} or above", image.custom.needs));
+    }
 }
 
 fn changed(old: &ImageEntry, new: &ImageEntry, words: &mut Vec<String>) {
@@ -234,6 +237,10 @@ fn changed(old: &ImageEntry, new: &ImageEntry, words: &mut Vec<String>) {
     if old.custom.floor != new.custom.floor {
         let (is, was) = (new.custom.floor, old.custom.floor);
         words.push(format!("~ image {name}: floor {is}, was {was}"));
+    }
+    if old.custom.needs != new.custom.needs {
+        let (is, was) = (new.custom.needs, old.custom.needs);
+        words.push(format!("~ image {name}: only from counter {is} or above, was {was}"));
     }
     if old.custom.schedule != new.custom.schedule {
         let (is, was) = (schedule(&new.custom.schedule), schedule(&old.custom.schedule));

@@ -21,7 +21,7 @@ use crate::error::{Rule, StepError};
 
 pub use emergency::EmergencyPlan;
 pub use release::ReleasePlan;
-pub(crate) use release::check_new;
+pub(crate) use release::{check_new, in_between};
 pub use root::RootPlan;
 pub use targets::{ModelSigners, TargetsPlan};
 

@@ -12,6 +12,7 @@ pub(crate) struct Route {
 }
 
 /// What the device listener takes.
+#[allow(dead_code, reason = "of the programs that share this file one asks for operators alone")]
 pub(crate) fn of_devices() -> Vec<Route> {
     below("## Device listener")
 }

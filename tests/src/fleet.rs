@@ -141,6 +141,21 @@ impl Fleet {
         self.site.release(wanted)
     }
 
+    /// As [`publish`](Self::publish), of a release that lets in only devices that run `needs`.
+    ///
+    /// # Errors
+    /// One of the steps is refused.
+    pub fn publish_needing(&self, release: Release, needs: Release) -> anyhow::Result<()> {
+        let version = release.version();
+        let counter = u64::try_from(release.0)?;
+        let image = self.image(release)?;
+        let wanted = Wanted { version: &version, counter, floor: 0, image, schedule: None };
+        self.site.upload(wanted)?;
+        let signed = self.site.sign_with(wanted, &["--needs", &needs.0.to_string()])?;
+        self.site.publish(&signed)?;
+        Ok(())
+    }
+
     /// Starts a rollout in one group that goes on until every device has failed; gives its name.
     ///
     /// # Errors

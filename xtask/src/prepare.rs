@@ -143,6 +143,11 @@ const NEEDS: &[Need] = &[
         why: "the device's key helper speaks to TPMs through it",
     },
     Need {
+        found_by: FoundBy::Command("valgrind"),
+        package: "valgrind",
+        why: "counts the instructions that one poll's decision takes",
+    },
+    Need {
         found_by: FoundBy::Command("swtpm"),
         package: "swtpm",
         why: "a TPM 2.0 for tests of device keys",

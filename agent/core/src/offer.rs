@@ -127,6 +127,14 @@ fn never(
     if let Some(refused) = running.and_then(|running| wrong_way(direction, running, release)) {
         return Some(refused);
     }
+    if let Some(running) = running
+        && running.counter < custom.needs
+    {
+        let (needs, runs) = (custom.needs, running.counter);
+        let text =
+            format!("expected to run a release of counter {needs} or more first, {runs} runs");
+        return Some(("needs-step", text));
+    }
     if custom.floor > release.counter {
         let text = format!("its floor {} is above its counter {}", custom.floor, release.counter);
         return Some(("bad-release", text));

@@ -1,23 +1,34 @@
 //! The charge, from what Linux lists below `/sys/class/power_supply`
-//! (`Documentation/ABI/testing/sysfs-class-power`). A device on the mains says none: nothing that
-//! an update does can empty its battery.
+//! (`Documentation/ABI/testing/sysfs-class-power`), by one rule for the posture that a poll says and
+//! for what an update asks of the device itself.
 
 use std::fs;
 use std::path::Path;
 
 /// Longest file that is read, in bytes: the kernel's are one word.
 const FILE_BYTES_MAX: usize = 256;
+/// Entries that are looked at.
+const ENTRIES_MAX: usize = 256;
 
-/// The mean charge of the batteries that it runs from; none without a battery or on the mains.
+/// What the device lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Power {
+    /// The charge of the emptiest battery: where two feed one device, the emptier one is what may
+    /// not last. None without a battery.
+    pub(crate) least_percent: Option<u8>,
+    /// It is fed from outside, and no battery says that it drains all the same.
+    pub(crate) supplied: bool,
+}
+
+/// Reads what is listed below `folder`.
 #[must_use]
-pub(super) fn battery_percent(folder: &Path) -> Option<u8> {
-    let entries = fs::read_dir(folder).ok()?;
-    let (mut sum, mut count, mut drains, mut mains) = (0_u64, 0_u64, false, false);
-    for entry in entries.flatten() {
+pub(crate) fn read(folder: &Path) -> Power {
+    let Ok(entries) = fs::read_dir(folder) else { return Power::default() };
+    let (mut least_percent, mut drains, mut fed) = (None, false, false);
+    for entry in entries.flatten().take(ENTRIES_MAX) {
         let path = entry.path();
-        let kind = word(&path, "type").unwrap_or_default();
-        if kind != "Battery" {
-            mains |= word(&path, "online").is_some_and(|online| online != "0");
+        if word(&path, "type").unwrap_or_default() != "Battery" {
+            fed |= word(&path, "online").is_some_and(|online| online != "0");
             continue;
         }
         // A mouse has a battery too.
@@ -28,26 +39,25 @@ pub(super) fn battery_percent(folder: &Path) -> Option<u8> {
         else {
             continue;
         };
-        drains |= word(&path, "status").is_some_and(|status| status == "Discharging");
-        sum = sum.saturating_add(percent.min(100));
-        count = count.saturating_add(1);
+        let percent = u8::try_from(percent.min(100)).unwrap_or(100);
+        least_percent = Some(least_percent.unwrap_or(100_u8).min(percent));
+        match word(&path, "status").as_deref() {
+            // A charger that is too weak is one that does not feed it.
+            Some("Discharging") => drains = true,
+            // Fed, though no charger is listed.
+            Some("Charging" | "Full" | "Not charging") => fed = true,
+            _ => {}
+        }
     }
-    // A charger that is too weak drains as well, and a battery that does not say is believed to.
-    if mains && !drains {
-        return None;
-    }
-    let mean = sum.checked_div(count)?;
-    let charging = !drains && charges(folder);
-    (!charging).then(|| u8::try_from(mean).unwrap_or(100))
+    Power { least_percent, supplied: fed && !drains }
 }
 
-/// Whether a battery says that it is being fed, though no charger is listed.
-fn charges(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| {
-        let fed = ["Charging", "Full", "Not charging"];
-        word(&entry.path(), "status").is_some_and(|status| fed.contains(&status.as_str()))
-    })
+/// The charge that a poll says; none without a battery or while it is fed: nothing that an update
+/// does can empty it then.
+#[must_use]
+pub(super) fn battery_percent(folder: &Path) -> Option<u8> {
+    let power = read(folder);
+    power.least_percent.filter(|_| !power.supplied)
 }
 
 fn word(folder: &Path, name: &str) -> Option<String> {

@@ -115,6 +115,7 @@ fn found(delta: Option<(Target, DeltaCustom)>) -> Found {
         sha256: Sha256Digest::of(&image()),
         custom: ImageCustom {
             counter: 2,
+            needs: 0,
             floor: 1,
             model: "gw2".parse().unwrap(),
             schedule: Schedule::everybody_from("salt", Timestamp::from_ms(0)),

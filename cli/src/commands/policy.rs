@@ -54,8 +54,8 @@ pub(crate) fn usable(name: &str) -> anyhow::Result<Policy> {
         toml::from_str(&text(name)?).with_context(|| format!("{name}: no policy"))?;
     let problems = policy.check();
     if !problems.is_empty() {
-        let list: Vec<String> = problems.iter().map(|one| format!("  {one}")).collect();
-        anyhow::bail!("{name} cannot be used:\n{}", list.join("\n"));
+        let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::bail!("{name} cannot be used: {}", list.join("; "));
     }
     Ok(policy)
 }

@@ -1,9 +1,12 @@
 //! `anchors`: what devices trust beside TUF, as one file that the targets role signs.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
-use lazaret_protocol::anchors::Anchors;
+use lazaret_protocol::anchors::{Anchors, Approver};
+use lazaret_protocol::id::OperatorName;
+use lazaret_protocol::sshsig::{NAMESPACE_PLAN, SshKey};
 use lazaret_protocol_evidence::age::Recipient;
 use lazaret_repo_keys_signing::OnlinePublic;
 use x509_parser::pem::Pem;
@@ -34,9 +37,40 @@ pub struct AnchorsArgs {
     /// none without one. Two at least, so that the loss of one key is no disaster.
     #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
     pub responders: Vec<Recipient>,
+    /// Who may approve plans: the operator's name and a file with their public SSH key. Give it once
+    /// for each key. Where none is given, servers go by the keys that operators entered there.
+    #[arg(long = "approver", value_name = "NAME=KEY.pub")]
+    pub approvers: Vec<ApproverFile>,
     /// Where the anchors go.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// An operator's name and a file with their public SSH key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApproverFile {
+    name: OperatorName,
+    path: PathBuf,
+}
+
+impl FromStr for ApproverFile {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("expected NAME=FILE such as ana=ana.pub, got {text:?}");
+        let (name, path) =
+            text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or_else(form)?;
+        Ok(Self { name: name.parse().map_err(|_| form())?, path: path.into() })
+    }
+}
+
+/// What the anchors say of one approver.
+pub(super) fn in_words(approver: &Approver) -> String {
+    format!(
+        "{} approves with key {} ({})",
+        approver.operator,
+        approver.key.fingerprint(),
+        approver.namespaces.join(", ")
+    )
 }
 
 /// Writes the anchors.
@@ -72,6 +106,7 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
         device_cas: read_cas(&mut step, &args.device_cas)?,
         audit_keys,
         responders: args.responders.iter().map(ToString::to_string).collect(),
+        approvers: read_approvers(&mut step, &args.approvers)?,
     };
     // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
     // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in
@@ -86,6 +121,32 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
     step.write(&args.out, &bytes)?;
     session.finish(step)?;
     Ok(())
+}
+
+fn read_approvers(step: &mut Step, files: &[ApproverFile]) -> Result<Vec<Approver>, StepError> {
+    let mut approvers: Vec<Approver> = Vec::new();
+    for file in files {
+        let bytes = step.read(&file.path)?;
+        let refused = |why: String| {
+            let what = format!(
+                "expected one public SSH key of {} in {}, {why}",
+                file.name,
+                file.path.display()
+            );
+            StepError::refused(Rule::WrongFile, what)
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| refused("got no text".to_owned()))?;
+        let key: SshKey = text.trim().parse().map_err(|err| refused(format!("{err}")))?;
+        // One key of two names would let one person be two.
+        if let Some(other) = approvers.iter().find(|other| other.key == key) {
+            return Err(refused(format!("got the key of {}", other.operator)));
+        }
+        let namespaces = vec![NAMESPACE_PLAN.to_owned()];
+        let approver = Approver { operator: file.name.clone(), key, namespaces };
+        step.say(in_words(&approver));
+        approvers.push(approver);
+    }
+    Ok(approvers)
 }
 
 fn read_cas(step: &mut Step, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {

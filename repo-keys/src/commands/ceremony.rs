@@ -82,6 +82,7 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
             server_cas: vec![here("ca").join("server-ca.pem")],
             next_online: None,
             responders,
+            approvers: Vec::new(),
             out: here("anchors.json"),
         },
     )?;

@@ -106,6 +106,9 @@ fn json(
     for recipient in &anchors.responders {
         step.say(format!("evidence is encrypted to {recipient}"));
     }
+    for approver in &anchors.approvers {
+        step.say(super::anchors::in_words(approver));
+    }
     for (kind, cas) in [("servers", &anchors.server_cas), ("devices", &anchors.device_cas)] {
         for ca in cas {
             step.say(format!("for {kind}:"));

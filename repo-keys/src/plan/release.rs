@@ -1,6 +1,6 @@
 //! A release role: the images of one model.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use lazaret_protocol::id::ModelName;
 use lazaret_protocol::target::{image_target, release_role};
@@ -25,7 +25,8 @@ pub struct ReleasePlan {
 }
 
 impl ReleasePlan {
-    /// Adds a new image to the last signed version, or begins with it, and keeps the newest `keep`.
+    /// Adds a new image to the last signed version, or begins with it, and keeps the newest `keep`
+    /// with the steps that lead to them.
     ///
     /// # Errors
     /// The counter or the version name is not new, or the image is one for another model.
@@ -43,8 +44,7 @@ impl ReleasePlan {
         let mut images = previous.map(|previous| previous.images.clone()).unwrap_or_default();
         check_new(&images, &image)?;
         images.push(image);
-        let surplus = images.len().saturating_sub(keep.max(1));
-        images.drain(..surplus);
+        let images = kept(images, keep.max(1));
         let version = previous.map_or(0, |previous| previous.version).saturating_add(1);
         Ok(Self { model, version, expires, images })
     }
@@ -96,6 +96,30 @@ impl ReleasePlan {
             images: rules::check_release(&document.signed, model)?,
         })
     }
+}
+
+/// The newest `keep` images, and of the older ones those that devices have to run in between to get
+/// to them: without those, devices that are far behind could never come up.
+fn kept(mut images: Vec<ImageEntry>, keep: usize) -> Vec<ImageEntry> {
+    let surplus = images.len().saturating_sub(keep);
+    let mut stay: BTreeSet<u64> = BTreeSet::new();
+    for newest in images.iter().skip(surplus) {
+        stay.insert(newest.custom.counter);
+        let mut needs = newest.custom.needs;
+        while let Some(step) = in_between(&images, needs) {
+            stay.insert(step.custom.counter);
+            needs = step.custom.needs;
+        }
+    }
+    images.retain(|image| stay.contains(&image.custom.counter));
+    images
+}
+
+/// The image that brings devices up to `needs`: the first of at least that counter which itself
+/// needs less. None where nothing is needed, or there is no such image.
+#[must_use]
+pub(crate) fn in_between(images: &[ImageEntry], needs: u64) -> Option<&ImageEntry> {
+    images.iter().find(|image| image.custom.counter >= needs && image.custom.needs < needs)
 }
 
 /// Checks that an image is later than all of `images` and does not take another's name.

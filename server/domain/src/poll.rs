@@ -309,7 +309,8 @@ impl Turn {
         };
         let both = (rollout, assignment);
         let cord = view.cord.value.as_ref();
-        match hold(Candidate::from(&self.device), both, cord, now) {
+        let held = hold(Candidate::from(&self.device), both, cord, now);
+        match held {
             Hold::AlreadyRunning { .. } => {
                 let ended = AssignmentState::Ended { outcome: Outcome::Done, at: now };
                 self.moved.push((rollout.id.clone(), ended));
@@ -326,8 +327,8 @@ impl Turn {
                 self.leave_out(rollout, (code, "the signed schedule never reaches it"), now);
             }
             // The device would say the same: what its signers ruled out stays out.
-            held @ Hold::Floor { .. } => {
-                self.leave_out(rollout, ("below-floor", &held.in_words()), now);
+            Hold::Floor { of, .. } => {
+                self.leave_out(rollout, (of.refusal(), &held.in_words()), now);
             }
             Hold::Turn { since: None } => {
                 self.moved.push((rollout.id.clone(), AssignmentState::Ready { since: now }));

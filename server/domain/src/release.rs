@@ -45,6 +45,9 @@ pub struct Release {
     pub pending: Vec<DeltaBase>,
     /// Its release counter, once it is published.
     pub counter: Option<u64>,
+    /// The counter that a device must run at least to install it, once it is published.
+    #[serde(default)]
+    pub needs: u64,
     /// When whom the signers let install it, once it is published.
     pub schedule: Option<Schedule>,
     /// Who announced it.
@@ -141,6 +144,7 @@ pub fn announce(
         deltas: vec![],
         pending: vec![],
         counter: None,
+        needs: 0,
         schedule: None,
         created_by: by.clone(),
     };
@@ -237,6 +241,7 @@ pub fn published(release: &Release, custom: &ImageCustom) -> Release {
     Release {
         state: ReleaseState::Published,
         counter: Some(custom.counter),
+        needs: custom.needs,
         schedule: Some(custom.schedule.clone()),
         ..release.clone()
     }

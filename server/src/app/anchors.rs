@@ -56,12 +56,7 @@ pub(super) async fn keep(app: &App, bytes: &[u8]) -> Result<PublishedTarget, App
 /// # Errors
 /// The stores, or the anchors cannot be read.
 pub(crate) async fn choose_order_key(app: &App) -> Result<(), AppError> {
-    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
-    let files = publish::current(app, &head).await?;
-    let Some((sha256, _)) = signing::anchors(&files)? else { return Ok(()) };
-    let bytes = app.images.bytes(sha256, METADATA_BYTES_MAX).await?;
-    let anchors = Anchors::parse(&bytes)
-        .map_err(|_| AppError::CutShort { what: "reading the anchors that are served" })?;
+    let Some(anchors) = served(app).await? else { return Ok(()) };
     if !app.keys.choose_orders(&anchors.order_keys) {
         tracing::error!(
             "the anchors list none of the order keys of this server: devices refuse orders"
@@ -74,4 +69,21 @@ pub(crate) async fn choose_order_key(app: &App) -> Result<(), AppError> {
         );
     }
     Ok(())
+}
+
+/// The anchors that are served; none before there is a repository.
+///
+/// # Errors
+/// The stores, or they cannot be read.
+pub(super) async fn served(app: &App) -> Result<Option<Anchors>, AppError> {
+    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
+    let files = publish::current(app, &head).await?;
+    if files.0.is_empty() {
+        return Ok(None);
+    }
+    let Some((sha256, _)) = signing::anchors(&files)? else { return Ok(None) };
+    let bytes = app.images.bytes(sha256, METADATA_BYTES_MAX).await?;
+    let anchors = Anchors::parse(&bytes)
+        .map_err(|_| AppError::CutShort { what: "reading the anchors that are served" })?;
+    Ok(Some(anchors))
 }

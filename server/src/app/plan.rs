@@ -7,12 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lazaret_protocol::id::{ModelName, OperatorName, RolloutId, VersionName};
 use lazaret_protocol::limits::ROLLOUT_DEVICES_MAX;
 use lazaret_protocol::operator::{
-    ApprovalRequest, ApprovalView, PlanRequest, PlanView, PolicyChoice, RevertRequest, RolloutView,
-    approval_text,
+    ApprovalView, PlanRequest, PlanView, PolicyChoice, RevertRequest, RolloutView,
 };
 use lazaret_protocol::refusal::RefusalCode;
-use lazaret_protocol::sshsig::{NAMESPACE_PLAN, SshSignature};
-use lazaret_server_domain::approver::{ApproverKey, key_name};
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::event::{Event, Fact};
 use lazaret_server_domain::filter::Filter;
@@ -23,8 +20,9 @@ use lazaret_server_domain::repository::RepositoryHead;
 use lazaret_server_domain::rollout::policy::{POLICY_BYTES_MAX, Policy, SHIPPED};
 pub(crate) use lazaret_server_domain::rollout::preview::Preview;
 use lazaret_server_domain::rollout::state::{
-    Approval, Assigned, Assignment, Direction, Rollout, RolloutRelease,
+    Assigned, Assignment, Direction, Rollout, RolloutRelease,
 };
+use lazaret_server_domain::rollout::step::steps_to;
 use lazaret_server_domain::rollout::survey::{Draft, Survey};
 use lazaret_server_domain::rollout::tally::{Heard, Tally};
 use lazaret_server_domain::rollout::{advance, approval};
@@ -61,7 +59,9 @@ pub(crate) async fn plan(
     for version in &request.via {
         steps.push(releases.find(version)?);
     }
+    steps.extend(steps_to(&releases.find(&request.version)?, &releases.all()?));
     steps.sort_by_key(|step| step.counter);
+    steps.dedup_by_key(|step| step.counter);
     let devices: Option<BTreeSet<_>> =
         request.devices.as_ref().map(|ids| ids.iter().cloned().collect());
     if let Some(ids) = &devices {
@@ -106,41 +106,6 @@ pub(crate) async fn show(app: &App, id: &RolloutId) -> Result<View, AppError> {
     let parts: Vec<Assignment> = app.store.list_all(&format!("{id}/")).await?;
     let planned: Found<Planned> = app.store.find(id.as_str()).await?;
     view(app, &rollout, &parts, planned.value.map(|planned| planned.preview)).await
-}
-
-/// Approves a plan with an SSH signature by a key of the operator `by`.
-///
-/// # Errors
-/// The signature does not hold, the key is not theirs, they wrote the plan themselves, or the plan
-/// is another by now; or the store.
-pub(crate) async fn approve(
-    app: &App,
-    by: &OperatorName,
-    id: &RolloutId,
-    request: &ApprovalRequest,
-) -> Result<Committed<RolloutView>, AppError> {
-    let refused = |why: String| Refused::because(RefusalCode::Forbidden, why);
-    let signature = SshSignature::parse(&request.signature)
-        .map_err(|err| AppError::bad_request(format!("signature is refused: {err}")))?;
-    let name = key_name(signature.claimed_key());
-    let known: Found<ApproverKey> = app.store.find(&name).await?;
-    let key = known.value.filter(|key| key.operator == *by).ok_or_else(|| {
-        let fingerprint = signature.claimed_key().fingerprint();
-        refused(format!("the key {fingerprint} is not among {by}'s: lazaret approver add"))
-    })?;
-    let text = approval_text(&request.plan);
-    signature
-        .verify(&key.key, NAMESPACE_PLAN, text.as_bytes())
-        .map_err(|err| refused(format!("signature is refused: {err}")))?;
-    let approval =
-        Approval { by: by.clone(), key: key.key.fingerprint(), plan: request.plan, at: app.now() };
-    let approved = app
-        .decide(|| async {
-            let found: Found<Rollout> = app.store.find(id.as_str()).await?;
-            Ok(approval::approve(&found, approval.clone(), app.now())?)
-        })
-        .await?;
-    rollout::viewed(app, approved).await
 }
 
 /// Begins a plan that has its approvals. Every device is in the rollout before it runs: after a
@@ -286,8 +251,13 @@ impl Releases {
             sha256: image.sha256,
             schedule: image.custom.schedule.clone(),
             counter: image.custom.counter,
+            needs: image.custom.needs,
             emergency: emergency.map(|entry| entry.custom.clone()),
         })
+    }
+
+    fn all(&self) -> Result<Vec<RolloutRelease>, AppError> {
+        self.images.iter().map(|image| self.find(&image.version)).collect()
     }
 
     /// The newest below a release.

@@ -271,6 +271,7 @@ async fn published(app: &App, request: &RolloutRequest) -> Result<RolloutRelease
         sha256: release.sha256,
         schedule,
         counter: release.counter.unwrap_or_default(),
+        needs: release.needs,
         emergency: None,
     })
 }

@@ -34,6 +34,12 @@ const FAULTS: [(&str, Fault); 5] = [
     ("silence after 1 h", Fault::SlowSilent { after_ms: HOUR_MS }),
 ];
 
+/// What hides best: an image that fails here and there. It has no goal; what it harms is printed.
+const RARE: [(&str, Fault); 2] = [
+    ("fails on 1 device in 20, anywhere", Fault::Some { permille: 50 }),
+    ("fails on 1 device in 10, anywhere", Fault::Some { permille: 100 }),
+];
+
 /// What a poll's decision may cost at a million devices, as a share of that at a thousand.
 const GROWTH_MAX: f64 = 1.01;
 /// Polls decided under valgrind.
@@ -83,6 +89,14 @@ fn against_hawkbit(policy: &Policy, size: u32, seeds: u64) -> anyhow::Result<Vec
                     .peer(PEER, Some(mean(|(_, theirs)| theirs.harmed)))
                     .at_most_of(0.1, PEER),
             );
+        }
+        for (name, fault) in RARE {
+            let runs = pairs(policy, seeds, |seed| make(Scenario::calm(size, seed)).with(fault))?;
+            let case = format!("{name}, {fleet}, {size} devices, {seeds} seeds");
+            let ours = mean(runs.iter().map(|(ours, _)| ours.harmed));
+            let theirs = mean(runs.iter().map(|(_, theirs)| theirs.harmed));
+            let row = Row::new(&case, "devices harmed, mean", "devices", ours);
+            rows.push(row.peer(PEER, Some(theirs)));
         }
         let runs = pairs(policy, seeds, |seed| make(Scenario::calm(size, seed)))?;
         let minutes = |of: fn(&(Report, Report)) -> Option<u64>| {

@@ -49,6 +49,14 @@ impl Site {
     /// # Errors
     /// The key tool refuses.
     pub fn sign(&self, wanted: Wanted<'_>) -> anyhow::Result<PathBuf> {
+        self.sign_with(wanted, &[])
+    }
+
+    /// As [`sign`](Self::sign), with more arguments of `payload release`.
+    ///
+    /// # Errors
+    /// The key tool refuses.
+    pub fn sign_with(&self, wanted: Wanted<'_>, more: &[&str]) -> anyhow::Result<PathBuf> {
         let signing = self.folder.join("signing");
         std::fs::create_dir_all(&signing)?;
         let metadata = self.keys().join("metadata");
@@ -62,6 +70,7 @@ impl Site {
         make.extend(["--out", &payload]);
         make.extend(previous.iter().flat_map(|file| ["--previous", file.as_str()]));
         make.extend(wanted.schedule.iter().flat_map(|schedule| ["--schedule", schedule]));
+        make.extend(more);
         self.lazaret_keys(&make)?;
         let targets = arg(&metadata.join("1.targets.json"));
         let own = format!("{MODEL}/{}={image}", wanted.version);

@@ -63,6 +63,7 @@ fn offer(counter: u64) -> Offer {
         release: release(counter),
         custom: ImageCustom {
             counter,
+            needs: 0,
             floor: counter.saturating_sub(1),
             model: model(),
             schedule: Schedule::everybody_from("salt", NOW),
@@ -291,6 +292,15 @@ fn an_image_below_the_floor_or_not_newer_is_refused() {
     let mut same_counter = offer(1);
     same_counter.release.sha256 = Sha256Digest::of(b"rebuilt");
     assert_eq!(code(weighed(&base(), same_counter)), "not-newer");
+}
+
+#[test]
+fn an_image_that_needs_another_first_is_refused_until_that_runs() {
+    let mut far = offer(5);
+    far.custom.needs = 2;
+    assert_eq!(code(weighed(&base(), far.clone())), "needs-step");
+    far.custom.needs = 1;
+    assert_eq!(weighed(&base(), far), None, "it runs counter 1");
 }
 
 #[test]

@@ -291,6 +291,9 @@ fn read_image(name: &str, target: &Target, model: &ModelName) -> Result<ImageEnt
     if custom.floor > custom.counter || custom.counter == 0 {
         return Err(format!("a floor of {} at counter {}", custom.floor, custom.counter));
     }
+    if custom.needs >= custom.counter {
+        return Err(format!("counter {}, and needs {} to run first", custom.counter, custom.needs));
+    }
     custom.schedule.check().map_err(|err| err.to_string())?;
     if target.length == 0 || target.length > IMAGE_BYTES_MAX {
         return Err(format!("a length of {} bytes", target.length));

@@ -13,7 +13,7 @@ use lazaret_repo_keys_signing::metadata::rules::ImageEntry;
 use super::{expires, finish, read_previous};
 use crate::difference::Names;
 use crate::error::{Rule, StepError};
-use crate::plan::{Plan, ReleasePlan};
+use crate::plan::{Plan, ReleasePlan, in_between};
 use crate::session::Session;
 
 /// Longest salt, in characters.
@@ -38,6 +38,11 @@ pub struct Release {
     /// of the newest earlier image where this is left out.
     #[arg(long, value_name = "N")]
     pub floor: Option<u64>,
+    /// Devices install this image only from a release with this counter or a higher one; those
+    /// below run another release in between first. That of the newest earlier image where this is
+    /// left out; 0 lets every device in.
+    #[arg(long, value_name = "N")]
+    pub needs: Option<u64>,
     /// When which share of the fleet may install, in permille: `100@2026-11-23T00:00:00Z,1000@...`.
     /// Everybody at once where this is left out.
     #[arg(long, value_name = "PERMILLE@TIME,...")]
@@ -101,8 +106,9 @@ pub(super) fn run(session: &Session, args: &Release) -> Result<(), StepError> {
         let what = format!("expected an image, {} is empty", args.image.display());
         return Err(StepError::refused(Rule::WrongFile, what));
     }
-    let inherited =
-        before.and_then(|plan| plan.images.last()).map_or(0, |image| image.custom.floor);
+    let newest = before.and_then(|plan| plan.images.last()).map(|image| &image.custom);
+    let inherited = newest.map_or(0, |custom| custom.floor);
+    let needs = args.needs.unwrap_or_else(|| newest.map_or(0, |custom| custom.needs));
     let salt: String = match &args.salt {
         Some(salt) => salt.clone(),
         None => measured.sha256.to_string().chars().take(16).collect(),
@@ -110,10 +116,17 @@ pub(super) fn run(session: &Session, args: &Release) -> Result<(), StepError> {
     let custom = ImageCustom {
         counter: args.counter,
         floor: args.floor.unwrap_or(inherited),
+        needs,
         model: args.model.clone(),
         schedule: schedule(session.now, salt, args.schedule.as_ref())?,
     };
     let (length, sha256) = (measured.length, measured.sha256);
+    let before_it = before.map_or(&[][..], |plan| &plan.images);
+    if needs > 0 && in_between(before_it, needs).is_none() {
+        session.warn(&format!(
+            "no listed image brings devices up to counter {needs}: those below it stay behind"
+        ));
+    }
     let image = ImageEntry { version: args.version.clone(), sha256, length, custom };
     let expires = expires(session.now, args.expires_days)?;
     let plan = ReleasePlan::with_image(before, image, args.keep_releases, expires)?;

@@ -68,6 +68,7 @@ pub(crate) fn plan(
         sha256: new.sha256,
         schedule,
         counter: new.counter,
+        needs: 0,
         emergency,
     };
     let draft = Draft {

@@ -19,6 +19,7 @@ fn release(number: u8, counter: Option<u64>) -> Release {
         state: ReleaseState::Published,
         deltas: vec![],
         pending: vec![],
+        needs: 0,
         counter,
         schedule: None,
         created_by: "ada".parse().unwrap(),

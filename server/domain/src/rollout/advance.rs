@@ -327,8 +327,8 @@ fn next_step(rollout: &Rollout, counted: &Tally, cord: CordState) -> Option<Step
             return Some(Step::Pass(at));
         }
     }
-    // A silent device may still come back, so it does not end its group.
-    let over = counted.groups.iter().all(|counts| counts.ended() == counts.total());
+    // A silent device may still come back, so it does not end its group before it is lost.
+    let over = counted.groups.iter().all(|counts| counts.over() == counts.total());
     over.then_some(Step::Finish)
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn release(version: &str, counter: u64) -> RolloutRelease {
         sha256: Sha256Digest::of(version.as_bytes()),
         schedule: Schedule::everybody_from("s", Timestamp::from_ms(0)),
         counter,
+        needs: 0,
         emergency: None,
     }
 }

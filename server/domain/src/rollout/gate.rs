@@ -66,7 +66,7 @@ pub fn judge(counts: &GroupTally, group: &Group, thresholds: Thresholds) -> Verd
         );
         return Verdict::Trip { reason };
     }
-    if counts.ended() == total && total > 0 {
+    if counts.over() == total && total > 0 {
         let reason = format!(
             "{} of {basis} devices are done and none is left, {} % are wanted",
             counts.done, thresholds.success_percent

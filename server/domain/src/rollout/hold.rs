@@ -91,8 +91,14 @@ pub enum Hold {
     ScheduleNever { place: u16 },
     /// The signed schedule does not let it in yet.
     Schedule { place: u16, opens: Timestamp },
-    /// It must not go back so far.
-    Floor { version: VersionName, counter: u64, floor: u64 },
+    /// A signed floor keeps it from the release: its own, or the release's for what must run first.
+    Floor {
+        version: VersionName,
+        counter: u64,
+        floor: u64,
+        #[serde(default)]
+        of: FloorOf,
+    },
     /// It is busy with another install.
     Busy { order: u64 },
     /// No maintenance window is open where it stands.
@@ -107,6 +113,28 @@ pub enum Hold {
     Turn { since: Option<Timestamp> },
     /// It was not heard of for long.
     Offline { since: Option<Timestamp>, then: String },
+}
+
+/// Whose floor holds a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FloorOf {
+    /// The device's: what it kept rules out releases with a lower counter.
+    #[default]
+    Device,
+    /// The release's: its signers let in only devices that run at least that counter.
+    Release,
+}
+
+impl FloorOf {
+    /// The code by which the device itself would refuse.
+    #[must_use]
+    pub const fn refusal(self) -> &'static str {
+        match self {
+            Self::Device => "below-floor",
+            Self::Release => "needs-step",
+        }
+    }
 }
 
 /// The gate that holds a device at `now`, in the order in which they are asked.
@@ -137,11 +165,8 @@ pub fn hold(
     if candidate.quarantined {
         return Hold::Quarantined;
     }
-    // Rollouts from before counters were noted say 0.
-    let floor = candidate.release_floor.unwrap_or(0);
-    if release.counter > 0 && release.counter < floor {
-        let (version, counter) = (release.version.clone(), release.counter);
-        return Hold::Floor { version, counter, floor };
+    if let Some(hold) = floor_gate(candidate, release) {
+        return hold;
     }
     if let Some(hold) = schedule_gate(candidate.id, release, now) {
         return hold;
@@ -234,6 +259,19 @@ fn rollout_gate(rollout: &Rollout, part: &Assignment, cord: Option<&Cord>) -> Op
         }
         _ => Some(Hold::Over { rollout: id() }),
     }
+}
+
+fn floor_gate(candidate: Candidate<'_>, release: &RolloutRelease) -> Option<Hold> {
+    let version = || release.version.clone();
+    // Rollouts from before counters were noted say 0.
+    let (counter, floor) = (release.counter, candidate.release_floor.unwrap_or(0));
+    if counter > 0 && counter < floor {
+        return Some(Hold::Floor { version: version(), counter, floor, of: FloorOf::Device });
+    }
+    let runs = candidate.running?.counter;
+    let floor = release.needs;
+    let below = runs < floor;
+    below.then(|| Hold::Floor { version: version(), counter: runs, floor, of: FloorOf::Release })
 }
 
 fn schedule_gate(device: &DeviceId, release: &RolloutRelease, now: Timestamp) -> Option<Hold> {
@@ -330,7 +368,11 @@ impl Hold {
             Self::Schedule { place, .. } => {
                 format!("the signed schedule does not let place {place} in yet")
             }
-            Self::Floor { version, counter, floor } => format!(
+            Self::Floor { version, counter, floor, of: FloorOf::Release } => format!(
+                "{version} lets in only what runs a counter of {floor} or above, it runs {counter}, \
+                 and the rollout has no step in between"
+            ),
+            Self::Floor { version, counter, floor, of: FloorOf::Device } => format!(
                 "its floor {floor} does not let it go back to {version}, whose counter is {counter}"
             ),
             Self::Busy { order } => format!("it is busy with order {order}"),
@@ -379,7 +421,10 @@ impl Hold {
                 "a schedule that release signers or the emergency role sign".to_string()
             }
             Self::Schedule { opens, .. } | Self::Window { opens } => format!("time: {opens}"),
-            Self::Floor { floor, .. } => {
+            Self::Floor { floor, of: FloorOf::Release, .. } => format!(
+                "a release in between, of counter {floor} or above: publish it and plan again"
+            ),
+            Self::Floor { floor, of: FloorOf::Device, .. } => {
                 format!(
                     "a release whose counter is at least {floor}: its signers rule older ones out"
                 )

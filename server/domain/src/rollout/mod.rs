@@ -2,7 +2,8 @@
 //! `survey`) and what that looks like (`preview`), who approved it (`approval`), how a rollout and
 //! a device's part in it stand (`state`), the counts (`tally`), what they call for (`gate`,
 //! `statistics`, `advance`), turns under caps (`pace`), the one gate that holds a device (`hold`),
-//! and the fleet-wide cord (`cord`).
+//! the releases in between that
+//! signers asked for (`step`), and the fleet-wide cord (`cord`).
 
 pub mod advance;
 pub mod approval;
@@ -19,6 +20,7 @@ pub mod preview;
 pub mod span;
 pub mod state;
 pub mod statistics;
+pub mod step;
 pub mod survey;
 pub mod tally;
 pub mod window;

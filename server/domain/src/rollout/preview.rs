@@ -39,6 +39,8 @@ pub enum LeftOut {
     Quarantined,
     /// Its floor is above the release.
     BelowFloor,
+    /// The release lets in only what runs another one first, and there is none in between.
+    NeedsStep,
     /// The signed schedule never reaches it.
     ScheduleNever,
     /// Another rollout goes on with it.
@@ -57,6 +59,7 @@ impl LeftOut {
             Self::Newer => "running something newer",
             Self::Quarantined => "in quarantine",
             Self::BelowFloor => "with a floor above it",
+            Self::NeedsStep => "too far below it, with no release in between",
             Self::ScheduleNever => "never reached by the signed schedule",
             Self::Busy => "busy in another rollout",
         }

@@ -77,6 +77,9 @@ pub struct RolloutRelease {
     /// Its release counter; 0 in rollouts that do not say it.
     #[serde(default)]
     pub counter: u64,
+    /// The counter that a device must run at least to install it, as it was signed.
+    #[serde(default)]
+    pub needs: u64,
     /// The faster schedule that the `emergency` role signed for this image, where it did.
     #[serde(default)]
     pub emergency: Option<EmergencyCustom>,
@@ -112,8 +115,15 @@ pub struct Conduct {
     pub watch_ms: u64,
     /// Milliseconds after which a device that does not call is unreachable.
     pub give_up_ms: u64,
+    /// Milliseconds without a word after which nobody waits any more for a device that confirmed.
+    #[serde(default = "for_ever")]
+    pub lost_ms: u64,
     /// The sequential test.
     pub statistics: Option<StatisticsPolicy>,
+}
+
+const fn for_ever() -> u64 {
+    u64::MAX
 }
 
 impl Default for Conduct {
@@ -125,6 +135,7 @@ impl Default for Conduct {
             silent_ms: u64::MAX,
             watch_ms: 0,
             give_up_ms: u64::MAX,
+            lost_ms: u64::MAX,
             statistics: None,
         }
     }
@@ -139,6 +150,7 @@ impl From<&Policy> for Conduct {
             silent_ms: policy.silent_after.as_ms(),
             watch_ms: policy.watch.as_ms(),
             give_up_ms: policy.give_up_after.as_ms(),
+            lost_ms: policy.lost_after.unwrap_or(policy.give_up_after).as_ms(),
             statistics: policy.statistics,
         }
     }

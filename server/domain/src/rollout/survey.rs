@@ -50,6 +50,17 @@ pub struct Draft {
     pub reason: String,
 }
 
+impl Draft {
+    /// As [`Rollout::next_for`], of a rollout that is still being planned.
+    fn next_for(&self, counter: u64) -> &RolloutRelease {
+        let below = |step: &&RolloutRelease| counter < step.counter;
+        match self.direction {
+            Direction::Newer => self.steps.iter().find(below).unwrap_or(&self.release),
+            Direction::Back { .. } => &self.release,
+        }
+    }
+}
+
 /// A device that is in the plan, as far as planning needs it.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
@@ -197,6 +208,11 @@ impl Survey {
         let floor = device.release_floor.max(signed.copied());
         if floor.is_some_and(|floor| floor > release.counter) {
             return Some(LeftOut::BelowFloor);
+        }
+        if running
+            .is_some_and(|running| self.draft.next_for(running.counter).needs > running.counter)
+        {
+            return Some(LeftOut::NeedsStep);
         }
         if release.opens_for(&device.id, self.now).is_none() {
             return Some(LeftOut::ScheduleNever);

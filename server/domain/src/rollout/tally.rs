@@ -57,6 +57,9 @@ pub struct GroupTally {
     /// Did not call for as long as the policy waits.
     #[serde(default)]
     pub unreachable: u64,
+    /// Of the unknown: confirmed, and silent for so long that nobody waits for them.
+    #[serde(default)]
+    pub lost: u64,
     /// Of all these: an offer is open, and may still be installed.
     #[serde(default)]
     pub outstanding: u64,
@@ -165,6 +168,14 @@ pub fn place(rollout: &Rollout, part: &Assignment, heard: Heard, now: Timestamp)
     }
 }
 
+/// Whether a device that confirmed has been silent for so long that no soak waits for it. What it
+/// is counted as does not change: its silence is still none of the good.
+fn is_lost(rollout: &Rollout, part: &Assignment, heard: Heard, now: Timestamp) -> bool {
+    let AssignmentState::Ended { outcome: Outcome::Done, at } = part.state else { return false };
+    let last = heard.last_seen.map_or(at, |seen| seen.max(at));
+    now.since_ms(last) >= rollout.conduct.lost_ms
+}
+
 fn untried(rollout: &Rollout, part: &Assignment, heard: Heard, now: Timestamp) -> Place {
     let goes_on = matches!(rollout.state, RolloutState::Running | RolloutState::Paused);
     if part.state.is_taken_back() && !goes_on {
@@ -240,6 +251,9 @@ impl Tally {
         *group.of(place) = group.of(place).saturating_add(1);
         if matches!(part.state, AssignmentState::Offered { .. }) && place != Place::Expired {
             group.outstanding = group.outstanding.saturating_add(1);
+        }
+        if place == Place::Unknown && is_lost(rollout, part, heard, now) {
+            group.lost = group.lost.saturating_add(1);
         }
         if part.state.is_taken_back() {
             group.taken_back = group.taken_back.saturating_add(1);
@@ -375,10 +389,16 @@ impl GroupTally {
             .fold(0, u64::saturating_add)
     }
 
-    /// Devices that have the image or could come to have it.
+    /// Devices that have the image or could come to have it, the lost ones left out.
     #[must_use]
     pub fn able(&self) -> u64 {
-        self.total().saturating_sub(self.ended()).saturating_add(self.done)
+        self.total().saturating_sub(self.over()).saturating_add(self.done)
+    }
+
+    /// Devices that nobody waits for.
+    #[must_use]
+    pub fn over(&self) -> u64 {
+        self.ended().saturating_add(self.lost)
     }
 
     /// Devices that may be at work: what a cap on concurrency counts.

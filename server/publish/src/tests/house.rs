@@ -106,6 +106,7 @@ impl House {
             image: at("image"),
             counter: wanted.counter,
             floor: None,
+            needs: None,
             schedule: None,
             salt: None,
             previous: previous.clone(),

@@ -128,7 +128,7 @@ async fn show_plan(call: Call) -> Result<plan::View, AppError> {
 
 async fn approve(call: Call, by: Operator) -> Result<Committed<RolloutView>, AppError> {
     let request: ApprovalRequest = call.message()?;
-    plan::approve(&call.app, by.name(), &call.id("rollout")?, &request).await
+    approver::approve(&call.app, by.name(), &call.id("rollout")?, &request).await
 }
 
 async fn apply(call: Call, by: Operator) -> Result<Committed<RolloutView>, AppError> {

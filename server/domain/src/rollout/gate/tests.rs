@@ -95,7 +95,43 @@ fn few_devices_soak_for_all_where_no_more_can() {
     assert!(!has_soaked(&[nobody], &group), "nobody's word is no soak");
 }
 
+#[test]
+fn a_dead_device_does_not_hold_a_soak_open_for_ever() {
+    let rules =
+        GroupRules { soak_ms: 1, soak_sample: 3, minimum_sample: 3, ..GroupRules::default() };
+    let group = Group { rules, ..Group::default() };
+    let limits = Thresholds { success_percent: 60, error_percent: 50 };
+    let silent = GroupTally { done: 2, soaked: 2, unknown: 1, ..GroupTally::default() };
+    assert!(!has_soaked(core::slice::from_ref(&silent), &group));
+    let lost = GroupTally { lost: 1, ..silent };
+    assert!(has_soaked(core::slice::from_ref(&lost), &group));
+    assert_eq!(judge(&lost, &group, limits), Verdict::Pass);
+    let dead = GroupTally { unknown: 3, lost: 3, ..GroupTally::default() };
+    assert!(!has_soaked(core::slice::from_ref(&dead), &group), "nobody's silence is no soak");
+    assert!(matches!(judge(&dead, &group, limits), Verdict::Trip { .. }), "it halts instead");
+}
+
 proptest! {
+    /// What waiting alone does to silent devices: they are lost. That closes no gate that was open.
+    #[test]
+    fn devices_that_are_lost_by_waiting_never_close_a_gate(
+        before in counts(), limits in thresholds(), sample in 1u64..60, soaked in 0u64..50,
+        lost in 0u64..9, soak_sample in 1u64..60,
+    ) {
+        let rules = GroupRules {
+            soak_ms: 1, soak_sample, minimum_sample: sample, ..GroupRules::default()
+        };
+        let group = Group { rules, ..Group::default() };
+        let before = GroupTally { soaked: soaked.min(before.done), ..before };
+        let after = GroupTally { lost: lost.min(before.unknown), ..before.clone() };
+        if judge(&before, &group, limits) == Verdict::Pass {
+            prop_assert_eq!(judge(&after, &group, limits), Verdict::Pass);
+        }
+        if has_soaked(core::slice::from_ref(&before), &group) {
+            prop_assert!(has_soaked(core::slice::from_ref(&after), &group));
+        }
+    }
+
     #[test]
     fn one_more_failure_never_lets_a_group_pass(
         counts in counts(), limits in thresholds(), sample in 0u64..60, from in 0usize..6,
@@ -142,7 +178,8 @@ proptest! {
     fn a_group_that_has_ended_is_decided(
         mut counts in counts(), limits in thresholds(), sample in 0u64..60,
     ) {
-        (counts.waiting, counts.offered, counts.ready, counts.unknown) = (0, 0, 0, 0);
+        (counts.waiting, counts.offered, counts.ready) = (0, 0, 0);
+        counts.lost = counts.unknown;
         prop_assert_ne!(judge(&counts, &group(sample), limits), Verdict::Hold);
     }
 }

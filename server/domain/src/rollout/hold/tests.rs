@@ -75,6 +75,8 @@ fn each_gate_holds_on_its_own() {
     assert_eq!(Case::with(|_| {}), "nothing");
     assert_eq!(Case::with(|c| c.floor = Some(3)), "floor");
     assert_eq!(Case::with(|c| c.floor = Some(2)), "nothing", "the floor itself runs");
+    assert_eq!(Case::with(|c| c.rollout.release.needs = 2), "floor", "too far below it");
+    assert_eq!(Case::with(|c| c.rollout.release.needs = 1), "nothing", "it runs what is needed");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Planned), "not-approved");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Approved), "not-started");
     assert_eq!(Case::with(|c| c.rollout.state = RolloutState::Paused), "paused");
@@ -117,6 +119,7 @@ fn each_gate_holds_on_its_own() {
 fn a_device_below_a_step_is_offered_the_step_first() {
     let mut case = case();
     case.rollout.release.counter = 5;
+    case.rollout.release.needs = 3;
     case.rollout.steps = vec![fixture::release("1.5", 3)];
     assert_eq!(case.hold(), Hold::Nothing { version: "1.5".parse().unwrap() });
     case.running.counter = 3;

@@ -47,6 +47,12 @@ impl Policy {
         if self.give_up_after < self.silent_after {
             found.add("give_up_after", "at least silent_after", self.give_up_after.to_string());
         }
+        if let Some(lost_after) = self.lost_after {
+            found.span("lost_after", lost_after, Span::from_ms(1000));
+            if lost_after < self.silent_after {
+                found.add("lost_after", "at least silent_after", lost_after.to_string());
+            }
+        }
         if self.urgency == Urgency::Emergency && self.approvals == 0 {
             found.add("approvals", "at least 1 in an emergency policy", "0");
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rollout::fixture;
+use crate::rollout::preview::LeftOutCount;
 use alloc::vec;
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::poll::RunningRelease;
@@ -127,6 +128,24 @@ fn steps_and_floors_are_counted() {
     back.floors = [(Sha256Digest::of(b"1.0"), 1)].into();
     let refused = surveyed(back, &devices).unwrap_err();
     assert!(refused.detail.contains("10 with a floor above it"), "{refused}");
+}
+
+#[test]
+fn devices_too_far_below_a_release_go_by_its_step_or_stay_out() {
+    let mut far = draft();
+    far.release.counter = 5;
+    far.release.needs = 3;
+    let mut devices = fleet(10);
+    devices[0].running.as_mut().unwrap().counter = 3;
+    let (plan, preview) = surveyed(far.clone(), &devices).unwrap();
+    assert_eq!(plan.assignments.len(), 1);
+    assert_eq!(preview.left_out, [LeftOutCount { reason: LeftOut::NeedsStep, count: 9 }]);
+    far.steps = vec![fixture::release("1.5", 3)];
+    let (plan, preview) = surveyed(far.clone(), &devices).unwrap();
+    assert_eq!((plan.assignments.len(), preview.steps[0].devices), (10, 9));
+    far.steps[0].needs = 2;
+    let (plan, _) = surveyed(far, &devices).unwrap();
+    assert_eq!(plan.assignments.len(), 1, "the step itself is out of reach");
 }
 
 #[test]

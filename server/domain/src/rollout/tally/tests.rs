@@ -91,6 +91,22 @@ fn a_device_that_falls_silent_is_unknown_and_stays_so_until_it_calls() {
 }
 
 #[test]
+fn a_silent_device_is_lost_after_a_while_and_stays_unknown() {
+    let (mut rollout, done) = (watched(), part(0, done_at(10)));
+    rollout.conduct.lost_ms = 500;
+    let at = |heard, now| {
+        let tally = Tally::count(&rollout, [(&done, heard)], Timestamp::from_ms(now));
+        (tally.groups[0].unknown, tally.groups[0].lost, tally.groups[0].able())
+    };
+    assert_eq!(at(seen(50), 549), (1, 0, 1));
+    assert_eq!(at(seen(50), 550), (1, 1, 0));
+    assert_eq!(at(seen(540), 550), (0, 0, 1), "it called");
+    assert_eq!(at(seen(1010), 999_999), (0, 0, 1), "it was well when the watch ended");
+    let tally = Tally::count(&rollout, [(&done, seen(50))], Timestamp::from_ms(550));
+    assert_eq!(tally.cohorts[0].unknown, 1, "the statistics still count its silence");
+}
+
+#[test]
 fn a_device_that_waits_for_ever_is_unreachable_or_expired() {
     let (rollout, waiting) = (watched(), part(0, AssignmentState::Waiting));
     let at = |heard, now| place(&rollout, &waiting, heard, Timestamp::from_ms(now));
