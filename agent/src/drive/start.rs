@@ -126,6 +126,7 @@ pub(super) fn start_over(
         looks: Pace::default(),
         refusals: Vec::new(),
         watchdog,
+        start: format!("{:016x}", random()?),
         renewal_random: random()?,
         _lock: lock,
     };
