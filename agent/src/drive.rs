@@ -192,6 +192,8 @@ pub struct Drive {
     refusals: Vec<(String, String)>,
     /// Who starts the machine again where this loop stands still.
     watchdog: Watchdog,
+    /// The name of this start of the agent, which no other start has.
+    start: String,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
     /// Nobody else writes this device's state.

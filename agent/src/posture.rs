@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lazaret_agent_core::health::{Finding, ProbeResult};
-use lazaret_protocol::poll::Posture;
+use lazaret_protocol::operator::NumberKind;
+use lazaret_protocol::poll::{Boot, Posture, Subscriber};
 use lazaret_protocol::time::Timestamp;
 
 use crate::config::Reader;
@@ -149,8 +150,10 @@ impl Watch {
             true => attributes.get(OFFSET).and_then(|text| text.trim().parse().ok()),
             false => config.zone.offset_min(now),
         };
+        let subscriber = taken_out(&mut attributes);
         Posture {
             attributes,
+            subscriber,
             utc_offset_min,
             battery_percent: battery_percent.filter(|percent| *percent <= 100),
             probes: self.probes.clone(),
@@ -159,10 +162,39 @@ impl Watch {
     }
 }
 
+/// Numbers of a modem and SIM are no attributes: those are shown to everybody.
+fn taken_out(attributes: &mut BTreeMap<String, String>) -> Option<Subscriber> {
+    let mut take = |kind: NumberKind| {
+        let name = kind.as_str();
+        let found = attributes.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned()?;
+        attributes.remove(&found)
+    };
+    let subscriber = Subscriber {
+        imei: take(NumberKind::Imei),
+        iccid: take(NumberKind::Iccid),
+        imsi: take(NumberKind::Imsi),
+    };
+    (subscriber != Subscriber::default()).then_some(subscriber)
+}
+
 impl PostureConfig {
     fn says(&self, name: &str) -> bool {
         self.sayings.iter().any(|saying| saying.name == name)
     }
+}
+
+/// The start of the machine, as Linux names it, and that of the agent; none where `/proc` does not
+/// say.
+#[must_use]
+pub fn boot(agent: &str) -> Option<Boot> {
+    let id = first_line("/proc/sys/kernel/random/boot_id")?;
+    let uptime = first_line("/proc/uptime")?;
+    // "12345.67 54321.00": seconds since the start with two digits behind the point, and idle ones.
+    let (seconds, rest) = uptime.split_once('.')?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let hundredths: u64 = rest.get(..2)?.parse().ok()?;
+    let uptime_ms = seconds.saturating_mul(1000).saturating_add(hundredths.saturating_mul(10));
+    Some(Boot { id, uptime_ms, agent: agent.to_owned() })
 }
 
 /// What every system can say of itself.

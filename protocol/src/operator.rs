@@ -46,9 +46,9 @@ pub use incident::{
 };
 pub use inventory::{
     Endorsement, INVENTORY_ITEMS_MAX, InventoryItem, InventoryReply, InventoryRequest, LineProblem,
-    problems as inventory_problems,
+    NumberKind, number_in, problems as inventory_problems,
 };
-pub use known::{HardwareView, SuspicionView};
+pub use known::{HardwareView, NumberChange, NumberView, SuspicionView};
 pub use plan::{
     ApprovalRequest, ApprovalView, ApproverKeyRequest, ApproverKeyView, FleetHaltView,
     LabelRequest, PlanRequest, PlanView, PolicyChoice, ReleaseFleetRequest, ResumeRequest,
@@ -450,6 +450,12 @@ pub struct DeviceView {
     /// Signs that it has a copy, by name.
     #[serde(default)]
     pub suspicions: BTreeMap<String, SuspicionView>,
+    /// Numbers of its modem and SIM by kind, none of them in the clear.
+    #[serde(default)]
+    pub numbers: BTreeMap<String, NumberView>,
+    /// It is out of service for good, and why.
+    #[serde(default)]
+    pub retired: Option<String>,
 }
 
 /// `POST /v1/devices/ID/evidence`: the collection that was ordered.

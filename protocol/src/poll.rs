@@ -46,10 +46,48 @@ pub struct PollRequest {
     /// before the first, and from a device that keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Sha256Digest>,
+    /// The start of its machine that it speaks from. None from a device that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// The rings of its forensic log that have grown since the server last witnessed them: at most
     /// one of each, with the proof of how they grew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogGrowth>,
+}
+
+/// The start of a machine, and of the agent on it. Neither name comes back once another has taken
+/// its place, unless there are two machines.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The kernel's name for the start, new at each (`/proc/sys/kernel/random/boot_id`).
+    pub id: String,
+    /// Milliseconds since then.
+    pub uptime_ms: u64,
+    /// The agent's own name for its start, new at each.
+    pub agent: String,
+}
+
+/// Numbers of a device's modem and SIM. They travel here alone, are kept under a key of the
+/// server's, and stand in no log.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subscriber {
+    /// The modem's (3GPP TS 23.003, 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imei: Option<String>,
+    /// The SIM card's (ITU-T E.118).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iccid: Option<String>,
+    /// The subscriber's (3GPP TS 23.003, 2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imsi: Option<String>,
+}
+
+impl core::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Subscriber").finish_non_exhaustive()
+    }
 }
 
 /// One of the two rings of a device's forensic log.
@@ -142,6 +180,9 @@ pub struct Posture {
     /// The release counter below which nothing runs on it any more.
     #[serde(default)]
     pub release_floor: Option<u64>,
+    /// Numbers of its modem and SIM. Attributes of these names are taken for them as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriber: Option<Subscriber>,
 }
 
 /// The release that a device runs.

@@ -39,6 +39,16 @@ pub enum RefusalCode {
     ClaimRefused,
     /// The claim was used before. It is recorded.
     ClaimUsed,
+    /// No machine may enrol with this factory certificate.
+    FactoryRefused,
+    /// The factory certificate was used before. It is recorded.
+    FactoryUsed,
+    /// What the machine's TPM measured is not on the list for its model. It is recorded.
+    MeasurementRefused,
+    /// The device was taken out of service.
+    Retired,
+    /// The device is held until an operator accepts that a number of its modem or SIM changed.
+    Held,
     /// The one-time code is unknown, lapsed or used, or for another name.
     CodeRefused,
     /// No machine with this serial number and this TPM may enrol.
@@ -65,7 +75,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All codes, for the page that lists them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::TooLarge,
         Self::Unauthenticated,
@@ -75,6 +85,11 @@ impl RefusalCode {
         Self::Quarantined,
         Self::ClaimRefused,
         Self::ClaimUsed,
+        Self::FactoryRefused,
+        Self::FactoryUsed,
+        Self::MeasurementRefused,
+        Self::Retired,
+        Self::Held,
         Self::CodeRefused,
         Self::EndorsementRefused,
         Self::AttestationRefused,
@@ -101,6 +116,11 @@ impl RefusalCode {
             Self::Quarantined => "quarantined",
             Self::ClaimRefused => "claim-refused",
             Self::ClaimUsed => "claim-used",
+            Self::FactoryRefused => "factory-refused",
+            Self::FactoryUsed => "factory-used",
+            Self::MeasurementRefused => "measurement-refused",
+            Self::Retired => "retired",
+            Self::Held => "held",
             Self::CodeRefused => "code-refused",
             Self::EndorsementRefused => "endorsement-refused",
             Self::AttestationRefused => "attestation-refused",
@@ -125,6 +145,11 @@ impl RefusalCode {
             | Self::Quarantined
             | Self::ClaimRefused
             | Self::ClaimUsed
+            | Self::FactoryRefused
+            | Self::FactoryUsed
+            | Self::MeasurementRefused
+            | Self::Retired
+            | Self::Held
             | Self::CodeRefused
             | Self::EndorsementRefused
             | Self::AttestationRefused

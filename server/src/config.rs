@@ -4,6 +4,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::ModelName;
+use lazaret_server_domain::measurement::Judging;
+use lazaret_server_domain::number::Binding;
 use serde::Deserialize;
 
 use crate::outgoing::Network;
@@ -32,6 +36,9 @@ pub(crate) struct Config {
     /// Which machines may enrol, and how.
     #[serde(default)]
     pub(crate) enrolment: EnrolmentConfig,
+    /// What becomes of numbers of modems and SIMs that have changed.
+    #[serde(default)]
+    pub(crate) binding: BindingConfig,
     /// Folder with snapshot.pem, timestamp.pem, deltas.pem, orders.pem and audit.pem from
     /// `lazaret-keys online create`.
     pub(crate) online_keys: PathBuf,
@@ -136,6 +143,52 @@ pub(crate) struct EnrolmentConfig {
     pub(crate) endorsement_ca: Option<PathBuf>,
     /// Whether devices have to prove their TPM, or may show a claim.
     pub(crate) attestation: Attestation,
+    /// Makers of machines, whose certificates let those enrol that the inventory lists for them.
+    pub(crate) factories: Vec<FactoryConfig>,
+    /// What machines of a model may have measured when they enrol by their TPM.
+    pub(crate) measurements: Vec<MeasurementConfig>,
+}
+
+/// A maker of machines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FactoryConfig {
+    /// Its name in the inventory: 1 to 64 letters, digits, dots, dashes and underscores.
+    pub(crate) name: String,
+    /// The CA that its certificates chain to, PEM.
+    pub(crate) ca: PathBuf,
+    /// Models that it makes, at least one.
+    pub(crate) models: Vec<ModelName>,
+    /// Groups that its machines may be listed for; any where there is none.
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
+}
+
+/// What machines of a model may have measured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MeasurementConfig {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// What becomes of anything else: off, alert or enforce.
+    #[serde(default)]
+    pub(crate) mode: Judging,
+    /// SHA-256 over the quoted registers 0 and 7, in hexadecimal digits, as `lazaret device show`
+    /// has it; at least one.
+    pub(crate) digests: Vec<Sha256Digest>,
+}
+
+/// What becomes of numbers of modems and SIMs that are not those that a device is bound to: off,
+/// alert or enforce.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BindingConfig {
+    /// Of modems.
+    pub(crate) imei: Binding,
+    /// Of SIM cards.
+    pub(crate) iccid: Binding,
+    /// Of subscribers.
+    pub(crate) imsi: Binding,
 }
 
 /// Whether devices have to prove their TPM.
@@ -208,6 +261,9 @@ pub(crate) struct FrontDoorConfig {
     pub(crate) idle_seconds: u64,
     /// Longest silence within a body: 1 to 120.
     pub(crate) body_silence_seconds: u64,
+    /// Bytes a second that a body comes with at least, once so long a silence is over: 1 to
+    /// 1,000,000. Who sends a byte now and then is never silent for long.
+    pub(crate) body_bytes_per_second_min: u64,
     /// Requests a second of one device or person, in the long run: 1 to 1,000,000.
     pub(crate) peer_requests_per_second: u32,
     /// Requests that one device or person may make at once: 1 to 1,000,000.
@@ -226,6 +282,8 @@ impl Default for FrontDoorConfig {
             first_request_seconds: 15,
             idle_seconds: 90,
             body_silence_seconds: 20,
+            // A third of what the slowest links that devices have (NB-IoT, far out) bring up.
+            body_bytes_per_second_min: 512,
             // An image of 8 GiB in pieces of 1 MiB, as fast as a disk takes them.
             peer_requests_per_second: 200,
             peer_requests_burst: 2000,
@@ -376,6 +434,7 @@ impl Config {
             .chain(&mut self.online_keys_next)
             .chain(&mut self.issuing.root)
             .chain(&mut self.enrolment.endorsement_ca)
+            .chain(self.enrolment.factories.iter_mut().map(|factory| &mut factory.ca))
             .chain(operators)
     }
 }

@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use lazaret_protocol::attested::Octets;
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_blobs::blob::BlobStore;
 use lazaret_server_blobs::stores;
+use lazaret_server_domain::factory::Factory;
+use lazaret_server_domain::measurement::Allowed;
+use lazaret_server_domain::number::Bindings;
 use lazaret_server_domain::record::Found;
 use lazaret_server_domain::repository::RepositoryHead;
 use lazaret_server_publish::{self as signing, KeyError, OnlineKeys, PublishError};
@@ -20,16 +24,19 @@ use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use crate::app::context::{App, Claims};
 use crate::app::endorsement::{Makers, MakersError};
 use crate::app::error::AppError;
+use crate::app::factory::Factories;
 use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
+use crate::app::live::Live;
 use crate::app::records::Records;
 use crate::app::{anchors, audit, news, publish};
-use crate::config::{Attestation, Config, FrontDoorConfig, ListenerConfig};
+use crate::config::{Attestation, Config, FactoryConfig, FrontDoorConfig, ListenerConfig};
 use crate::http::door::{Door, Face};
 use crate::http::listener::{ClientCertificates, ListenError, Listener, ListenerSettings, Times};
 use crate::http::rates::{Rate, Rates};
-use crate::http::router::Rules;
+use crate::http::router::{BodyPace, Rules};
 use crate::http::{device, operator, router, sign_in};
+use crate::identity::factory::FactoryCa;
 use crate::outgoing::Courier;
 use crate::reconcilers::{self, RECONCILERS};
 use crate::telemetry;
@@ -87,6 +94,14 @@ pub(crate) enum StartError {
         /// Why.
         #[source]
         source: MakersError,
+    },
+    /// The CA of a factory cannot be read.
+    #[error("CA of factory {name} cannot be used: {why}")]
+    Factory {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
     },
     /// The key of identifiers cannot be kept.
     #[error("{path} cannot be read or kept")]
@@ -170,7 +185,15 @@ pub(crate) async fn wire(
             Attestation::Optional => Claims::Taken,
             Attestation::Required => Claims::Refused,
         },
+        factories: factories(config, &load_factories(config)?),
+        measurements: measurements(config),
         identifier_key: identifier_key(&config.data)?,
+        bindings: Bindings {
+            imei: config.binding.imei,
+            iccid: config.binding.iccid,
+            imsi: config.binding.imsi,
+        },
+        live: Live::default(),
         clock,
         poll_interval_ms: config.polls.interval_ms,
         evidence_days: config.evidence.kept_days,
@@ -181,6 +204,7 @@ pub(crate) async fn wire(
         committed: Notify::new(),
         news: watch::channel(0).0,
         held: Arc::default(),
+        doors: watch::channel(0).0,
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         courier: Courier::new(config.webhooks.networks(), &config.webhooks.ca),
         audit_origin: config.audit.origin.clone(),
@@ -205,7 +229,10 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let app = Arc::new(app);
-    let devices = listener(&config.devices, &config.front_door);
+    let devices = ListenerSettings {
+        factories: load_factories(config)?,
+        ..listener(&config.devices, &config.front_door)
+    };
     let devices = Listener::bind(&devices, ClientCertificates::PerRoute).await?;
     let operators = listener(&config.operators, &config.front_door);
     let operators = Listener::bind(&operators, ClientCertificates::Required).await?;
@@ -263,6 +290,7 @@ fn listener(config: &ListenerConfig, door: &FrontDoorConfig) -> ListenerSettings
         certificate: config.certificate.clone(),
         key: config.key.clone(),
         client_ca: config.client_ca.clone(),
+        factories: Vec::new(),
         connections_max: config.connections_max,
         per_address_max: config.per_address_max,
         times: Times {
@@ -284,7 +312,10 @@ fn rules(config: &Config, face: Face, tables: &'static [router::Table]) -> Rules
             rate(door.peer_requests_per_second, door.peer_requests_burst),
             rate(door.stranger_requests_per_second, door.stranger_requests_burst),
         ),
-        body_silence: Duration::from_secs(door.body_silence_seconds),
+        body_pace: BodyPace {
+            silence_max: Duration::from_secs(door.body_silence_seconds),
+            bytes_per_second_min: door.body_bytes_per_second_min,
+        },
     }
 }
 
@@ -298,6 +329,13 @@ pub(crate) enum ServeError {
         /// Why.
         #[from]
         source: ListenError,
+    },
+    /// What it needs cannot be read any more.
+    #[error("listener cannot be set up")]
+    SetUp {
+        /// Why.
+        #[from]
+        source: StartError,
     },
     /// A listener or a reconciler ended, which none does by itself but by a bug.
     #[error("a part of the server ended by itself")]
@@ -331,6 +369,33 @@ fn load_keys(config: &Config) -> Result<OnlineKeys, KeyError> {
 fn makers(config: &Config) -> Result<Makers, StartError> {
     let Some(path) = &config.enrolment.endorsement_ca else { return Ok(Makers::default()) };
     Makers::load(path).map_err(|source| StartError::Makers { source })
+}
+
+fn load_factories(config: &Config) -> Result<Vec<FactoryCa>, StartError> {
+    let load = |factory: &FactoryConfig| {
+        let name = factory.name.clone();
+        FactoryCa::load(&name, &factory.ca).map_err(|why| StartError::Factory { name, why })
+    };
+    config.enrolment.factories.iter().map(load).collect()
+}
+
+fn factories(config: &Config, loaded: &[FactoryCa]) -> Factories {
+    let bound = config.enrolment.factories.iter().zip(loaded).map(|(factory, ca)| Factory {
+        name: factory.name.clone(),
+        models: factory.models.clone(),
+        groups: factory.groups.clone(),
+        ends: ca.ends,
+    });
+    Factories(bound.collect())
+}
+
+fn measurements(config: &Config) -> Vec<Allowed> {
+    let lists = config.enrolment.measurements.iter().map(|list| Allowed {
+        model: list.model.clone(),
+        judging: list.mode,
+        digests: list.digests.iter().map(|it| Octets(it.as_bytes().to_vec())).collect(),
+    });
+    lists.collect()
 }
 
 /// The key under which numbers of modems and SIMs are kept, made on the first start. Whoever has a

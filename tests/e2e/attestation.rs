@@ -146,7 +146,10 @@ fn a_list_with_one_bad_line_is_refused_whole_and_the_line_is_named() {
         ),
     );
     let refused = format!("{:#}", import(&site, &file, &[]).unwrap_err());
-    assert!(refused.contains("line 2: expected either an endorsement or a claim"), "{refused}");
+    assert!(
+        refused.contains("line 2: expected either an endorsement or a claim, or a factory"),
+        "{refused}"
+    );
     let text = std::fs::read_to_string(&file).unwrap();
     let text = text.replace("\"gw2\"}]", "\"gw2\", \"claim\": \"zyxwvutsrqponmlkjihgfe\"}]");
     write(&file, &text);

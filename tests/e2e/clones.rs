@@ -149,3 +149,90 @@ fn a_superseded_certificate_is_refused_at_once_and_recorded() {
     let answer = new.connect(&site).unwrap().look("/v1/device").unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
 }
+
+#[test]
+fn a_copied_folder_with_a_key_in_a_file_is_seen_within_one_poll_of_either_copy() {
+    // Else whoever reads the disk of a device once is that device.
+    let (_folder, site) = Site::running().unwrap();
+    let mut device = site.provision("d-1").unwrap();
+    device.start().unwrap();
+    polled(&site, &device, 2);
+    device.kill().unwrap();
+    let mut theirs = site.set_up("d-copy", "sn-d-1").unwrap();
+    std::fs::remove_dir_all(theirs.folder.join("state")).unwrap();
+    copy(&device.folder.join("state"), &theirs.folder.join("state"));
+    let before = shown(&site, "d-1")["polls"].as_u64().unwrap();
+    device.start().unwrap();
+    polled(&site, &device, before);
+    assert_eq!(signs(&site, "d-1"), Vec::<String>::new(), "it was only off and on");
+    theirs.start().unwrap();
+    wait::until("the copy to be seen", PATIENCE, || {
+        Ok((!signs(&site, "d-1").is_empty()).then_some(()))
+    })
+    .unwrap_or_else(|err| panic!("{err}\n{}", theirs.log_tail().unwrap()));
+    assert_eq!(signs(&site, "d-1")[0], "sequence-reused");
+}
+
+#[test]
+fn two_connections_that_speak_in_turn_from_two_addresses_are_seen() {
+    // Else a copy that only listens, and never polls, is seen by nobody.
+    let (folder, site) = Site::running().unwrap();
+    let device = Peer::enrol(&site, "d-1").unwrap();
+    let mut honest = device.connect(&site).unwrap();
+    let mut second = device.connect(&site).unwrap();
+    for _ in 0..2 {
+        for connection in [&mut honest, &mut second] {
+            assert_eq!(connection.look("/v1/device").unwrap().status, 200);
+        }
+    }
+    assert_eq!(signs(&site, "d-1"), Vec::<String>::new(), "one machine has two connections");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let url = format!("https://127.0.0.1:{}/v1/device", site.device_port);
+    let mut copy = Command::new("curl")
+        .args(["-sS", "--interface", "127.0.0.2", "--rate", "5/s", "-o", "/dev/null"])
+        .arg("--cacert")
+        .arg(site.keys().join("ca/server-ca.pem"))
+        .arg("--cert")
+        .arg(write("copy.pem", &device.credential.chain_pem))
+        .arg("--key")
+        .arg(write("copy.key", &device.credential.key_pem))
+        .arg(format!("{url}?[1-100]"))
+        .spawn()
+        .unwrap();
+    wait::until("the copy to be seen", PATIENCE, || {
+        assert_eq!(honest.look("/v1/device").unwrap().status, 200);
+        Ok((!signs(&site, "d-1").is_empty()).then_some(()))
+    })
+    .unwrap();
+    copy.kill().unwrap();
+    copy.wait().unwrap();
+    let view = shown(&site, "d-1");
+    let evidence = view["suspicions"]["two-live"]["evidence"].as_str().unwrap();
+    assert!(evidence.contains("127.0.0.1") && evidence.contains("127.0.0.2"), "{view}");
+    assert_eq!(signs(&site, "d-1"), ["two-live"], "told once, not with every request");
+}
+
+#[test]
+fn a_start_that_comes_back_is_a_sign_of_two() {
+    let (_folder, site) = Site::running().unwrap();
+    let device = Peer::enrol(&site, "d-1").unwrap();
+    let mut connection = device.connect(&site).unwrap();
+    let mut sequence = 0;
+    let mut tell = |id: &str, uptime_ms: u64, agent: &str| {
+        sequence += 1;
+        let mut request = poll(sequence);
+        let long = |text: &str| text.repeat(16);
+        request["boot"] = json!({"id": long(id), "uptime_ms": uptime_ms, "agent": long(agent)});
+        assert_eq!(connection.tell("POST", "/v1/poll", &request).unwrap().status, 200);
+        signs(&site, "d-1")
+    };
+    assert_eq!(tell("a", 1000, "1"), Vec::<String>::new());
+    assert_eq!(tell("a", 2000, "2"), Vec::<String>::new(), "the agent started again");
+    assert_eq!(tell("b", 100, "3"), Vec::<String>::new(), "the machine started again");
+    assert_eq!(tell("a", 3000, "2"), ["boot-id-reused", "two-live"]);
+    assert_eq!(tell("a", 10, "4"), ["boot-id-reused", "two-live", "uptime-fell"]);
+}

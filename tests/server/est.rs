@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 
 use lazaret_tests::http::{Connection, Credential, tls};
 use lazaret_tests::peer;
+use lazaret_tests::programs::Programs;
 use lazaret_tests::site::Site;
 
 /// Runs a line of shell in a folder, with the server's address and CA at hand.
@@ -154,4 +155,130 @@ fn who_shows_nothing_or_something_else_is_refused() {
     }
     // None of that has used the claim up.
     assert_eq!(status(&user, "simpleenroll", "csr"), "200");
+}
+
+/// A site whose server trusts the factory `acme` for gw2 and the group lyon, whose CA lies in
+/// `work`, together with that of another maker, which it does not know.
+fn with_factory(work: &Path) -> (tempfile::TempDir, Site) {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Programs::beside_this_one().unwrap();
+    let mut site = Site::found(programs, &folder.path().join("site")).unwrap();
+    let run = |line: &str| succeeds(&site, work, line);
+    for (name, ca) in [("acme", "Acme Root"), ("other", "Other Root")] {
+        run(&format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+               -keyout {name}.key -out {name}.pem -subj '/O={ca}' \
+               -addext basicConstraints=critical,CA:TRUE"
+        ));
+    }
+    let path = site.folder.join("server.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ca = work.join("acme.pem");
+    let settings = format!(
+        "{text}[[enrolment.factories]]\nname = \"acme\"\nca = {ca:?}\nmodels = [\"gw2\"]\n\
+         groups = [\"lyon\"]\n"
+    );
+    std::fs::write(&path, settings).unwrap();
+    site.init().unwrap();
+    site.start_server().unwrap();
+    (folder, site)
+}
+
+/// A factory certificate `NAME.crt` with its key, signed by `ca` of `work`, which names `subject`.
+fn certified(site: &Site, work: &Path, (name, ca, subject): (&str, &str, &str)) {
+    succeeds(
+        site,
+        work,
+        &format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+               -keyout {name}.key -out {name}.csr -subj '{subject}' 2>/dev/null
+             openssl x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial \
+               -days 2 -extfile <(echo basicConstraints=CA:FALSE) -out {name}.crt 2>/dev/null
+             openssl ecparam -name prime256v1 -genkey -noout -out {name}.sec1
+             openssl pkcs8 -topk8 -nocrypt -in {name}.sec1 -out {name}.own
+             openssl req -new -key {name}.own -subj /CN=admin -outform DER | base64 > {name}.req"
+        ),
+    );
+}
+
+/// Enrols over EST with a factory certificate: the status, or curl's own exit code, and the code of
+/// the refusal.
+fn by_factory(site: &Site, work: &Path, (shown, request): (&str, &str)) -> (String, String) {
+    let line = format!(
+        "curl -sS -o answer -w '%{{http_code}}' --cacert $CA --cert {shown}.crt --key {shown}.key \
+           -H 'Content-Type: application/pkcs10' --data-binary @{request}.req \
+           $EST/.well-known/est/simpleenroll"
+    );
+    let _before = std::fs::remove_file(work.join("answer"));
+    let output = shell(site, work, &line);
+    let answer = std::fs::read_to_string(work.join("answer")).unwrap_or_default();
+    let said = serde_json::from_str::<serde_json::Value>(&answer);
+    let code = said.ok().and_then(|it| Some(it["code"].as_str()?.to_owned()));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), code.unwrap_or(error))
+}
+
+#[test]
+fn a_machine_enrols_once_by_its_factory_certificate_and_no_other_does() {
+    // Else whoever has any certificate of any maker becomes any device.
+    let work = tempfile::tempdir().unwrap();
+    let work = work.path();
+    let (_folder, site) = with_factory(work);
+    let list = "serial,device,model,group,factory\nsn-1,d-1,gw2,lyon,acme\n\
+                sn-2,d-2,gw3,lyon,acme\nsn-3,d-3,gw2,paris,acme\nsn-5,d-5,gw2,lyon,acme\n";
+    std::fs::write(work.join("fleet.csv"), list).unwrap();
+    let file = work.join("fleet.csv").display().to_string();
+    let import = |file: &str| site.lazaret(&["device", "import", file, "--reason", "test"]);
+    assert_eq!(import(&file).unwrap()["added"], 4);
+    std::fs::write(work.join("odd.csv"), "serial,model,factory\nsn-9,gw2,nobody\n").unwrap();
+    let odd = format!("{:#}", import(&work.join("odd.csv").display().to_string()).unwrap_err());
+    assert!(odd.contains("line 2: the server's settings have no factory nobody"), "{odd}");
+
+    for (name, ca, subject) in [
+        ("one", "acme", "/CN=d-5/serialNumber=sn-1"),
+        ("two", "acme", "/serialNumber=sn-2"),
+        ("three", "acme", "/CN=sn-3"),
+        ("four", "acme", "/CN=sn-4"),
+        ("five", "acme", "/CN=sn-5"),
+        ("again", "acme", "/serialNumber=sn-1"),
+        ("stranger", "other", "/serialNumber=sn-1"),
+    ] {
+        certified(&site, work, (name, ca, subject));
+    }
+    let enrol = |shown: &str, request: &str| by_factory(&site, work, (shown, request));
+    // Another model, another group, a machine that nobody has listed.
+    for shown in ["two", "three", "four"] {
+        assert_eq!(enrol(shown, shown), ("403".into(), "factory-refused".into()), "{shown}");
+    }
+    // Another maker: that ends the handshake.
+    let (status, why) = enrol("stranger", "stranger");
+    assert_eq!(status, "000", "{why}");
+    assert!(why.contains("unknown ca"), "{why}");
+    let (status, why) = enrol("one", "one");
+    assert_eq!(status, "200", "{why}");
+    succeeds(
+        &site,
+        work,
+        "base64 -d answer | openssl pkcs7 -inform DER -print_certs -out device.pem
+         cp one.own device.key",
+    );
+    assert_eq!(status_of_device(&site, work), 200);
+    let shown = site.lazaret(&["device", "show", "d-1"]).unwrap();
+    assert_eq!((&shown["group"], &shown["serial"]), (&"lyon".into(), &"sn-1".into()), "{shown}");
+    // The answer may have been lost: the same key gets it again, and any other key nothing.
+    assert_eq!(enrol("one", "one").0, "200");
+    assert_eq!(enrol("one", "again"), ("403".into(), "factory-used".into()));
+    assert_eq!(enrol("again", "again"), ("403".into(), "factory-refused".into()));
+    let events = site.events().unwrap();
+    assert!(events.iter().any(|event| event["event"]["event"] == "factory-reused"), "{events:?}");
+    // A factory certificate is no certificate of a device, whatever name stands in it.
+    let line = "curl -sS -o answer -w '%{http_code}' --cacert $CA --cert one.crt --key one.key \
+                $EST/v1/device";
+    assert_eq!(succeeds(&site, work, line), "401");
+
+    // Who is retired is out, and stays out.
+    assert_eq!(enrol("five", "five").0, "200");
+    let retired = site.lazaret(&["device", "retire", "d-5", "--reason", "sold"]).unwrap();
+    assert_eq!(retired["retired"], "sold");
+    assert_eq!(enrol("five", "five"), ("403".into(), "retired".into()));
 }

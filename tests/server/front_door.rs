@@ -6,11 +6,14 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "all of this program is a test"
 )]
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lazaret_tests::http::{Connection, Credential, tls};
@@ -100,6 +103,77 @@ fn hundreds_of_slow_connections_are_dropped_and_honest_requests_do_not_wait() {
     }
     assert!(begun.elapsed() < patience, "{:?}", begun.elapsed());
     assert_eq!(honest.look("/v1/device").unwrap().status, 200, "the honest one was dropped");
+}
+
+/// slowhttptest with so many slow connections of one kind, for as long as the limits here and some
+/// seconds more; `table` gets its table of seconds.
+fn slow(site: &Site, kind: &[&str], table: &Path) -> Child {
+    let mut command = Command::new("slowhttptest");
+    command.args(kind).args(["-c", "200", "-r", "100", "-l", "14", "-i", "1", "-p", "2", "-g"]);
+    command.args(["-u", &format!("https://127.0.0.1:{}/v1/health", site.device_port), "-o"]);
+    command.arg(table).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("this test needs slowhttptest")
+}
+
+#[test]
+fn slowhttptest_in_each_of_its_ways_is_dropped_and_costs_honest_requests_nothing() {
+    let (folder, site) = site(&format!(
+        "[front_door]\nhandshake_seconds = {LIMIT}\nfirst_request_seconds = {LIMIT}\n\
+         idle_seconds = {LIMIT}\nbody_silence_seconds = {LIMIT}\n\
+         stranger_requests_per_second = 10000\nstranger_requests_burst = 100000\n\
+         peer_requests_per_second = 100000\npeer_requests_burst = 1000000\n"
+    ));
+    let device = Peer::enrol(&site, "d-1").unwrap();
+    let mut honest = device.connect(&site).unwrap();
+    let quiet = middle(&mut honest, 300);
+    // Heads that never end, bodies that drip, a range that asks for thousands of pieces, and
+    // readers that take a byte at a time. A byte a second is never silent for long.
+    let ways: [&[&str]; 4] = [
+        &["-H"],
+        &["-B", "-s", "8192", "-t", "POST", "-x", "2"],
+        &["-R", "-a", "10", "-b", "3000"],
+        &["-X", "-w", "1", "-y", "8", "-n", "1", "-z", "1", "-k", "3"],
+    ];
+    let table = |at: usize| folder.path().join(format!("slow-{at}"));
+    let mut running: Vec<Child> =
+        ways.iter().enumerate().map(|(at, kind)| slow(&site, kind, &table(at))).collect();
+    let mut loud = Vec::new();
+    let mut worst = Duration::ZERO;
+    while running.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        let took = middle(&mut honest, 100);
+        worst = worst.max(took);
+        loud.push(took);
+    }
+    loud.sort();
+    let loud = loud[loud.len() / 2];
+    // Others share this machine: what is quieter than the clock's own noise is not compared.
+    let noise = Duration::from_millis(3);
+    assert!(loud <= quiet * 2 + noise, "{loud:?} (at worst {worst:?}) beside {quiet:?} without");
+    for (at, kind) in ways.iter().enumerate() {
+        let text = std::fs::read_to_string(table(at).with_extension("csv")).unwrap();
+        let last = text.lines().last().unwrap();
+        // Seconds, closed, pending, connected, available.
+        let counts: Vec<u64> = last.split(',').map(|it| it.trim().parse().unwrap()).collect();
+        assert_eq!(counts[2] + counts[3], 0, "{kind:?} has connections left: {text}");
+        assert!(counts[1] >= 200, "{kind:?} did not open all of its connections: {text}");
+        assert!(counts[0] < 14, "{kind:?} went on to its own end: {text}");
+    }
+    assert_eq!(honest.look("/v1/device").unwrap().status, 200, "the honest one was dropped");
+}
+
+#[test]
+fn a_body_that_drips_is_dropped_within_the_time_of_a_silence() {
+    let (_folder, site) = site(&format!("[front_door]\nbody_silence_seconds = {LIMIT}\n"));
+    let mut open = Connection::open(site.device_port, &tls(&site, None).unwrap()).unwrap();
+    let head = b"POST /v1/enroll HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+    open.send(head).unwrap();
+    let begun = Instant::now();
+    wait::until("the drip to be refused", Duration::from_secs(30), || {
+        // The waits between two tries are shorter than the silence that is let off.
+        Ok(open.send(b" ").is_err().then_some(()))
+    })
+    .unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(LIMIT + 7), "{:?}", begun.elapsed());
 }
 
 fn is_over(tcp: &mut TcpStream) -> Option<()> {

@@ -68,6 +68,11 @@ const NEEDS: &[Need] = &[
         why: "a client of the listeners that is not ours",
     },
     Need {
+        found_by: FoundBy::Command("slowhttptest"),
+        package: "slowhttptest",
+        why: "hundreds of slow clients at the front door",
+    },
+    Need {
         found_by: FoundBy::File("/etc/ssl/certs/ca-certificates.crt"),
         package: "ca-certificates",
         why: "stock tools refuse to start without a list of public authorities",

@@ -273,7 +273,8 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "[[attributes]] that the device says of itself, at most 32: name, and value, or command \
          with timeout_ms (10000), whose first line counts; a command named battery_percent or \
-         utc_offset_min speaks in place of the system",
+         utc_offset_min speaks in place of the system; those named imei, iccid and imsi say the \
+         numbers of its modem and SIM, which the server keeps keyed and shows to nobody",
     ),
     setting("probes", "none", "[[probes]] that judge a new image, at most 16"),
 ];

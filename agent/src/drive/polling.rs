@@ -21,6 +21,7 @@ use super::start::{mirrors, transport};
 use super::{Drive, Pace, Stop, random};
 use crate::cli::chain;
 use crate::identity::KeyError;
+use crate::posture;
 use crate::transport::TransportError;
 
 /// A renewal whose moment has not come is looked at again after so long, in milliseconds.
@@ -103,6 +104,7 @@ impl Drive {
             log_head: self.log.head(),
             quarantined: self.journal.quarantine != Quarantine::Free,
             nonce: self.ratchet.nonce(),
+            boot: posture::boot(&self.start),
             hold_ms: self.hold_ms(),
             posture: Some(self.posture()),
             logs: Vec::new(),

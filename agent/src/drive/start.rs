@@ -129,6 +129,7 @@ pub(super) fn start_over(
         tamper,
         refusals: Vec::new(),
         watchdog,
+        start: format!("{:016x}", random()?),
         renewal_random: random()?,
         _lock: lock,
     };

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use lazaret_protocol::anchors::{ANCHORS_BYTES_MAX, Anchors};
 use lazaret_protocol::key::PublicKey;
+use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::tlog::checkpoint::Checkpoint;
 use lazaret_protocol_evidence::tlog::note::{SignatureType, SignedNote, VerifierKey};
 
@@ -34,6 +35,11 @@ impl Command {
             Self::Export(args) => export::run(&args, session),
         }
     }
+}
+
+/// Reads a moment.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).map_err(|err| err.to_string())
 }
 
 /// Whose signature a checkpoint must have. It must come from whom you trust: a server that could

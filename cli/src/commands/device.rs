@@ -1,17 +1,19 @@
 //! `lazaret device ...`: the table of its commands, and how a device is shown.
 
 use clap::Subcommand;
-use lazaret_protocol::operator::{DeviceView, HardwareView, SuspicionView};
+use lazaret_protocol::operator::{DeviceView, HardwareView, NumberView, SuspicionView};
 
 use super::Session;
 use crate::output;
 
 mod accept_log;
+mod accept_swap;
 mod import;
 mod label;
 mod list;
 mod provision;
 mod quarantine;
+mod retire;
 mod show;
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +32,10 @@ pub(crate) enum Command {
     Quarantine(quarantine::Args),
     /// Accept that a device's disputed log begins anew
     AcceptLog(accept_log::Args),
+    /// Accept that numbers of a device's modem or SIM have changed
+    AcceptSwap(accept_swap::Args),
+    /// Take a device out of service for good
+    Retire(retire::Args),
 }
 
 impl Command {
@@ -42,6 +48,8 @@ impl Command {
             Self::Label(args) => label::run(args, session),
             Self::Quarantine(args) => quarantine::run(args, session),
             Self::AcceptLog(args) => accept_log::run(args, session),
+            Self::AcceptSwap(args) => accept_swap::run(args, session),
+            Self::Retire(args) => retire::run(args, session),
         }
     }
 }
@@ -70,6 +78,20 @@ fn suspicions(signs: &std::collections::BTreeMap<String, SuspicionView>) -> Stri
     if signs.is_empty() { "none".to_owned() } else { signs.join("; ") }
 }
 
+/// Whether the numbers of its modem and SIM are those that it is bound to. The digests tell two of
+/// them apart, and no more.
+fn numbers(numbers: &std::collections::BTreeMap<String, NumberView>) -> String {
+    let one = |(kind, number): (&String, &NumberView)| {
+        let Some(changed) = &number.changed else { return format!("{kind} as bound") };
+        let held = if changed.held { ", HELD until it is accepted" } else { "" };
+        let whose = changed.bound_to.as_ref().map(|other| format!(", that of {other}"));
+        let whose = whose.unwrap_or_default();
+        format!("{kind} CHANGED since {}{whose}{held}", changed.since)
+    };
+    let all: Vec<String> = numbers.iter().map(one).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join("; ") }
+}
+
 /// A device's TPM, by its own statement when it enrolled.
 fn tpm(hardware: &HardwareView) -> String {
     let digits = hardware.endorsement.to_string();
@@ -96,7 +118,9 @@ fn in_words(device: &DeviceView) -> String {
         ("polls", device.polls.to_string()),
         ("certificate", format!("ends {}", device.certificate_ends)),
         ("last outcome", device.last_outcome.clone().unwrap_or_else(none)),
+        ("retired", device.retired.clone().unwrap_or_else(none)),
         ("suspicions", suspicions(&device.suspicions)),
+        ("modem and SIM", numbers(&device.numbers)),
         ("TPM", device.hardware.as_ref().map_or_else(none, tpm)),
         ("group", device.group.clone().unwrap_or_else(none)),
         ("labels", pairs(&device.labels)),

@@ -54,6 +54,9 @@ pub struct InventoryItem {
     /// How its TPM is known; none for a machine that shows a claim.
     #[serde(default)]
     pub endorsement: Option<Endorsement>,
+    /// The factory of the server's settings whose certificate it shows.
+    #[serde(default)]
+    pub factory: Option<String>,
     /// Its claim, where its maker has given it one; the server keeps the hash.
     #[serde(default)]
     pub claim: Option<String>,
@@ -63,6 +66,9 @@ pub struct InventoryItem {
     /// The number of its SIM, 18 to 20 digits.
     #[serde(default)]
     pub iccid: Option<String>,
+    /// Its subscriber's number, 6 to 15 digits.
+    #[serde(default)]
+    pub imsi: Option<String>,
 }
 
 impl core::fmt::Debug for InventoryItem {
@@ -165,14 +171,20 @@ impl InventoryItem {
         if let Some(Endorsement::Key(key)) = &self.endorsement {
             own.push(("endorsement", key.to_string()));
         }
-        let texts = [("claim", &self.claim), ("imei", &self.imei), ("iccid", &self.iccid)];
+        let texts = [
+            ("claim", &self.claim),
+            ("imei", &self.imei),
+            ("iccid", &self.iccid),
+            ("imsi", &self.imsi),
+        ];
         own.extend(texts.into_iter().filter_map(|(kind, it)| Some((kind, it.clone()?))));
         own
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.endorsement.is_some() == self.claim.is_some() {
-            return Err("expected either an endorsement or a claim".into());
+        let ways = [self.endorsement.is_some(), self.claim.is_some(), self.factory.is_some()];
+        if ways.into_iter().filter(|way| *way).count() != 1 {
+            return Err("expected either an endorsement or a claim, or a factory".into());
         }
         if let Some(claim) = &self.claim {
             let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
@@ -187,32 +199,89 @@ impl InventoryItem {
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         let named = |group: &String| !group.is_empty() && group.bytes().all(plain);
+        if self.factory.as_ref().is_some_and(|it| !named(it) || it.len() > GROUP_BYTES_MAX) {
+            return Err("expected the name of a factory of the server's settings".into());
+        }
         if self.group.as_ref().is_some_and(|it| !named(it) || it.len() > GROUP_BYTES_MAX) {
             return Err(format!(
                 "expected a group of 1 to {GROUP_BYTES_MAX} letters, digits, dots, dashes and \
                  underscores"
             ));
         }
-        number("imei", self.imei.as_deref(), 15..=15)?;
-        number("iccid", self.iccid.as_deref(), 18..=20)
+        for kind in NumberKind::ALL {
+            let said = match kind {
+                NumberKind::Imei => &self.imei,
+                NumberKind::Iccid => &self.iccid,
+                NumberKind::Imsi => &self.imsi,
+            };
+            if let Some(text) = said {
+                number(kind, text)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Digits whose last one is right by Luhn's rule (ISO/IEC 7812-1; 3GPP TS 23.003, annex B). Some
-/// SIMs have 18 or 20 digits without a check digit: those are judged by their digits alone.
-fn number(
-    what: &str,
-    text: Option<&str>,
-    length: core::ops::RangeInclusive<usize>,
-) -> Result<(), String> {
-    let Some(text) = text else { return Ok(()) };
+/// A number that a modem or SIM has. Names travel and are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NumberKind {
+    /// The modem's.
+    Imei,
+    /// The SIM card's.
+    Iccid,
+    /// The subscriber's.
+    Imsi,
+}
+
+impl NumberKind {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Imei, Self::Iccid, Self::Imsi];
+
+    /// As it travels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Imei => "imei",
+            Self::Iccid => "iccid",
+            Self::Imsi => "imsi",
+        }
+    }
+
+    const fn digits(self) -> core::ops::RangeInclusive<usize> {
+        match self {
+            Self::Imei => 15..=15,
+            Self::Iccid => 18..=20,
+            Self::Imsi => 6..=15,
+        }
+    }
+
+    /// Those whose last digit checks the others. Some SIM cards have 18 or 20 digits without one:
+    /// those are judged by their digits alone.
+    const fn is_checked(self, length: usize) -> bool {
+        matches!((self, length), (Self::Imei, 15) | (Self::Iccid, 19))
+    }
+}
+
+/// The number in what a modem printed: its digits, without the spaces, quotes and filling `F` that
+/// modems put around them (3GPP TS 51.011, 10.1.1); none where that is no such number.
+#[must_use]
+pub fn number_in(kind: NumberKind, text: &str) -> Option<String> {
+    let text = text.trim().trim_matches(|c: char| c == '"' || c.is_ascii_whitespace());
+    let text = text.trim_end_matches(['F', 'f']);
+    number(kind, text).ok().map(|()| text.into())
+}
+
+/// Digits, of which the last is right by Luhn's rule where there is one that checks the others
+/// (ISO/IEC 7812-1; 3GPP TS 23.003, annex B).
+fn number(kind: NumberKind, text: &str) -> Result<(), String> {
+    let (what, length) = (kind.as_str(), kind.digits());
     if !length.contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_digit()) {
         let (low, high) = (length.start(), length.end());
         let digits = if low == high { format!("{low}") } else { format!("{low} to {high}") };
         return Err(format!("expected an {what} of {digits} digits"));
     }
-    let checked = matches!(text.len(), 15 | 19);
-    if checked && !luhn(text) {
+    if kind.is_checked(text.len()) && !luhn(text) {
         return Err(format!("expected an {what} whose check digit is right"));
     }
     Ok(())
@@ -245,8 +314,10 @@ mod tests {
             group: None,
             endorsement: Some(Endorsement::Certificate),
             claim: None,
+            factory: None,
             imei: None,
             iccid: None,
+            imsi: None,
         }
     }
 
@@ -284,7 +355,10 @@ mod tests {
     #[test]
     fn a_machine_has_a_claim_or_a_tpm() {
         let neither = InventoryItem { endorsement: None, ..item(3, "sn-1") };
-        assert_eq!(said(&[neither.clone()]), ["line 3: expected either an endorsement or a claim"]);
+        assert_eq!(
+            said(&[neither.clone()]),
+            ["line 3: expected either an endorsement or a claim, or a factory"]
+        );
         let claimed = |claim: &str| InventoryItem { claim: Some(claim.into()), ..neither.clone() };
         assert_eq!(said(&[claimed("abcdefghijklmnopqrstuv")]), Vec::<String>::new());
         let problems = said(&[claimed("secret")]);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attested::Octets;
 use crate::digest::Sha256Digest;
+use crate::id::DeviceId;
 use crate::time::Timestamp;
 
 /// The TPM of a device, by what it stated when the device enrolled.
@@ -37,4 +38,31 @@ pub struct SuspicionView {
     pub last: Timestamp,
     /// What was expected and what came, the last time.
     pub evidence: String,
+}
+
+/// What is known of one number of a device's modem or SIM. The digests are under a key of the
+/// server's.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberView {
+    /// The number that the device is bound to; none before it was listed or said.
+    pub bound: Option<Sha256Digest>,
+    /// Another number that it says it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<NumberChange>,
+}
+
+/// A number that is not the one that was bound.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberChange {
+    /// What the device says.
+    pub got: Sha256Digest,
+    /// Since when.
+    pub since: Timestamp,
+    /// The device that the number is bound to, where it is another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<DeviceId>,
+    /// The device is held until an operator accepts it.
+    pub held: bool,
 }

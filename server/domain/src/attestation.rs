@@ -122,6 +122,10 @@ pub fn welcome<'a>(
     if !listed {
         return Err(refused());
     }
+    if device.is_some_and(|device| device.retired.is_some()) {
+        let detail = format!("serial {serial} is retired");
+        return Err(Refused::because(RefusalCode::Retired, detail));
+    }
     match device {
         // The TPM that came first stays; and what enrolled without one is not taken over by one.
         Some(device) if device.endorsement() != Some(endorsement) => Err(refused()),
@@ -162,12 +166,13 @@ pub fn answered<'a>(
 }
 
 /// Uses the challenge up and enters the device, or gives one that is there a new certificate: the
-/// same TPM is the same machine, however long it was away.
+/// same TPM is the same machine, however long it was away. `unexpected` is a measurement that is to
+/// be told.
 #[must_use]
 pub fn enroll(
     item: &Item,
     (challenge, device): (&Found<Challenge>, &Found<Device>),
-    (issued, hardware): (Issued, Hardware),
+    (issued, hardware, unexpected): (Issued, Hardware, Option<Fact>),
     now: Timestamp,
 ) -> Decision<Device> {
     let (ends, certificate) = (issued.ends, issued.certificate);
@@ -195,7 +200,7 @@ pub fn enroll(
                 model: item.model.clone(),
             };
             let mut fresh = entered(entry, issued, now);
-            fresh.group.clone_from(&item.group);
+            fresh.take_listing(item);
             fresh.hardware = Some(hardware);
             let serial = item.serial.clone();
             (fresh, Fact::Enrolled { device: item.device.clone(), serial, key })
@@ -205,7 +210,7 @@ pub fn enroll(
     if let Some(made) = &challenge.value {
         decision = decision.replace(challenge, &Challenge { used: true, ..made.clone() });
     }
-    for fact in core::iter::once(fact).chain(sign) {
+    for fact in core::iter::once(fact).chain(sign).chain(unexpected) {
         decision = decision.event(Event { at: now, fact });
     }
     decision

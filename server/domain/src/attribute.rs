@@ -5,6 +5,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 
+use lazaret_protocol::operator::NumberKind;
 use lazaret_protocol::refusal::RefusalCode;
 
 use crate::refused::Refused;
@@ -31,6 +32,12 @@ pub type Changes = BTreeMap<String, Option<String>>;
 pub fn is_key(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !text.is_empty() && text.len() <= KEY_BYTES_MAX && text.bytes().all(plain)
+}
+
+/// Whether an attribute of this name says a number of a modem or SIM, whatever its case.
+#[must_use]
+pub fn is_number(name: &str) -> bool {
+    NumberKind::ALL.iter().any(|kind| name.eq_ignore_ascii_case(kind.as_str()))
 }
 
 /// Checks entries against the limits.

@@ -5,9 +5,11 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::operator::SuspicionView;
+use lazaret_protocol::poll::Boot;
 use lazaret_protocol::time::{HOUR_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,13 @@ pub enum Sign {
     CertificateSuperseded,
     /// A TPM that was reset less often, or has run for less long, than before.
     TpmClockFell,
+    /// Two that are there at the same time: one speaks again after the other has taken its place,
+    /// or they speak in turn over two connections from two addresses.
+    TwoLive,
+    /// A start of the machine that came back after another had taken its place.
+    BootIdReused,
+    /// A machine that has run for less long than before, since the same start.
+    UptimeFell,
 }
 
 impl Sign {
@@ -47,6 +56,9 @@ impl Sign {
             Self::BootCountFell => "boot-count-fell",
             Self::CertificateSuperseded => "certificate-superseded",
             Self::TpmClockFell => "tpm-clock-fell",
+            Self::TwoLive => "two-live",
+            Self::BootIdReused => "boot-id-reused",
+            Self::UptimeFell => "uptime-fell",
         }
     }
 }
@@ -75,6 +87,15 @@ pub struct Watch {
     pub shown: Option<Sha256Digest>,
     /// The highest boot counter.
     pub boot_count: u64,
+    /// Names of the machine's latest starts, the last one at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<String>,
+    /// How long it had run since the last one, in milliseconds.
+    #[serde(default)]
+    pub uptime_ms: u64,
+    /// Names of the agent's latest starts, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
     /// Signs so far.
     pub suspicions: BTreeMap<Sign, Suspicion>,
 }
@@ -119,11 +140,84 @@ impl Watch {
         )
     }
 
+    /// Takes in the start that a poll names: those of an honest device follow one another, and
+    /// none comes back. Clocks that run on are let off a second.
+    pub fn started(&mut self, boot: &Boot) -> Vec<(Sign, String)> {
+        const SLACK_MS: u64 = 1000;
+        let mut signs = Vec::new();
+        let (Some(id), Some(agent)) = (start_name(&boot.id), start_name(&boot.agent)) else {
+            return signs;
+        };
+        let uptime = core::mem::replace(&mut self.uptime_ms, boot.uptime_ms);
+        match follow(&mut self.boots, id) {
+            Start::Same if boot.uptime_ms.saturating_add(SLACK_MS) < uptime => {
+                let got = boot.uptime_ms;
+                let what = format!("expected {uptime} ms since the same start or more, got {got}");
+                signs.push((Sign::UptimeFell, what));
+            }
+            Start::Back => {
+                let what = "expected the last start of the machine or a new one, an earlier one \
+                            came back";
+                signs.push((Sign::BootIdReused, what.into()));
+            }
+            Start::Same | Start::New => {}
+        }
+        if follow(&mut self.agents, agent) == Start::Back {
+            let what = "expected the agent that polled last or one that started since, the one \
+                        before it polled";
+            signs.push((Sign::TwoLive, what.into()));
+        }
+        signs
+    }
+
     /// Takes in a boot counter.
     pub fn booted(&mut self, count: u64) -> Option<String> {
         let known = self.boot_count;
         self.boot_count = known.max(count);
         (count < known).then(|| format!("expected at least {known} starts, got {count}"))
+    }
+}
+
+/// Starts that are remembered.
+const STARTS_MAX: usize = 8;
+
+/// Longest part of a start's name that is remembered, in bytes: 56 random bits of a UUID.
+const START_BYTES: usize = 16;
+
+/// How a start stands to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Same,
+    New,
+    Back,
+}
+
+fn follow(starts: &mut Vec<String>, name: &str) -> Start {
+    if starts.last().is_some_and(|last| last == name) {
+        return Start::Same;
+    }
+    let earlier = starts.iter().position(|it| it == name).map(|at| starts.remove(at));
+    if starts.len() >= STARTS_MAX {
+        starts.remove(0);
+    }
+    starts.push(name.into());
+    if earlier.is_some() { Start::Back } else { Start::New }
+}
+
+fn start_name(text: &str) -> Option<&str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    text.get(..START_BYTES).filter(|name| name.bytes().all(plain))
+}
+
+/// Notes that requests of a device came in turn over two open connections from two addresses.
+/// Nothing is written until it is to be told again.
+pub fn two_live(found: &Found<Device>, evidence: &str, now: Timestamp) -> Decision<()> {
+    let unchanged = Decision::reply(());
+    let Some(device) = &found.value else { return unchanged };
+    let mut suspected = device.clone();
+    match suspect(&mut suspected, Sign::TwoLive, evidence.into(), now) {
+        None => unchanged,
+        Some(fact) => unchanged.replace(found, &suspected).event(Event { at: now, fact }),
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, SerialNumber};
 use lazaret_protocol::key::PublicKey;
-use lazaret_protocol::operator::DeviceView;
+use lazaret_protocol::operator::{DeviceView, NumberKind};
 use lazaret_protocol::order::{Order, OrderKind};
 use lazaret_protocol::poll::{LogHead, Posture, RunningRelease};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
@@ -16,8 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::attestation::Hardware;
 use crate::attribute::{self, Entries};
 use crate::clone::Watch;
+use crate::inventory::Item;
+use crate::number::{self, Bound};
 use crate::record::Record;
 use crate::refused::Refused;
+use crate::retire::Retired;
 
 /// Orders that one device may have open at once. The operator is refused the next one: an order
 /// nobody answers should be looked at, not buried under others.
@@ -97,6 +100,12 @@ pub struct Device {
     /// The release counter below which nothing runs on it, by its own word.
     #[serde(default)]
     pub release_floor: Option<u64>,
+    /// Numbers of its modem and SIM.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<NumberKind, Bound>,
+    /// It is out of service for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Retired>,
 }
 
 /// Why a device is in quarantine.
@@ -183,6 +192,8 @@ impl Device {
     /// Takes in what the device says of itself, within the limits.
     pub fn take_posture(&mut self, posture: &Posture) {
         self.attributes = attribute::within_limits(&posture.attributes);
+        // Numbers of modems and SIMs are kept keyed, and never as attributes.
+        self.attributes.retain(|name, _| !attribute::is_number(name));
         // Farther from UTC than any place on earth is, is a broken clock and no time zone.
         self.utc_offset_min =
             posture.utc_offset_min.filter(|min| (-14 * 60..=14 * 60).contains(min));
@@ -192,6 +203,23 @@ impl Device {
             probes.take(PROBES_MAX).map(|(name, passed)| (name.clone(), *passed)).collect();
         self.other_release.clone_from(&posture.other_release);
         self.release_floor = posture.release_floor;
+    }
+
+    /// Takes in what the inventory says of it beside who it is.
+    pub(crate) fn take_listing(&mut self, item: &Item) {
+        self.group.clone_from(&item.group);
+        self.numbers = number::listed([
+            (NumberKind::Imei, item.imei),
+            (NumberKind::Iccid, item.iccid),
+            (NumberKind::Imsi, item.imsi),
+        ]);
+    }
+
+    /// Whether nothing is installed on it until an operator accepts that a number of its modem or
+    /// SIM has changed.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.numbers.values().any(|bound| bound.swap.as_ref().is_some_and(|swap| swap.held))
     }
 
     /// The endorsement key of its TPM, by SHA-256; none where it enrolled without one.
@@ -226,6 +254,12 @@ impl Device {
             group: self.group.clone(),
             hardware: self.hardware.as_ref().map(Hardware::view),
             suspicions: self.watch.view(),
+            numbers: self
+                .numbers
+                .iter()
+                .map(|(kind, bound)| (kind.as_str().to_string(), bound.view()))
+                .collect(),
+            retired: self.retired.as_ref().map(|retired| retired.reason.clone()),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec;
 
 use lazaret_protocol::digest::Sha256Digest;
@@ -15,6 +14,7 @@ use crate::claim::Claim;
 use crate::clone::Watch;
 use crate::device::Device;
 use crate::event::{Event, Fact};
+use crate::inventory::Item;
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
 
@@ -79,6 +79,10 @@ pub fn show<'a>(
     if claim.secret != showing.secret {
         return Shown::Refused(refused());
     }
+    if device.is_some_and(|device| device.retired.is_some()) {
+        let detail = format!("serial {serial} is retired");
+        return Shown::Refused(Refused::because(RefusalCode::Retired, detail));
+    }
     if claim.used.is_some() && device.is_some_and(|device| device.key == *showing.key) {
         return Shown::Again(Admitted { claim });
     }
@@ -142,18 +146,20 @@ pub(crate) fn entered(entry: Entry, issued: Issued, now: Timestamp) -> Device {
         hardware: None,
         watch: Watch::default(),
         release_floor: None,
+        numbers: BTreeMap::new(),
+        retired: None,
     }
 }
 
-/// Uses the claim up and enters the device in the registry, both or neither. The group is the one
-/// that the inventory names.
+/// Uses the claim up and enters the device in the registry, both or neither. Its group and its
+/// numbers are those that the inventory names.
 ///
 /// # Errors
 /// The device exists already.
 pub fn enroll(
     admitted: &Admitted<'_>,
     (claim, device): (&Found<Claim>, &Found<Device>),
-    (issued, group): (Issued, Option<String>),
+    (issued, item): (Issued, Option<&Item>),
     now: Timestamp,
 ) -> Result<Decision<Device>, Refused> {
     if device.value.is_some() {
@@ -167,7 +173,9 @@ pub fn enroll(
         model: used.model.clone(),
     };
     let mut entered = entered(entry, issued, now);
-    entered.group = group;
+    if let Some(item) = item {
+        entered.take_listing(item);
+    }
     let fact = Fact::Enrolled {
         device: used.device.clone(),
         serial: used.serial.clone(),

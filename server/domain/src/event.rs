@@ -1,7 +1,7 @@
 //! Every fact that the store's event log can hold. Events are only ever added; reconcilers read
 //! them from a cursor.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -36,6 +36,31 @@ pub enum Fact {
     ClaimMade { serial: SerialNumber, device: DeviceId, by: OperatorName, reason: String },
     /// Somebody showed a claim that was used before: an indicator.
     ClaimReused { serial: SerialNumber, device: DeviceId },
+    /// Somebody showed a factory certificate that was used before: an indicator.
+    FactoryReused { serial: SerialNumber, device: DeviceId },
+    /// A machine's TPM measured what is not on the list for its model: an indicator.
+    MeasurementUnexpected {
+        serial: SerialNumber,
+        model: ModelName,
+        registers: Vec<u8>,
+        got: String,
+        refused: bool,
+    },
+    /// A device says another number of its modem or SIM than the one that it is bound to: an
+    /// indicator. The digests are under a key of the server's.
+    NumberChanged {
+        device: DeviceId,
+        kind: String,
+        expected: Option<Sha256Digest>,
+        got: Sha256Digest,
+        held: bool,
+    },
+    /// The number that this device is bound to is said by another: an indicator.
+    NumberShared { device: DeviceId, with: DeviceId, kind: String, got: Sha256Digest },
+    /// An operator accepted that numbers of a device have changed.
+    SwapAccepted { device: DeviceId, kinds: String, by: OperatorName, reason: String },
+    /// A device was taken out of service for good.
+    Retired { device: DeviceId, by: OperatorName, reason: String },
     /// An operator listed machines that may enrol.
     InventoryEntered { added: u64, replaced: u64, by: OperatorName, reason: String },
     /// A device enrolled.
@@ -265,6 +290,45 @@ impl Fact {
                 write!(f, "DAMAGED: evidence {bundle}: {why}")
             }
             Self::EvidenceWhole { bundle } => write!(f, "evidence {bundle} is whole again"),
+            _ => self.fmt_identity(f),
+        }
+    }
+
+    fn fmt_identity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FactoryReused { serial, device } => write!(
+                f,
+                "INDICATOR: the used factory certificate of serial {serial} ({device}) was shown \
+                 again"
+            ),
+            Self::MeasurementUnexpected { serial, model, got, refused, .. } => {
+                let end = if *refused { ", and was refused" } else { "" };
+                write!(
+                    f,
+                    "INDICATOR: serial {serial} measured {got}, which is not on the list for \
+                     {model}{end}"
+                )
+            }
+            Self::NumberChanged { device, kind, expected, got, held } => {
+                let short = |digest: &Sha256Digest| digest.to_string().chars().take(12).collect();
+                let expected: String = expected.as_ref().map_or_else(|| "none".into(), short);
+                let got: String = short(got);
+                let end = if *held { "; it is held" } else { "" };
+                write!(
+                    f,
+                    "INDICATOR: the {kind} of {device} changed: expected keyed {expected}, got \
+                     keyed {got}{end}"
+                )
+            }
+            Self::NumberShared { device, with, kind, .. } => {
+                write!(f, "INDICATOR: {with} says the {kind} that {device} is bound to")
+            }
+            Self::SwapAccepted { device, kinds, by, reason } => {
+                write!(f, "{by} accepted another {kinds} of {device}: {reason}")
+            }
+            Self::Retired { device, by, reason } => {
+                write!(f, "{by} retired {device}: {reason}")
+            }
             _ => self.fmt_rollout(f),
         }
     }

@@ -43,6 +43,12 @@ pub struct Item {
     pub imei: Option<Sha256Digest>,
     /// Its SIM's number, keyed.
     pub iccid: Option<Sha256Digest>,
+    /// Its subscriber's number, keyed.
+    #[serde(default)]
+    pub imsi: Option<Sha256Digest>,
+    /// The factory whose certificate it shows.
+    #[serde(default)]
+    pub factory: Option<String>,
     /// Who entered it.
     pub by: OperatorName,
     /// When.
@@ -188,7 +194,12 @@ fn own(item: &Item) -> Vec<(&'static str, String)> {
     if let Some(Endorsement::Key(key)) = &item.endorsement {
         own.push(("endorsement", key.to_string()));
     }
-    let digests = [("claim", &item.claim), ("imei", &item.imei), ("iccid", &item.iccid)];
+    let digests = [
+        ("claim", &item.claim),
+        ("imei", &item.imei),
+        ("iccid", &item.iccid),
+        ("imsi", &item.imsi),
+    ];
     own.extend(digests.into_iter().filter_map(|(kind, it)| Some((kind, it.as_ref()?.to_string()))));
     own
 }

@@ -17,6 +17,7 @@ use lazaret_protocol::time::Timestamp;
 use crate::clone::{Sign, suspect};
 use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
 use crate::event::{Event, Fact};
+use crate::number::{self, Bindings, Holder, Said};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
 use crate::rollout::cord::Cord;
@@ -40,6 +41,8 @@ pub struct PollView {
     pub cord: Found<Cord>,
     /// What the server has witnessed of the device's log.
     pub witnessed: Found<Witnessed>,
+    /// Numbers of its modem and SIM that it says.
+    pub numbers: Vec<Said>,
 }
 
 /// A rollout and a device's part in it.
@@ -67,6 +70,8 @@ pub struct PollContext {
     pub nonce: Sha256Digest,
     /// The certificate that the device shows.
     pub shown: Option<Sha256Digest>,
+    /// What becomes of numbers that are not those that were bound.
+    pub bindings: Bindings,
 }
 
 /// The answer, its orders still to be sealed.
@@ -138,9 +143,11 @@ pub fn decide(
             (&device.id, &device.key),
             &request.logs,
         ),
+        bound: Vec::new(),
     };
     turn.look_for_copies(request, context);
     turn.take_in(request, context.now);
+    turn.hold_against(&view.numbers, context);
     turn.watch(view, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
     turn.repeat_quarantine(request.quarantined, context.now);
@@ -183,6 +190,8 @@ struct Turn {
     sick: Option<String>,
     /// What the server makes of the growth of the device's log.
     witnessing: Witnessing,
+    /// Numbers that it is bound to from here on.
+    bound: Vec<Holder>,
 }
 
 impl Turn {
@@ -214,6 +223,12 @@ impl Turn {
             quarantine.confirmed = true;
             self.facts.push(Fact::QuarantineConfirmed { device: device.id.clone() });
         }
+    }
+
+    fn hold_against(&mut self, said: &[Said], context: PollContext) {
+        let mut judged = number::judge(&mut self.device, said, context.bindings, context.now);
+        self.facts.append(&mut judged.facts);
+        self.bound = judged.bound;
     }
 
     /// A device that had confirmed the image of its rollout and runs something else, or whose probe
@@ -341,6 +356,7 @@ impl Turn {
             | Hold::WindowUnknown
             | Hold::Battery { .. }
             | Hold::Probe { .. }
+            | Hold::NumberChanged
                 if assignment.state != AssignmentState::Waiting =>
             {
                 self.moved.push((rollout.id.clone(), AssignmentState::Waiting));
@@ -407,7 +423,9 @@ impl Turn {
 
     /// Whether this poll is a sign of a copy, which is not held back.
     fn is_suspected(&self) -> bool {
-        self.facts.iter().any(|fact| matches!(fact, Fact::CloneSuspected { .. }))
+        let is_sign =
+            |fact: &Fact| matches!(fact, Fact::CloneSuspected { .. } | Fact::NumberChanged { .. });
+        self.facts.iter().any(is_sign)
     }
 
     /// A device whose turn may come soon is asked to call soon.
@@ -436,6 +454,9 @@ impl Turn {
         let fresh = self.device.open_orders.iter().map(|open| &open.order);
         let fresh: Vec<Order> =
             fresh.filter(|order| order.sequence > request.order_sequence).cloned().collect();
+        let held = self.device.is_held();
+        let fresh: Vec<Order> =
+            fresh.into_iter().filter(|order| !(held && order.kind.installs())).collect();
         let more_wait = fresh.len() > ORDERS_PER_POLL_MAX;
         let plan = PollPlan {
             time: context.now,
@@ -456,6 +477,12 @@ impl Turn {
         decision = decision.resting_on(&view.cord).resting_on(&view.witnessed);
         if let Some(record) = &self.witnessing.record {
             decision = decision.put(record);
+        }
+        for said in &view.numbers {
+            decision = decision.resting_on(&said.holder);
+        }
+        for holder in &self.bound {
+            decision = decision.put(holder);
         }
         for part in &view.parts {
             decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);

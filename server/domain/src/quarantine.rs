@@ -25,8 +25,19 @@ pub enum Access {
 /// Whether the registry lets this device have `access`.
 ///
 /// # Errors
-/// It is in quarantine and this is neither evidence nor cure.
+/// It is retired; or it is in quarantine, or held, and this is neither evidence nor cure.
 pub fn allows(device: &Device, access: Access) -> Result<(), Refused> {
+    if let Some(retired) = &device.retired {
+        let detail = alloc::format!("{} is retired since {}", device.id, retired.at);
+        return Err(Refused::because(RefusalCode::Retired, detail));
+    }
+    if access == Access::Other && device.quarantine.is_none() && device.is_held() {
+        let detail = alloc::format!(
+            "a number of the modem or SIM of {} has changed, and nobody has accepted it",
+            device.id
+        );
+        return Err(Refused::because(RefusalCode::Held, detail));
+    }
     match (&device.quarantine, access) {
         (None, _) | (Some(_), Access::Cure | Access::Evidence) => Ok(()),
         (Some(quarantine), Access::Other) => Err(Refused::because(

@@ -10,8 +10,10 @@ use lazaret_protocol_tpm::credential;
 use lazaret_protocol_tpm::enrolment::{Claimed, EnrolmentError, Proof};
 use lazaret_server_domain::attestation::{self, CHALLENGE_MS, Challenge, Hardware};
 use lazaret_server_domain::device::Device;
+use lazaret_server_domain::event::Event;
 use lazaret_server_domain::inventory::Item;
-use lazaret_server_domain::record::Found;
+use lazaret_server_domain::measurement;
+use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_store::Committed;
 
@@ -105,6 +107,16 @@ pub(crate) async fn enroll(
         let vouched = (&made.endorsement, attestation::Vouched::ByMaker);
         let there = device.value.as_ref();
         let welcome = attestation::welcome(item.value.as_ref(), there, &request.serial, vouched)?;
+        let measured = (proof.registers.clone(), Octets(proof.digest.clone()));
+        let judged = measurement::judge(welcome, (&measured.0, &measured.1), &app.measurements);
+        let unexpected = match judged {
+            measurement::Judged::Expected => None,
+            measurement::Judged::Told(fact) => Some(fact),
+            measurement::Judged::Refused(fact, refused) => {
+                let told = Decision::reply(refused).event(Event { at: now, fact });
+                return Err(app.store.commit(told).await?.into_reply().into());
+            }
+        };
         let issued = app.issuer.issue(&welcome.device, &request.csr, now)?;
         let reply = EnrollReply {
             device: welcome.device.clone(),
@@ -112,8 +124,8 @@ pub(crate) async fn enroll(
             not_after: issued.issued.ends,
         };
         let hardware = hardware(made, request, proof, now);
-        let decision =
-            attestation::enroll(welcome, (&found, &device), (issued.issued, hardware), now);
+        let made = (issued.issued, hardware, unexpected);
+        let decision = attestation::enroll(welcome, (&found, &device), made, now);
         Ok(decision.resting_on(&item).with_reply(reply))
     })
     .await

@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU16;
 
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_blobs::blob::{BlobStore, Upload};
+use lazaret_server_domain::measurement::Allowed;
+use lazaret_server_domain::number::Bindings;
 use lazaret_server_domain::record::Decision;
 use lazaret_server_publish::OnlineKeys;
 use lazaret_server_store::{Committed, StoreError};
@@ -15,8 +17,10 @@ use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use super::audit::Refusals;
 use super::endorsement::Makers;
 use super::error::AppError;
+use super::factory::Factories;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
+use super::live::Live;
 use super::records::Records;
 use crate::outgoing::Courier;
 
@@ -52,8 +56,16 @@ pub(crate) struct App {
     pub(crate) makers: Makers,
     /// Whether claims let anybody enrol.
     pub(crate) claims: Claims,
+    /// Makers of machines that are trusted.
+    pub(crate) factories: Factories,
+    /// What machines may have measured when they enrol.
+    pub(crate) measurements: Vec<Allowed>,
     /// What numbers of modems and SIMs are keyed with.
     pub(crate) identifier_key: [u8; 32],
+    /// What becomes of such numbers that are not those that were bound.
+    pub(crate) bindings: Bindings,
+    /// Connections of devices that are open.
+    pub(crate) live: Live,
     /// The clock. Read in `main` and nowhere else.
     pub(crate) clock: fn() -> Timestamp,
     /// Milliseconds between polls.
@@ -74,6 +86,8 @@ pub(crate) struct App {
     pub(crate) news: watch::Sender<u64>,
     /// Polls that are held back.
     pub(crate) held: Arc<HeldPolls>,
+    /// Says that somebody may be let in no more: streams ask again whether they are.
+    pub(crate) doors: watch::Sender<u64>,
     /// Streams of events that are open: each takes a place.
     pub(crate) followers: Arc<Semaphore>,
     /// Delivers to webhooks.
@@ -96,6 +110,11 @@ impl App {
     /// Wakes reconcilers. Held polls are woken by the events themselves.
     pub(crate) fn wake(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Has every open stream ask again whether it is still let in.
+    pub(crate) fn look_at_doors(&self) {
+        self.doors.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Decides and commits, and does both again where what was read has changed meanwhile.

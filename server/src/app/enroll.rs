@@ -60,8 +60,8 @@ pub(crate) async fn enroll(
         let decision = if again {
             enroll::renew(&device, made.issued, None, now)?
         } else {
-            let group = item.value.as_ref().and_then(|item| item.group.clone());
-            enroll::enroll(&admitted, (&claim, &device), (made.issued, group), now)?
+            let listed = item.value.as_ref();
+            enroll::enroll(&admitted, (&claim, &device), (made.issued, listed), now)?
         };
         Ok(decision.resting_on(&item).with_reply(reply))
     })

@@ -56,6 +56,7 @@ struct Follower {
     until: Timestamp,
     still_let_in: StillLetIn,
     news: watch::Receiver<u64>,
+    doors: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 }
@@ -80,6 +81,7 @@ pub(crate) fn follow(
         until: following.until,
         still_let_in: following.still_let_in,
         news,
+        doors: app.doors.subscribe(),
         stopping: app.stopping.subscribe(),
         _place: place,
     };
@@ -96,6 +98,7 @@ impl Follower {
                 return None;
             }
             self.news.borrow_and_update();
+            self.doors.borrow_and_update();
             if !(self.still_let_in)(Arc::clone(&self.app)).await {
                 return None;
             }
@@ -114,6 +117,7 @@ impl Follower {
             }
             tokio::select! {
                 _ = self.news.changed() => {}
+                _ = self.doors.changed() => {}
                 _ = self.stopping.changed() => return None,
                 () = tokio::time::sleep(HEARTBEAT) => return Some(Told::Heartbeat),
             }

@@ -82,6 +82,8 @@ pub(crate) async fn redeem(
         let found: Found<OperatorRecord> = app.store.find(request.name.as_str()).await?;
         let made = issued(app, &request.name, &request.csr, now)?;
         let decision = access::redeem(&found, shown, made.issued.certificate, now)?;
+        // What they had before is void from here on.
+        app.look_at_doors();
         Ok(decision.with_reply(reply(app, &request.name, made)))
     })
     .await
@@ -173,7 +175,7 @@ fn shown(record: &OperatorRecord, code: String) -> OperatorMade {
 
 /// Lets somebody in no more. From the commit on every request of theirs is refused, on open
 /// connections too, because the registry is asked on every request; a stream that is open asks it
-/// before it tells anything.
+/// at once, and before it tells anything.
 ///
 /// # Errors
 /// As the domain says; or the store.
@@ -188,6 +190,7 @@ pub(crate) async fn disable(
             Ok(access::disable(&found, name, reason, (by, app.now()))?)
         })
         .await?;
+    app.look_at_doors();
     Ok(done.map(|record| record.view()))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::POLL_INTERVAL_MS_MIN;
+use lazaret_protocol::operator::{NumberKind, number_in};
 use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::{LogWitnessed, PollReply, PollRequest};
 use lazaret_protocol::signed::{DevicePeer, Envelope, FromDevice, Verified};
@@ -14,6 +15,7 @@ use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::device_log::verify::witness_keys;
 use lazaret_protocol_evidence::tlog::note::SignedNote;
 use lazaret_server_domain::device::Device;
+use lazaret_server_domain::number::{Binding, Holder, Said};
 use lazaret_server_domain::poll::{
     self, Bearing, PollContext, PollPlan, PollView, Polled, RolloutPart,
 };
@@ -26,6 +28,7 @@ use lazaret_server_store::Committed;
 
 use super::context::{App, random};
 use super::error::AppError;
+use super::inventory::keyed;
 
 /// Longest time that a poll is held back, in milliseconds: below the 60 s after which many
 /// middleboxes forget an idle connection.
@@ -139,11 +142,39 @@ async fn decide(
         certificate_life_ms: app.issuer.life_ms(),
         nonce,
         shown,
+        bindings: app.bindings,
     };
     let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
     let witnessed: Found<Witnessed> = app.store.find(id.as_str()).await?;
-    let view = PollView { device, assigned, parts, cord, witnessed };
+    let numbers = said(app, &request.message().message).await?;
+    let view = PollView { device, assigned, parts, cord, witnessed, numbers };
     Ok((poll::decide(&view, request, context)?, rollouts))
+}
+
+/// The numbers of its modem and SIM that a device says, under the server's own key, with who is
+/// bound to each. What is no number is passed over. From here on nothing has them in the clear.
+async fn said(app: &App, request: &PollRequest) -> Result<Vec<Said>, AppError> {
+    let Some(posture) = &request.posture else { return Ok(Vec::new()) };
+    let mut numbers = Vec::new();
+    for kind in NumberKind::ALL {
+        if app.bindings.of(kind) == Binding::Off {
+            continue;
+        }
+        let field = posture.subscriber.as_ref().and_then(|subscriber| match kind {
+            NumberKind::Imei => subscriber.imei.as_deref(),
+            NumberKind::Iccid => subscriber.iccid.as_deref(),
+            NumberKind::Imsi => subscriber.imsi.as_deref(),
+        });
+        let named = |(name, _): &(&String, &String)| name.eq_ignore_ascii_case(kind.as_str());
+        let attribute = || posture.attributes.iter().find(named).map(|(_, value)| value.as_str());
+        let Some(text) = field.or_else(attribute).and_then(|text| number_in(kind, text)) else {
+            continue;
+        };
+        let number = keyed(&app.identifier_key, kind, &text);
+        let holder = app.store.find(&Holder::name_of(kind, &number)).await?;
+        numbers.push(Said { kind, number, holder });
+    }
+    Ok(numbers)
 }
 
 /// A poll that was held back is followed by the next one at once, so that a device which wants to

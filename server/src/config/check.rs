@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Config;
+use crate::identity::factory::FactoryCa;
 use crate::outgoing::Network;
 
 impl Config {
@@ -13,6 +14,7 @@ impl Config {
         let mut problems = Vec::new();
         self.check_numbers(&mut problems);
         self.check_networks(&mut problems);
+        self.check_enrolment(&mut problems);
         let certificates = [
             ("devices.certificate", &self.devices.certificate),
             ("devices.client_ca", &self.devices.client_ca),
@@ -55,6 +57,45 @@ impl Config {
             }
         }
         problems
+    }
+
+    fn check_enrolment(&self, problems: &mut Vec<String>) {
+        let mut names: Vec<&str> = Vec::new();
+        for factory in &self.enrolment.factories {
+            let name = factory.name.as_str();
+            let at = format!("enrolment.factories {name:?}");
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+                problems.push(format!(
+                    "{at}: expected a name of 1 to 64 letters, digits, dots, dashes and underscores"
+                ));
+            }
+            if names.contains(&name) {
+                problems.push(format!("{at}: expected each name once"));
+            }
+            names.push(name);
+            if factory.models.is_empty() {
+                problems.push(format!("{at}: expected at least one model"));
+            }
+            if let Err(why) = FactoryCa::load(name, &factory.ca) {
+                let path = factory.ca.display();
+                problems
+                    .push(format!("{at}: expected certificates of CAs in PEM in {path}: {why}"));
+            }
+        }
+        let mut models: Vec<&str> = Vec::new();
+        for list in &self.enrolment.measurements {
+            let model = list.model.as_str();
+            if models.contains(&model) {
+                problems.push(format!("enrolment.measurements: expected {model} once"));
+            }
+            models.push(model);
+            if list.digests.is_empty() {
+                problems.push(format!(
+                    "enrolment.measurements: expected at least one digest for {model}"
+                ));
+            }
+        }
     }
 
     fn check_networks(&self, problems: &mut Vec<String>) {
@@ -110,6 +151,7 @@ impl Config {
             ("first_request_seconds", door.first_request_seconds, 120),
             ("idle_seconds", door.idle_seconds, 3600),
             ("body_silence_seconds", door.body_silence_seconds, 120),
+            ("body_bytes_per_second_min", door.body_bytes_per_second_min, 1_000_000),
             ("peer_requests_per_second", u64::from(door.peer_requests_per_second), 1_000_000),
             ("peer_requests_burst", u64::from(door.peer_requests_burst), 1_000_000),
             ("stranger_requests_per_second", door.stranger_requests_per_second.into(), 1_000_000),

@@ -9,10 +9,11 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::OperatorName;
 use lazaret_protocol::operator::{AuditAct, AuditWho, AuditWhoKind};
 use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::time::Timestamp;
 use serde::Deserialize;
 use warp::reply::Response;
 
-use super::listener::Peer;
+use super::listener::{Line, Peer};
 use super::reply::{self, Said};
 use super::route::{Answer, Call, Method, Route, Takes};
 use super::{device, sign_in};
@@ -71,6 +72,16 @@ impl Door {
         Self { app: Arc::clone(app), face }
     }
 
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.app.now()
+    }
+
+    /// Notes that a connection is open, for as long as what is returned lives.
+    pub(crate) fn opened(&self) -> Opened {
+        Opened { number: self.app.live.opened(), app: Arc::clone(&self.app) }
+    }
+
     /// Whether somebody may ask for this at all: whoever has shown a certificate or, where there
     /// are none, a token; or anybody, where a route has a credential or a limit of its own.
     pub(crate) fn lets_ask(&self, peer: &Peer, path: &str, headers: &HeaderMap) -> bool {
@@ -92,7 +103,7 @@ impl Door {
 
     /// A handshake was refused: no certificate, one of another CA, an older TLS.
     pub(crate) async fn refused_handshake(&self, address: IpAddr, why: &rustls::Error) {
-        let peer = Peer(None, address);
+        let peer = Peer(None, address, Line::default());
         self.refused(&peer, "connect", &format!("{why}")).await;
     }
 
@@ -107,6 +118,25 @@ impl Door {
         RefusalCode::Unauthenticated.as_str().clone_into(&mut act.outcome);
         act.detail = audit::cut(why);
         audit::refused(&self.app, act).await;
+    }
+}
+
+/// A connection that is open.
+pub(crate) struct Opened {
+    number: u64,
+    app: Arc<App>,
+}
+
+impl Opened {
+    /// Its number at this server.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.app.live.closed(self.number);
     }
 }
 

@@ -20,6 +20,7 @@ use super::reply;
 use super::route::{Call, Gives, Handler, Route, responded};
 use crate::app::enroll;
 use crate::app::error::AppError;
+use crate::app::factory;
 use crate::identity::device::Access;
 
 /// RFC 7030, 4.1.3 and 4.2.3.
@@ -40,7 +41,10 @@ pub(super) const ROUTES: &[Route] = &[
         )
         .gives_other(Gives::Raw),
     Route::post("/.well-known/est/simpleenroll", Handler::Open(|c| responded(enroll(c))))
-        .about("Enrol with the serial number as user and the claim as password (RFC 7030, 4.2.1)")
+        .about(
+            "Enrol with the serial number as user and the claim as password, or with a factory \
+             certificate (RFC 7030, 4.2.1)",
+        )
         .takes_raw(ENROLL_BODY_BYTES_MAX)
         .gives_other(Gives::Raw),
     Route::post(
@@ -62,7 +66,13 @@ async fn attributes() -> Result<Response, AppError> {
 
 async fn enroll(call: Call) -> Result<Response, AppError> {
     let Some((serial, claim)) = call.authorization.as_deref().and_then(user_and_password) else {
-        return Ok(unauthenticated());
+        return match &call.peer.2.factory {
+            Some(shown) => {
+                let enrolled = factory::enroll(&call.app, shown, &csr(&call.body)?).await?;
+                issued(&enrolled.into_reply())
+            }
+            None => Ok(unauthenticated()),
+        };
     };
     let serial: SerialNumber = serial.parse().map_err(|err| reply::bad(format!("{err}")))?;
     let request = EnrollRequest { serial, claim, csr: csr(&call.body)? };
@@ -85,7 +95,8 @@ fn issued(reply: &EnrollReply) -> Result<Response, AppError> {
 /// Who has not said who they are, and how to.
 fn unauthenticated() -> Response {
     let code = RefusalCode::Unauthenticated;
-    let why = "expected the serial number as user and the claim as password, by HTTP Basic";
+    let why = "expected the serial number as user and the claim as password, by HTTP Basic, or a \
+               certificate of a factory that the server's settings name";
     let mut response = reply::refused(code, &code.because(why));
     let basic = HeaderValue::from_static("Basic realm=\"lazaret\", charset=\"UTF-8\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, basic);

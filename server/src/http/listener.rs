@@ -29,6 +29,7 @@ use crate::http::places::Places;
 use crate::http::reply;
 use crate::http::stalls::Stalls;
 use crate::identity::certificate::PeerCertificate;
+use crate::identity::factory::{FactoryCa, FactoryCertificate};
 
 /// Time for a request from its head to the head of its answer: a poll that is held back for 55 s,
 /// or 4 MiB of evidence over a link of 35 kB/s.
@@ -47,9 +48,19 @@ const HEADERS_MAX: usize = 64;
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The certificate of the connection that a request came over, and the address that it came from.
+/// The certificate of the connection that a request came over, the address that it came from, and
+/// what else is known of it. Where a factory has signed the certificate, there is none of ours.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer(pub(crate) Option<PeerCertificate>, pub(crate) IpAddr);
+pub(crate) struct Peer(pub(crate) Option<PeerCertificate>, pub(crate) IpAddr, pub(crate) Line);
+
+/// What is known of a connection beside who is at its end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line {
+    /// Its number at this server.
+    pub(crate) connection: u64,
+    /// The factory certificate that was shown.
+    pub(crate) factory: Option<Arc<FactoryCertificate>>,
+}
 
 /// Where a listener listens, and with which files.
 #[derive(Debug, Clone)]
@@ -62,6 +73,8 @@ pub(crate) struct ListenerSettings {
     pub(crate) key: PathBuf,
     /// The CA that clients' certificates chain to, PEM.
     pub(crate) client_ca: PathBuf,
+    /// CAs of factories, whose certificates are good for enrolment alone.
+    pub(crate) factories: Vec<FactoryCa>,
     /// Connections at once; more are closed.
     pub(crate) connections_max: usize,
     /// Connections at once from one address, or one IPv6 network of 64 bits; more are closed.
@@ -139,6 +152,7 @@ pub(crate) struct Listener {
     acceptor: TlsAcceptor,
     places: Places,
     times: Times,
+    factories: Arc<[FactoryCa]>,
 }
 
 impl Listener {
@@ -160,6 +174,7 @@ impl Listener {
             acceptor,
             places: Places::new(settings.connections_max, settings.per_address_max),
             times: settings.times,
+            factories: settings.factories.as_slice().into(),
         })
     }
 
@@ -188,8 +203,9 @@ impl Listener {
             let Some(place) = self.places.take(from.ip()) else { continue };
             let (acceptor, routes, stop) = (self.acceptor.clone(), routes.clone(), stop.clone());
             let (door, times) = (door.clone(), self.times);
+            let factories = Arc::clone(&self.factories);
             tokio::spawn(async move {
-                let caller = Caller { address: from.ip(), times, door };
+                let caller = Caller { address: from.ip(), times, door, factories };
                 connection((stream, caller), &acceptor, routes, stop).await;
                 drop(place);
             });
@@ -202,6 +218,7 @@ struct Caller {
     address: IpAddr,
     times: Times,
     door: Door,
+    factories: Arc<[FactoryCa]>,
 }
 
 async fn connection<F, R>(
@@ -215,7 +232,7 @@ async fn connection<F, R>(
 {
     // Without it every small exchange waits 40 ms for a delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let Caller { address, times, door } = caller;
+    let Caller { address, times, door, factories } = caller;
     let stream = match tokio::time::timeout(times.handshake, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         // A peer that went away is no refusal, and neither is one that was too slow.
@@ -228,8 +245,13 @@ async fn connection<F, R>(
         }
         Err(_) => return,
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = Peer(certificate.and_then(|der| PeerCertificate::parse(der)), address);
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    // Before anything else: what a factory signs is no certificate of a device, whatever it says.
+    let factory = factories.iter().find_map(|factory| factory.read(chain, door.now()));
+    let own = chain.first().filter(|_| factory.is_none());
+    let open = door.opened();
+    let line = Line { connection: open.number(), factory: factory.map(Arc::new) };
+    let peer = Peer(own.and_then(|der| PeerCertificate::parse(der)), address, line);
     let routes = TowerToHyperService::new(warp::service(routes));
     let asked = Arc::new(AtomicBool::new(false));
     let asks = Arc::clone(&asked);
@@ -287,6 +309,9 @@ fn tls(
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&settings.client_ca)? {
         roots.add(certificate).map_err(|source| ListenError::Tls { source })?;
+    }
+    for certificate in settings.factories.iter().flat_map(FactoryCa::certificates) {
+        roots.add(certificate.clone()).map_err(|source| ListenError::Tls { source })?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
     let built = |verifier: ClientCertVerifierBuilder| {

@@ -135,6 +135,20 @@ const DEVICES: &[Route] = &[
     .about("Contain a device: nothing but evidence out and cure in")
     .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
     .gives(describe::<DeviceView>),
+    Route::post(
+        "/v1/devices/{device}/accept-swap",
+        Handler::Operator(CONTAINS, |c, by| committed(devices::accept_swap(c, by))),
+    )
+    .about("Accept that numbers of a device's modem or SIM have changed")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .gives(describe::<DeviceView>),
+    Route::post(
+        "/v1/devices/{device}/retire",
+        Handler::Operator(OPERATES, |c, by| committed(devices::retire(c, by))),
+    )
+    .about("Take a device out of service for good")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .gives(describe::<DeviceView>),
 ];
 
 const RELEASE: &[Route] = &[

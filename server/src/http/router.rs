@@ -43,8 +43,28 @@ pub(crate) struct Rules {
     pub(crate) tables: &'static [Table],
     /// How often somebody may ask.
     pub(crate) rates: Rates,
-    /// Longest silence within a body.
-    pub(crate) body_silence: Duration,
+    /// How fast a body has to come.
+    pub(crate) body_pace: BodyPace,
+}
+
+/// How fast a body has to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyPace {
+    /// Longest silence within it.
+    pub(crate) silence_max: Duration,
+    /// Bytes a second once so long a silence is over.
+    pub(crate) bytes_per_second_min: u64,
+}
+
+impl BodyPace {
+    /// How long after its begin a body of which `got` bytes are here may take for the next ones,
+    /// where the last ones came after `elapsed`.
+    fn deadline(self, elapsed: Duration, got: usize) -> Duration {
+        let got = u64::try_from(got).unwrap_or(u64::MAX);
+        let earned = got.saturating_mul(1000) / self.bytes_per_second_min.max(1);
+        let paced = self.silence_max.saturating_add(Duration::from_millis(earned));
+        paced.min(elapsed.saturating_add(self.silence_max))
+    }
 }
 
 /// Serves a face.
@@ -115,7 +135,7 @@ async fn answer(
     let admitted = admit(&app, (route, &path), &shown).await;
     // Read even for who is refused: it is within the limit, and an answer in the middle of an
     // upload is lost to most clients.
-    let body = match read(body, length, rules.body_silence).await {
+    let body = match read(body, length, rules.body_pace).await {
         Ok(body) => body,
         Err(refused) => return *refused,
     };
@@ -226,7 +246,12 @@ async fn admit(
             {
                 clone::superseded(app, device, &shown.fingerprint).await?;
             }
-            Admitted::Device(handle, checked?)
+            let device = checked?;
+            let line = (shown.peer.2.connection, shown.peer.1);
+            if let Some(evidence) = app.live.spoke(device.device(), line.0, line.1) {
+                clone::two_live(app, device.device(), &evidence).await?;
+            }
+            Admitted::Device(handle, device)
         }
         Handler::Operator(roles, handle) => {
             let by = match shown.face {
@@ -266,7 +291,7 @@ fn subject(within: Within, path: &Places) -> Result<Option<Subject>, AppError> {
 async fn read(
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     length: u64,
-    silence_max: Duration,
+    pace: BodyPace,
 ) -> Result<Bytes, Box<Response>> {
     if length == 0 {
         return Ok(Bytes::new());
@@ -274,8 +299,10 @@ async fn read(
     let mut body = std::pin::pin!(body);
     // What comes first is small for a large body, and most bodies are small: it grows as it comes.
     let mut bytes = BytesMut::new();
+    let begun = tokio::time::Instant::now();
     loop {
-        let chunk = tokio::time::timeout(silence_max, body.next()).await;
+        let deadline = begun + pace.deadline(begun.elapsed(), bytes.len());
+        let chunk = tokio::time::timeout_at(deadline, body.next()).await;
         let Some(chunk) = chunk.map_err(|_| Box::new(reply::too_slow()))? else { break };
         let cut = |_| refused(RefusalCode::BadRequest, "the body ended before its length");
         bytes.extend_from_slice(chunk.map_err(cut)?.chunk());
@@ -286,3 +313,6 @@ async fn read(
 fn refused(code: RefusalCode, detail: impl Into<String>) -> Box<Response> {
     Box::new(reply::refused(code, &code.because(detail)).into_response())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,4 +3,5 @@
 
 pub(crate) mod certificate;
 pub(crate) mod device;
+pub(crate) mod factory;
 pub(crate) mod operator;

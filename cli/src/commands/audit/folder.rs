@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::operator::{AuditCheckpointView, Page};
+use lazaret_protocol::operator::{AuditCheckpointView, AuditEntry, Page};
 use lazaret_protocol_evidence::audit::{Finding, Report, Verifier};
 use lazaret_protocol_evidence::tlog::checkpoint::Checkpoint;
 use lazaret_protocol_evidence::tlog::note::{NOTE_BYTES_MAX, SignedNote};
@@ -25,6 +25,9 @@ const EARLIER: &str = "checkpoints.jsonl";
 
 /// The entries, one a line.
 const ENTRIES: &str = "entries.jsonl";
+
+/// The entries that a filter selected, one a line.
+pub(super) const SELECTED: &str = "selected.jsonl";
 
 /// Largest tile or bundle, in bytes: 256 entries of at most 64 KiB.
 const TILE_BYTES_MAX: u64 = 17 * 1024 * 1024;
@@ -102,6 +105,25 @@ pub(super) fn fetch(client: &Client, folder: &Path) -> anyhow::Result<Fetched> {
     let text = String::from_utf8_lossy(&note);
     let origin = text.lines().next().unwrap_or_default().to_owned();
     Ok(Fetched { folder: folder.display().to_string(), origin, size, files })
+}
+
+/// Writes the entries of an export that are wanted into a file of their own; says how many.
+pub(super) fn select(
+    folder: &Path,
+    is_wanted: impl Fn(&AuditEntry) -> bool,
+) -> anyhow::Result<u64> {
+    let lines = bounded(&folder.join(ENTRIES), u64::MAX - 1)?;
+    let (mut selected, mut count) = (Vec::new(), 0_u64);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let entry: AuditEntry = serde_json::from_slice(line)
+            .with_context(|| format!("a line of {ENTRIES} is no entry of the log"))?;
+        if is_wanted(&entry) {
+            selected.extend_from_slice(line);
+            count = count.saturating_add(1);
+        }
+    }
+    write(folder, SELECTED, &selected)?;
+    Ok(count)
 }
 
 /// The tiles of a tree, level by level, as wide as they are.

@@ -4,6 +4,7 @@ use lazaret_protocol::operator::{AuditEntry, Page};
 use lazaret_protocol::time::Timestamp;
 
 use super::super::{Session, list_end};
+use super::moment;
 use crate::client::escaped;
 use crate::output;
 
@@ -41,10 +42,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     limit: u64,
-}
-
-fn moment(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text).map_err(|err| err.to_string())
 }
 
 pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {

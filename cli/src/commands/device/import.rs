@@ -21,8 +21,18 @@ const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 const PROBLEMS_TOLD_MAX: usize = 50;
 
 /// Every column there is. `serial` and `model` must be there.
-const COLUMNS: [&str; 8] =
-    ["serial", "device", "model", "group", "endorsement", "claim", "imei", "iccid"];
+const COLUMNS: [&str; 10] = [
+    "serial",
+    "device",
+    "model",
+    "group",
+    "endorsement",
+    "claim",
+    "factory",
+    "imei",
+    "iccid",
+    "imsi",
+];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -36,9 +46,10 @@ the names of its columns, a JSON file is a list of objects with the same names:
   endorsement  SHA-256 of its TPM's endorsement key (SubjectPublicKeyInfo, DER), or `certificate`
                for the first TPM that a trusted maker has certified
   claim        its one-time claim, 22 to 128 characters; the server keeps the hash
-  imei, iccid  the numbers of its modem and SIM; the server keeps them keyed
+  factory      the factory of the server's settings whose certificate it shows
+  imei, iccid, imsi  the numbers of its modem, SIM card and subscriber; the server keeps them keyed
 
-A machine has an endorsement or a claim. Lines that are listed just so already change nothing.
+A machine has one of endorsement, claim and factory. Lines that are listed just so already change nothing.
 
 Examples:
   lazaret device import fleet.csv --dry-run --reason \"delivery 12\"
@@ -242,8 +253,10 @@ fn item(row: &Row) -> Result<InventoryItem, Vec<String>> {
             group: cell("group"),
             endorsement,
             claim: cell("claim"),
+            factory: cell("factory"),
             imei: cell("imei"),
             iccid: cell("iccid"),
+            imsi: cell("imsi"),
         }),
         _ => Err(wrong),
     }

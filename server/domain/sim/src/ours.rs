@@ -254,6 +254,7 @@ impl Run<'_> {
         let candidate = Candidate {
             id,
             quarantined: false,
+            held: false,
             running: Some(&self.old),
             utc_offset_min: Some(self.fleet.machine(device).utc_offset_min),
             battery_percent: None,

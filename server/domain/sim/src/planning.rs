@@ -154,6 +154,8 @@ fn device() -> Result<Device, Refused> {
         hardware: None,
         watch: lazaret_server_domain::clone::Watch::default(),
         release_floor: None,
+        numbers: BTreeMap::new(),
+        retired: None,
     })
 }
 

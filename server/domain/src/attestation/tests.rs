@@ -16,6 +16,8 @@ fn item(endorsement: Option<Endorsement>) -> Item {
         claim: None,
         imei: None,
         iccid: None,
+        imsi: None,
+        factory: None,
         by: "ana".parse().unwrap(),
         at: Timestamp::from_ms(1),
     }
@@ -52,7 +54,7 @@ fn missing<T>(key: &str) -> Found<T> {
 fn enrolled(tpm: Option<&[u8]>) -> Device {
     let listed = item(Some(Endorsement::Certificate));
     let found = (&missing("challenge/sn-1"), &missing("device/d-1"));
-    let entered = enroll(&listed, found, (issued(), hardware(b"")), Timestamp::from_ms(2));
+    let entered = enroll(&listed, found, (issued(), hardware(b""), None), Timestamp::from_ms(2));
     Device { hardware: tpm.map(hardware), ..entered.preview().clone() }
 }
 
@@ -126,7 +128,7 @@ fn a_machine_that_was_away_keeps_all_but_its_key_and_certificates() {
     let listed = item(Some(Endorsement::Certificate));
     let challenge = missing("challenge/sn-1");
     let decided =
-        enroll(&listed, (&challenge, &found), (again, new.clone()), Timestamp::from_ms(9));
+        enroll(&listed, (&challenge, &found), (again, new.clone(), None), Timestamp::from_ms(9));
     let expected = Device {
         certificates: alloc::vec![Sha256Digest::of(b"new")],
         hardware: Some(new),
@@ -144,7 +146,7 @@ fn a_tpm_that_is_younger_than_it_was_is_a_sign_of_a_copy() {
     let signs = |resets: u32, clock_ms: u64| {
         let now = Hardware { resets, clock_ms, ..hardware(KEY) };
         let at = Timestamp::from_ms(9);
-        let decided = enroll(&listed, (&challenge, &found), (issued(), now), at);
+        let decided = enroll(&listed, (&challenge, &found), (issued(), now, None), at);
         decided.preview().watch.suspicions.keys().copied().collect::<Vec<Sign>>()
     };
     assert_eq!(signs(3, 5), []);

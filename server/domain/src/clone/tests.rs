@@ -114,3 +114,60 @@ fn fewer_starts_than_before_are_a_sign() {
     assert_eq!(watch.booted(2).as_deref(), Some("expected at least 3 starts, got 2"));
     assert_eq!(watch.booted(4), None);
 }
+
+fn boot(id: &str, uptime_ms: u64, agent: &str) -> Boot {
+    let long = |text: &str| format!("{text:0>16}-rest");
+    Boot { id: long(id), uptime_ms, agent: long(agent) }
+}
+
+fn signs(watch: &mut Watch, boot: &Boot) -> Vec<Sign> {
+    watch.started(boot).into_iter().map(|(sign, _)| sign).collect()
+}
+
+#[test]
+fn starts_that_follow_one_another_are_no_sign_and_one_that_comes_back_is() {
+    let mut watch = Watch::default();
+    for (id, uptime, agent) in [("a", 10, "1"), ("a", 5000, "1"), ("a", 6000, "2"), ("b", 0, "3")] {
+        assert_eq!(signs(&mut watch, &boot(id, uptime, agent)), []);
+    }
+    // The machine as it was before, with the agent that ran on it.
+    assert_eq!(signs(&mut watch, &boot("a", 9000, "2")), [Sign::BootIdReused, Sign::TwoLive]);
+    // And the other one once more.
+    assert_eq!(signs(&mut watch, &boot("b", 9000, "3")), [Sign::BootIdReused, Sign::TwoLive]);
+    // A restart of both at once: the same start of the machine for less long.
+    assert_eq!(signs(&mut watch, &boot("b", 2000, "4")), [Sign::UptimeFell]);
+    assert_eq!(signs(&mut watch, &boot("b", 1500, "4")), [], "clocks are let off a second");
+}
+
+#[test]
+fn names_of_starts_that_make_no_sense_are_passed_over() {
+    let mut watch = Watch::default();
+    for id in ["", "short", "0123456789abcde\u{e9}", "0123456789abcd\n0"] {
+        let odd = Boot { id: id.into(), uptime_ms: 0, agent: "0".repeat(16) };
+        assert_eq!(watch.started(&odd), []);
+    }
+    assert_eq!(watch, Watch::default());
+    for number in 0..100 {
+        signs(&mut watch, &boot(&format!("{number}"), 0, &format!("{number}")));
+    }
+    assert_eq!((watch.boots.len(), watch.agents.len()), (STARTS_MAX, STARTS_MAX));
+}
+
+proptest::proptest! {
+    #[test]
+    fn an_honest_device_shows_no_sign_however_often_it_starts(
+        starts in proptest::collection::vec((0_u64..3, 1_u64..100_000), 0..40),
+    ) {
+        let (mut watch, mut machine, mut agent, mut uptime) = (Watch::default(), 0, 0, 0);
+        for (kind, ran) in starts {
+            uptime += ran;
+            match kind {
+                0 => (machine, agent, uptime) = (machine + 1, agent + 1, 0),
+                1 => agent += 1,
+                _ => {}
+            }
+            let boot = boot(&format!("{machine}"), uptime, &format!("{agent}"));
+            proptest::prop_assert_eq!(signs(&mut watch, &boot), alloc::vec::Vec::<Sign>::new());
+        }
+    }
+}

@@ -46,6 +46,8 @@ fn device() -> Device {
         hardware: None,
         watch: crate::clone::Watch::default(),
         release_floor: None,
+        numbers: BTreeMap::new(),
+        retired: None,
     }
 }
 

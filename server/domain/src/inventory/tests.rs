@@ -14,9 +14,11 @@ fn line(number: u64, serial: &str) -> InventoryItem {
         model: "gw2".parse().unwrap(),
         group: Some("lyon".into()),
         endorsement: Some(Endorsement::Key(Sha256Digest::of(serial.as_bytes()))),
+        factory: None,
         claim: None,
         imei: None,
         iccid: None,
+        imsi: None,
     }
 }
 
@@ -30,6 +32,8 @@ fn item(line: &InventoryItem) -> Item {
         claim: None,
         imei: None,
         iccid: None,
+        imsi: None,
+        factory: None,
         by: "ana".parse().unwrap(),
         at: Timestamp::from_ms(1),
     }

@@ -12,9 +12,10 @@ impl Turn {
         let device = &mut self.device;
         let broken = device.watch.ratchet(request.nonce, context.nonce);
         let fell = device.watch.booted(request.boot_count);
-        let signs = [(Sign::NonceBroken, broken), (Sign::BootCountFell, fell)];
-        for (sign, evidence) in signs {
-            let Some(evidence) = evidence else { continue };
+        let counted = [(Sign::NonceBroken, broken), (Sign::BootCountFell, fell)];
+        let counted = counted.into_iter().filter_map(|(sign, evidence)| Some((sign, evidence?)));
+        let started = request.boot.as_ref().map(|boot| device.watch.started(boot));
+        for (sign, evidence) in counted.chain(started.unwrap_or_default()) {
             self.facts.extend(suspect(device, sign, evidence, context.now));
         }
         if context.shown.is_some() && device.certificates.first() == context.shown.as_ref() {

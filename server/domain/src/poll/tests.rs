@@ -45,6 +45,8 @@ fn device() -> Device {
         hardware: None,
         watch: crate::clone::Watch::default(),
         release_floor: None,
+        numbers: BTreeMap::new(),
+        retired: None,
     }
 }
 
@@ -71,6 +73,7 @@ fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
         }],
         cord: Found { key: "cord/fleet".into(), version: None, value: None },
         witnessed: Found { key: "log-witness/d-1".into(), version: None, value: None },
+        numbers: vec![],
     }
 }
 
@@ -90,6 +93,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         hold_ms: 0,
         posture: None,
         nonce: None,
+        boot: None,
         logs: vec![],
     })
 }
@@ -102,6 +106,7 @@ fn answered(view: &PollView, request: &Verified<FromDevice<PollRequest>>) -> Dec
         certificate_life_ms: 1_000_000,
         nonce: Sha256Digest::of(b"next"),
         shown: None,
+        bindings: Bindings::default(),
     };
     match decide(view, request, context) {
         Ok(Polled::Answered(decision)) => decision,
@@ -184,6 +189,7 @@ fn a_poll_number_that_was_used_is_refused_and_recorded() {
         certificate_life_ms: 1,
         nonce: Sha256Digest::of(b"next"),
         shown: None,
+        bindings: Bindings::default(),
     };
     let Ok(Polled::Recorded(decision)) = decide(&view, &request(4, 0), context) else {
         panic!("the replay was not recorded");
@@ -312,6 +318,7 @@ fn a_certificate_that_is_used_ends_the_one_before_it() {
             certificate_life_ms: 1,
             nonce: Sha256Digest::of(b"next"),
             shown: Some(shown),
+            bindings: Bindings::default(),
         };
         let Ok(Polled::Answered(decision)) = decide(&view, &request(5, 0), context) else {
             panic!("the poll was not answered");

@@ -25,6 +25,8 @@ pub struct Candidate<'a> {
     pub id: &'a DeviceId,
     /// It is in quarantine.
     pub quarantined: bool,
+    /// It is held until an operator accepts that a number of its modem or SIM changed.
+    pub held: bool,
     /// What runs.
     pub running: Option<&'a RunningRelease>,
     /// Minutes that its local time is ahead of UTC.
@@ -45,6 +47,7 @@ impl<'a> From<&'a Device> for Candidate<'a> {
         Self {
             id: &device.id,
             quarantined: device.quarantine.is_some(),
+            held: device.is_held(),
             running: device.running.as_ref(),
             utc_offset_min: device.utc_offset_min,
             battery_percent: device.battery_percent,
@@ -87,6 +90,8 @@ pub enum Hold {
     GroupClosed { rollout: RolloutId, group: u64, name: String, open: u64 },
     /// It is in quarantine.
     Quarantined,
+    /// A number of its modem or SIM changed, and nobody has accepted it.
+    NumberChanged,
     /// The signed schedule never reaches it.
     ScheduleNever { place: u16 },
     /// The signed schedule does not let it in yet.
@@ -164,6 +169,9 @@ pub fn hold(
     }
     if candidate.quarantined {
         return Hold::Quarantined;
+    }
+    if candidate.held {
+        return Hold::NumberChanged;
     }
     if let Some(hold) = floor_gate(candidate, release) {
         return hold;
@@ -319,6 +327,7 @@ impl Hold {
             Self::Offered { .. } => "offered",
             Self::GroupClosed { .. } => "group-closed",
             Self::Quarantined => "quarantined",
+            Self::NumberChanged => "number-changed",
             Self::ScheduleNever { .. } => "schedule-never",
             Self::Schedule { .. } => "schedule",
             Self::Floor { .. } => "floor",
@@ -362,6 +371,9 @@ impl Hold {
                 group.saturating_add(1)
             ),
             Self::Quarantined => "it is in quarantine".to_string(),
+            Self::NumberChanged => {
+                "a number of its modem or SIM changed, and nobody has accepted it".to_string()
+            }
             Self::ScheduleNever { place } => {
                 format!("the signed schedule never reaches its place {place}")
             }
@@ -417,6 +429,7 @@ impl Hold {
             }
             Self::GroupClosed { .. } => "the group before it, when it passes".to_string(),
             Self::Quarantined => "its release from quarantine".to_string(),
+            Self::NumberChanged => "`lazaret device accept-swap`".to_string(),
             Self::ScheduleNever { .. } => {
                 "a schedule that release signers or the emergency role sign".to_string()
             }

@@ -35,6 +35,8 @@ pub enum LeftOut {
     AlreadyRunning,
     /// It runs something newer.
     Newer,
+    /// It is out of service for good.
+    Retired,
     /// It is in quarantine.
     Quarantined,
     /// Its floor is above the release.
@@ -57,6 +59,7 @@ impl LeftOut {
             Self::NotInFilter => "not matched by the filter",
             Self::AlreadyRunning => "running it already",
             Self::Newer => "running something newer",
+            Self::Retired => "retired",
             Self::Quarantined => "in quarantine",
             Self::BelowFloor => "with a floor above it",
             Self::NeedsStep => "too far below it, with no release in between",

@@ -193,6 +193,9 @@ impl Survey {
         if running.is_some_and(|running| running.sha256 == release.sha256) {
             return Some(LeftOut::AlreadyRunning);
         }
+        if device.retired.is_some() {
+            return Some(LeftOut::Retired);
+        }
         if device.quarantine.is_some() {
             return Some(LeftOut::Quarantined);
         }

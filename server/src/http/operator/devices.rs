@@ -12,7 +12,7 @@ use super::super::page::page;
 use super::super::route::Call;
 use super::{checked, reason};
 use crate::app::error::AppError;
-use crate::app::{claim, fleet, inventory, listing, quarantine};
+use crate::app::{claim, fleet, inventory, listing, numbers, quarantine, retire};
 use crate::identity::operator::Operator;
 
 pub(super) async fn claim(call: Call, by: Operator) -> Result<Committed<ClaimReply>, AppError> {
@@ -59,4 +59,17 @@ pub(super) async fn quarantine(
 ) -> Result<Committed<DeviceView>, AppError> {
     let device: DeviceId = call.id("device")?;
     quarantine::quarantine(&call.app, by.name(), &device, &reason(&call)?).await
+}
+
+pub(super) async fn accept_swap(
+    call: Call,
+    by: Operator,
+) -> Result<Committed<DeviceView>, AppError> {
+    let device: DeviceId = call.id("device")?;
+    numbers::accept(&call.app, by.name(), &device, &reason(&call)?).await
+}
+
+pub(super) async fn retire(call: Call, by: Operator) -> Result<Committed<DeviceView>, AppError> {
+    let device: DeviceId = call.id("device")?;
+    retire::retire(&call.app, by.name(), &device, &reason(&call)?).await
 }

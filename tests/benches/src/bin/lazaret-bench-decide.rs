@@ -24,6 +24,7 @@ fn main() -> anyhow::Result<()> {
         certificate_life_ms: 1000,
         nonce: lazaret_protocol::digest::Sha256Digest::of(b"next"),
         shown: None,
+        bindings: lazaret_server_domain::number::Bindings::default(),
     };
     let peer = DevicePeer::from_checked_certificate(device.id.clone());
     let mut orders = 0;
@@ -42,6 +43,7 @@ fn main() -> anyhow::Result<()> {
             hold_ms: 0,
             posture: None,
             nonce: None,
+        boot: None,
             logs: vec![],
         });
         let assigned = Assigned { device: device.id.clone(), rollout: rollout.id.clone() };
@@ -54,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             }],
             cord: Found { key: "cord/fleet".to_owned(), version: None, value: None },
             witnessed: Found { key: "log-witness/d-1".to_owned(), version: None, value: None },
+            numbers: vec![],
         };
         match decide(&view, &request, context) {
             Ok(Polled::Answered(decision)) => orders += decision.into_parts()?.put.len(),

@@ -41,6 +41,7 @@ impl Case {
         let candidate = Candidate {
             id: &self.part.device,
             quarantined,
+            held: false,
             running: Some(&self.running),
             utc_offset_min,
             battery_percent,
@@ -134,6 +135,7 @@ proptest! {
         let candidate = Candidate {
             id: &case.part.device,
             quarantined: false,
+            held: false,
             running: Some(&case.running),
             utc_offset_min: None,
             battery_percent: None,

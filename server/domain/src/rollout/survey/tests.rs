@@ -63,6 +63,8 @@ fn device(id: &str) -> Device {
         hardware: None,
         watch: crate::clone::Watch::default(),
         release_floor: None,
+        numbers: BTreeMap::new(),
+        retired: None,
     }
 }
 
