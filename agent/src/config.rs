@@ -216,7 +216,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let timeout_connect_ms = from.number("timeout_connect_ms", 10_000, 100..=120_000);
     let timeout_read_ms = from.number("timeout_read_ms", 30_000, 100..=600_000);
     let stage_sync_bytes = from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30);
-    let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32);
+    let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 8 << 20, 0..=1 << 32);
     let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 8 << 20, 1 << 20..=64 << 20);
     let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {

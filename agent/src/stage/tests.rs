@@ -153,7 +153,7 @@ fn stage(folder: &Path, found: &Found, route: Route, offset: u64) -> Stage {
     }
     let settings = StageSettings {
         sync_bytes: 65_536,
-        delta_ram_bytes_max: 32 << 20,
+        delta_ram_bytes_max: 8 << 20,
         points: Failpoints::default(),
     };
     let base = Some(File::open(base_path).unwrap());

@@ -10,6 +10,7 @@ use crate::base::BaseReader;
 use crate::codec::Codec;
 use crate::error::DeltaError;
 use crate::layout::Layout;
+use crate::left::{self, LeftAlone};
 use crate::number::push_number;
 use crate::stream::{StreamMethod, push_stream};
 use crate::{HEADER_BYTES_MAX, MAGIC, ram};
@@ -104,6 +105,8 @@ pub struct Tables {
     pub addresses: Addresses,
     /// All sections, in the order of the result.
     pub sections: Vec<Section>,
+    /// The result's compressed parts that stay packed, and why: for people.
+    pub left_alone: Vec<LeftAlone>,
 }
 
 /// A parsed header. It exists only if all its numbers agree with each other and with the limits.
@@ -261,6 +264,7 @@ impl Tables {
                 push_number(&mut bytes, number.into());
             }
         }
+        left::push_bytes(&self.left_alone, &mut bytes);
         bytes
     }
 }

@@ -34,7 +34,8 @@
 //!
 //! The tables are: the [`layout`]s of base and result; the [`Addresses`]; the number of sections;
 //! and for each section its number of frames, its number of instructions, the sum of its columns'
-//! lengths, and the length of its control block.
+//! lengths, and the length of its control block; and what was left alone ([`LeftAlone`]), which is
+//! for people.
 //!
 //! A frame makes the next piece of the (expanded) result. An entry of the index:
 //!
@@ -105,6 +106,7 @@ mod decode;
 mod error;
 mod header;
 pub mod layout;
+mod left;
 pub mod model;
 mod number;
 mod predict;
@@ -121,6 +123,7 @@ pub use control::{COLUMNS, CONTROL_BYTES_MAX, Control, Made, OPS_MAX, Op, contro
 pub use decode::Decoder;
 pub use error::{ControlFault, DeltaError, IndexFault, TableFault};
 pub use header::{DecodeLimits, Frame, Header, ImageId, Images, Section, Tables};
+pub use left::{LEFT_MAX, LeftAlone};
 pub use predict::{Named, Predictor};
 pub use stream::{StreamMethod, push_stream};
 

@@ -32,6 +32,12 @@ pub(crate) struct Options {
     /// Only cases whose name contains this.
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
+    /// For delta: measure these two images instead of the pairs from public packages.
+    #[arg(long, value_name = "FILE", requires = "result")]
+    pub(crate) base: Option<std::path::PathBuf>,
+    /// The newer of these two images.
+    #[arg(long, value_name = "FILE", requires = "base")]
+    pub(crate) result: Option<std::path::PathBuf>,
 }
 
 /// One benchmark. What it says on its way goes to standard error.

@@ -5,6 +5,7 @@ mod boot;
 mod canonical;
 mod certificates;
 mod delta;
+mod delta_parts;
 mod evidence;
 mod journal;
 mod logs;
@@ -90,6 +91,23 @@ pub const TARGETS: &[Target] = &[
         seeds: delta::frame_seeds,
         input_bytes_max: 64 << 10,
         // What the decoder may use is said by the header and held to by `DecodeLimits`.
+        memory: Memory { base: 8 << 20, per_byte: 64 },
+    },
+    Target {
+        name: "delta-recognise",
+        about: "compressed parts in two images: the delta between them is made and comes back",
+        run: delta_parts::recognise,
+        seeds: delta_parts::recognise_seeds,
+        input_bytes_max: 8 << 10,
+        // The encoder's window, and what the decoder may use.
+        memory: Memory { base: 16 << 20, per_byte: 64 },
+    },
+    Target {
+        name: "delta-repack",
+        about: "compressed parts of an image, unpacked and packed by any layout",
+        run: delta_parts::repack,
+        seeds: delta_parts::repack_seeds,
+        input_bytes_max: 16 << 10,
         memory: Memory { base: 8 << 20, per_byte: 64 },
     },
     Target {

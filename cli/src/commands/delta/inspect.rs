@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use lazaret_protocol_delta::layout::{Layout, Segment};
-use lazaret_protocol_delta::{Code, Codec, DecodeLimits, Header};
+use lazaret_protocol_delta::{Code, Codec, DecodeLimits, Header, LeftAlone};
 use serde::Serialize;
 
 use super::apply::read_header;
@@ -17,9 +17,10 @@ use crate::output;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is proved: a delta says what it is for, applying it shows whether it is. --json also tells,
-stretch by stretch of the result, how it is made: a kind of machine code means that branches and
-addresses are rewritten before differences are taken, because the differences are shorter so.
+Nothing is proved: a delta says what it is for, applying it shows whether it is. Compressed parts of
+the result that stay packed are told, each kind with the reason. --json also tells, stretch by
+stretch of the result, how it is made: a kind of machine code means that branches and addresses are
+rewritten before differences are taken, because the differences are shorter so.
 
 Example:
   lazaret delta inspect gw2-2.0.from-1.9.delta --json")]
@@ -50,6 +51,8 @@ struct Inspected {
     /// Compressed parts that are unpacked, of base and result.
     base_packed_parts: usize,
     result_packed_parts: usize,
+    /// Compressed parts of the result that stay packed, and why.
+    left_alone: Vec<Left>,
     /// Programs whose addresses are known, of the result, and how many of their regions.
     regions: usize,
     /// Where addresses outside of the image change by how much they move.
@@ -59,6 +62,18 @@ struct Inspected {
     transformations: BTreeMap<String, usize>,
     /// Runs of frames that are made alike, in the order of the result.
     stretches: Vec<Stretch>,
+}
+
+/// Compressed parts that stay packed for one reason.
+#[derive(Debug, Serialize)]
+struct Left {
+    kind: &'static str,
+    why: &'static str,
+    parts: u32,
+    /// How long they are together, packed.
+    bytes: u64,
+    /// Where the first begins in the result on disk.
+    first_offset: u64,
 }
 
 /// Neighbouring frames that are made alike.
@@ -162,10 +177,32 @@ fn inspected(header: &Header, delta_bytes: u64, how: &[String]) -> Inspected {
         payload_bytes: header.frames().iter().map(|frame| u64::from(frame.payload_length)).sum(),
         base_packed_parts: packed(&tables.base_layout),
         result_packed_parts: packed(&tables.result_layout),
+        left_alone: tables.left_alone.iter().map(left).collect(),
         regions: tables.addresses.result.len(),
         shifts: tables.addresses.shifts.len(),
         transformations,
         stretches: stretches(header, how),
+    }
+}
+
+fn left(left: &LeftAlone) -> Left {
+    Left {
+        kind: match left.kind {
+            1 => "zstd",
+            2 => "deflate",
+            3 => "lz4",
+            4 => "xz",
+            _ => "unknown",
+        },
+        why: match left.why {
+            1 => "the base has the same bytes, which are copied",
+            2 => "packing again gives other bytes",
+            3 => "packing again takes more memory than a device may use",
+            _ => "unknown",
+        },
+        parts: left.parts,
+        bytes: left.bytes,
+        first_offset: left.first,
     }
 }
 
@@ -201,5 +238,18 @@ fn in_words(it: &Inspected) -> String {
         ("addresses", format!("{} regions, {} shifts", it.regions, it.shifts)),
         ("made from", made_from.join("; ")),
         ("unpacked parts", format!("{} -> {}", it.base_packed_parts, it.result_packed_parts)),
+        ("left packed", left_in_words(&it.left_alone)),
     ])
+}
+
+fn left_in_words(left: &[Left]) -> String {
+    let one = |it: &Left| {
+        let (bytes, first) = (output::bytes(it.bytes), it.first_offset);
+        format!("{} {} ({bytes}, the first at {first}): {}", it.parts, it.kind, it.why)
+    };
+    if left.is_empty() {
+        "none".into()
+    } else {
+        left.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
 }

@@ -16,8 +16,8 @@ use crate::program::{self, Known, Programs};
 use crate::source::{ReadAt, read};
 use lazaret_protocol_delta::layout::Layout;
 use lazaret_protocol_delta::{
-    Codec, Control, Header, ImageId, Images, OPS_MAX, Predictor, Section, Tables, control_columns,
-    ram,
+    Codec, Control, Header, ImageId, Images, LeftAlone, OPS_MAX, Predictor, Section, Tables,
+    control_columns, ram,
 };
 use lazaret_protocol_delta_repack as repack;
 use sha2::{Digest, Sha256};
@@ -36,6 +36,8 @@ pub struct Image<'a> {
     pub layout: Layout,
     /// Length and SHA-256 of the image on disk.
     pub id: ImageId,
+    /// Of a result: which compressed parts stay packed, and why; the header tells it to people.
+    pub left_alone: Vec<LeftAlone>,
 }
 
 /// What was made.
@@ -129,6 +131,7 @@ pub fn encode_images<W: Write>(
         result_layout: result.layout.clone(),
         addresses: programs.addresses,
         sections: parts.iter().map(|part| part.section).collect(),
+        left_alone: result.left_alone.clone(),
     };
     let images = Images { base: base.id, result: result.id };
     write(images, (shape, packed, options.ram_bytes_max), &tables, &parts, out)

@@ -21,6 +21,7 @@ use crate::source::{ReadAt, read};
 use expanded::Expanded;
 use lazaret_protocol_delta::layout::{Layout, Segment};
 use lazaret_protocol_delta_repack::{Codec, WHOLE_BYTES_MAX};
+use report::Became;
 use scan::Part;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -50,17 +51,25 @@ pub(crate) fn encode_payloads<W: Write>(
     let (old, new) = (&found.base, &found.result);
     let images = (base, result);
     let (base, result) = (identify(base, Side::Base)?, identify(result, Side::Result)?);
-    let old = Image { expanded: old, layout: old.layout().clone(), id: base };
-    let new = Image { expanded: new, layout: new.layout().clone(), id: result };
+    let left_alone = found.report.left_alone();
+    let old = Image { expanded: old, layout: old.layout().clone(), id: base, left_alone: vec![] };
+    let new = Image { expanded: new, layout: new.layout().clone(), id: result, left_alone };
     let made = encode_images(&old, &new, options, &progress, out);
     if let Err(EncodeError::Memory { .. }) = made
         && !(old.layout.is_plain() && new.layout.is_plain())
     {
         // Nothing is written before the memory is known. Unpacked, the images are too much.
-        let plain = |expanded, id| Image { expanded, layout: Layout::default(), id };
-        let (old, new) = (plain(images.0, base), plain(images.1, result));
+        let report = found.report.without_unpacked();
+        let plain = |expanded, id, left_alone| Image {
+            expanded,
+            layout: Layout::default(),
+            id,
+            left_alone,
+        };
+        let (old, new) =
+            (plain(images.0, base, vec![]), plain(images.1, result, report.left_alone()));
         let mut summary = encode_images(&old, &new, options, &progress, out)?;
-        summary.payloads = found.report.without_unpacked();
+        summary.payloads = report;
         return Ok(summary);
     }
     let mut summary = made?;
@@ -97,11 +106,14 @@ impl<'a> Payloads<'a> {
         let new = Parts::of(result, Side::Result, options)?;
         let content_max = options.window_bytes.saturating_mul(2);
         let changed = new.without(&old);
+        let changed_at: HashSet<u64> = changed.iter().map(|part| part.offset).collect();
         for part in &new.parts {
             report.of(part.kind).found += 1;
-        }
-        for part in &changed {
-            report.of(part.kind).changed += 1;
+            if changed_at.contains(&part.offset) {
+                report.of(part.kind).changed += 1;
+            } else {
+                report.put(part, Became::Copied);
+            }
         }
         let proved = proof::proved(result, &changed, content_max, options, &mut report)?;
         let kinds: HashSet<Kind> = proved.iter().map(|chosen| chosen.part.kind).collect();

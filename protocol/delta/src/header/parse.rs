@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::control::{CONTROL_BYTES_MAX, OPS_MAX};
 use crate::error::{DeltaError, IndexFault, TableFault};
 use crate::layout::Layout;
+use crate::left;
 use crate::number::Numbers;
 use crate::stream::Stream;
 use crate::{
@@ -180,10 +181,11 @@ fn read_tables(raw: &[u8]) -> Result<Tables, TableFault> {
     for _ in 0..count {
         sections.push(section(&mut numbers).ok_or(TableFault::Sections)?);
     }
+    let left_alone = left::parse(&mut numbers).ok_or(TableFault::Stream)?;
     if !numbers.0.is_empty() {
         return Err(TableFault::Stream);
     }
-    Ok(Tables { base_layout, result_layout, addresses, sections })
+    Ok(Tables { base_layout, result_layout, addresses, sections, left_alone })
 }
 
 /// Reads one section; its place is still unknown.

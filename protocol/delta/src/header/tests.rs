@@ -89,14 +89,25 @@ fn header_survives_its_bytes_and_offsets_are_running_sums() {
     assert_eq!(parsed.delta_length(), Some(end + 330));
 }
 
-/// 148 bytes, 20 for each of three frames, and tables of 16 bytes with a head of two.
-const LENGTH: usize = 148 + 3 * 20 + 16;
+/// 148 bytes, 20 for each of three frames, and tables of 17 bytes with their head of two.
+const LENGTH: usize = 148 + 3 * 20 + 17;
 
 #[test]
 fn length_needed_is_known_after_twenty_bytes() {
     assert_eq!(Header::length_needed(&[]), Ok(20));
     assert_eq!(Header::length_needed(&bytes()[..19]), Ok(20));
     assert_eq!(Header::length_needed(&bytes()[..20]), Ok(LENGTH));
+}
+
+#[test]
+fn what_was_left_alone_is_told_and_never_more_than_a_header_holds() {
+    let entry = LeftAlone { kind: 4, why: 3, parts: 2, bytes: 1 << 40, first: 77 };
+    let told = |count| Tables { left_alone: vec![entry; count], ..tables() };
+    let (header, bytes) = built(&told(crate::LEFT_MAX)).unwrap();
+    assert_eq!(header.tables().left_alone, vec![entry; crate::LEFT_MAX]);
+    assert_eq!(Header::parse(&bytes, &GENEROUS).unwrap().0, header);
+    let too_many = built(&told(crate::LEFT_MAX + 1)).unwrap_err();
+    assert_eq!(too_many, DeltaError::from(TableFault::Stream));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! first on a few parts with everything that may be, then on all others with what is known to work.
 //! The order of trying is fixed, so that the same images give the same choices.
 
-use super::report::{Kind, PayloadReport};
+use super::report::{Became, Kind, PayloadReport};
 use super::scan::Part;
 use super::{Chosen, DEVICE_BYTES_MAX, PARTS_MAX};
 use crate::error::{EncodeError, Side};
@@ -10,6 +10,7 @@ use crate::options::EncodeOptions;
 use crate::parallel::parallel;
 use crate::source::{ReadAt, read};
 use lazaret_protocol_delta_repack::{Codec, pack_bytes, proves};
+use std::collections::HashSet;
 
 /// After so many parts of one kind that nothing proves, the others are not tried.
 const FAILURES_MAX: usize = 6;
@@ -43,11 +44,17 @@ pub(super) fn proved(
                 parts.push(*part);
             } else {
                 report.of(kind).too_long += 1;
+                report.put(part, Became::TooLong);
             }
         }
         let chosen = of_kind(image, &parts, options)?;
         report.of(kind).unpacked = chosen.len();
         report.of(kind).unproved = parts.len() - chosen.len();
+        let proved_at: HashSet<u64> = chosen.iter().map(|chosen| chosen.part.offset).collect();
+        for part in &parts {
+            let is_proved = proved_at.contains(&part.offset);
+            report.put(part, if is_proved { Became::Unpacked } else { Became::Unproved });
+        }
         proved.extend(chosen);
     }
     proved.sort_unstable_by_key(|chosen| chosen.part.offset);

@@ -30,7 +30,9 @@ pub(crate) const MARK_BYTES: u64 = (64 << 10) + 128;
 
 /// The memory for packing with a buffer of this size.
 pub(crate) fn pack_bytes(buffer_log: u8) -> u64 {
-    TABLE_BYTES.saturating_add(1u64 << buffer_log.min(*BUFFER_LOGS.end()))
+    let recent = u64::try_from(window::RECENT_BYTES_MAX).unwrap_or(u64::MAX);
+    let tables = TABLE_BYTES.saturating_add(recent);
+    tables.saturating_add(1u64 << buffer_log.min(*BUFFER_LOGS.end()))
 }
 
 /// Packs as the bytes come.

@@ -153,6 +153,7 @@ fn hash(four: u32) -> usize {
 }
 
 /// The match at `candidate`, if it is longer than `longest`.
+#[inline]
 fn compare(
     window: &Window,
     wanted: Wanted,

@@ -12,6 +12,10 @@ pub(super) const REACH_BYTES: usize = 64 << 10;
 /// The length of a page.
 const PAGE_BYTES: usize = 4 << 10;
 
+/// How many bytes are kept side by side at most, and how many when these are reached.
+pub(super) const RECENT_BYTES_MAX: usize = 256 << 10;
+const RECENT_BYTES: usize = 128 << 10;
+
 /// A page of the block.
 enum Page {
     Mixed(Box<[u8]>),
@@ -33,12 +37,23 @@ pub(super) struct Window {
     end: usize,
     mixed: usize,
     mixed_max: usize,
+    /// The last bytes once more, side by side, and where they begin: nearly all that is asked for
+    /// lies there, and is had without looking for its page.
+    recent: Vec<u8>,
+    recent_start: usize,
 }
 
 impl Window {
     pub(super) fn new(capacity: usize) -> Window {
-        let mixed_max = capacity / PAGE_BYTES;
-        Window { pages: VecDeque::new(), start: 0, end: 0, mixed: 0, mixed_max }
+        Window {
+            pages: VecDeque::new(),
+            start: 0,
+            end: 0,
+            mixed: 0,
+            mixed_max: capacity / PAGE_BYTES,
+            recent: Vec::with_capacity(RECENT_BYTES_MAX),
+            recent_start: 0,
+        }
     }
 
     /// The place after the last byte that has come.
@@ -67,6 +82,12 @@ impl Window {
         {
             to.copy_from_slice(now);
         }
+        if self.recent.len() + now.len() > RECENT_BYTES_MAX {
+            let dropped = self.recent.len() - RECENT_BYTES;
+            self.recent.drain(..dropped);
+            self.recent_start += dropped;
+        }
+        self.recent.extend_from_slice(now);
         self.end += now.len();
         if self.end.is_multiple_of(PAGE_BYTES) {
             self.settle();
@@ -94,6 +115,18 @@ impl Window {
             *last = Page::Run(byte);
             self.mixed -= 1;
         }
+    }
+
+    /// All bytes from a place on, if they lie side by side.
+    #[inline]
+    fn recent(&self, place: usize) -> Option<&[u8]> {
+        self.recent.get(place.checked_sub(self.recent_start)?..)
+    }
+
+    /// The bytes between two places, if they lie side by side.
+    #[inline]
+    fn between(&self, from: usize, to: usize) -> Option<&[u8]> {
+        self.recent.get(from.checked_sub(self.recent_start)?..to.checked_sub(self.recent_start)?)
     }
 
     /// The bytes from a place up to the end of its page, or of what has come.
@@ -124,7 +157,16 @@ impl Window {
         (self.pages.get(into / PAGE_BYTES), into % PAGE_BYTES)
     }
 
+    #[inline]
     fn bytes<const COUNT: usize>(&self, place: usize) -> [u8; COUNT] {
+        match self.recent(place).and_then(|bytes| bytes.first_chunk()) {
+            Some(bytes) => *bytes,
+            None => self.bytes_in_pages(place),
+        }
+    }
+
+    #[cold]
+    fn bytes_in_pages<const COUNT: usize>(&self, place: usize) -> [u8; COUNT] {
         match self.after(place) {
             Piece::Mixed(bytes) if bytes.len() >= COUNT => {
                 bytes.first_chunk().copied().unwrap_or([0; COUNT])
@@ -155,6 +197,11 @@ impl Window {
 
     /// How many bytes from `earlier` on are those from `later` on, up to `limit`.
     pub(super) fn common(&self, earlier: usize, later: usize, limit: usize) -> usize {
+        let length = limit.saturating_sub(later);
+        let sides = (self.between(earlier, earlier + length), self.between(later, later + length));
+        if let (Some(one), Some(other)) = sides {
+            return common(one, other);
+        }
         let mut count = 0;
         while later + count < limit {
             let left = limit - later - count;
@@ -172,6 +219,11 @@ impl Window {
     /// How many bytes before `earlier` are those before `later`, down to `low` of the latter.
     pub(super) fn common_back(&self, earlier: usize, later: usize, low: usize) -> usize {
         let reach = (later - low).min(earlier);
+        let sides = (self.between(earlier - reach, earlier), self.between(later - reach, later));
+        if let (Some(one), Some(other)) = sides {
+            let pairs = one.iter().rev().zip(other.iter().rev());
+            return pairs.take_while(|(one, other)| one == other).count();
+        }
         let mut count = 0;
         while count < reach {
             let (one, other) = (self.before(earlier - count), self.before(later - count));
@@ -187,6 +239,9 @@ impl Window {
 
     /// How many bytes from `place` on, up to `limit`, are `byte`.
     pub(super) fn run(&self, place: usize, limit: usize, byte: u8) -> usize {
+        if let Some(bytes) = self.between(place, limit) {
+            return run(bytes, byte);
+        }
         let mut count = 0;
         while place + count < limit {
             let piece = self.after(place + count);
@@ -217,6 +272,9 @@ impl Window {
 
     /// Hands out the bytes between two places.
     pub(super) fn copy(&self, mut from: usize, to: usize, out: crate::codec::Out<'_>) {
+        if let Some(bytes) = self.between(from, to) {
+            return out(bytes);
+        }
         while from < to {
             let piece = self.after(from);
             let length = piece.length().min(to - from);
@@ -280,7 +338,15 @@ fn same_at_end(one: Piece<'_>, other: Piece<'_>, length: usize) -> usize {
     }
 }
 
+/// How many bytes at the start are `byte`, by eight bytes.
+fn run(bytes: &[u8], byte: u8) -> usize {
+    let whole = bytes.as_chunks::<8>().0.iter().take_while(|word| **word == [byte; 8]).count() * 8;
+    let rest = bytes.get(whole..).unwrap_or_default().iter();
+    whole + rest.take_while(|other| **other == byte).count()
+}
+
 /// The length of the common start of two slices, by eight bytes.
+#[inline]
 fn common(one: &[u8], other: &[u8]) -> usize {
     let mut count = 0;
     let words = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
