@@ -7,6 +7,7 @@ use lazaret_agent_core::vitals::Needs;
 use lazaret_protocol::id::{ModelName, SerialNumber};
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
 
+use crate::containment::Pins;
 use crate::durable;
 use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
@@ -277,6 +278,13 @@ pub const SETTINGS: &[Setting] = &[
          with timeout_ms (10000), whose first line counts; a command named battery_percent or \
          utc_offset_min speaks in place of the system",
     ),
+    setting(
+        "measures_command",
+        "none",
+        "program and arguments that carry out containment in the agent's place, where the agent \
+         itself may not touch the network, such as [\"systemctl\", \"restart\", \
+         \"lazaret-agent-measures.service\"], which runs lazaret-agent measures --apply-stored",
+    ),
     setting("probes", "none", "[[probes]] that judge a new image, at most 16"),
 ];
 
@@ -360,6 +368,9 @@ pub struct Config {
     pub log_format: LogFormat,
     pub probes: Vec<ProbeConfig>,
     pub posture: PostureConfig,
+    pub measures_command: Vec<String>,
+    /// Addresses that names stand for while the network is closed; no setting.
+    pub pins: Pins,
 }
 
 impl Config {
@@ -451,6 +462,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let stage_sync_bytes = from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30);
     let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 32 << 20, 0..=1 << 32);
     let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 8 << 20, 1 << 20..=64 << 20);
+    let measures_command = from.texts("measures_command");
     let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {
         mirrors,
@@ -470,6 +482,8 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         log_format: log_format?,
         probes,
         posture,
+        measures_command,
+        pins: Pins::default(),
         server: server?,
         server_ca: server_ca?,
         tuf_root: tuf_root?,

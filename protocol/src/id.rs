@@ -92,6 +92,8 @@ identifiers! {
     RolloutId = "rollout id";
     /// A collection of evidence and the bundle it yields.
     BundleId = "bundle id";
+    /// Containment of a set of devices, or a release from it.
+    ActId = "act id";
     /// A person who may act on the server.
     OperatorName = "operator name";
     /// A person who holds an offline key.

@@ -11,6 +11,7 @@ mod label;
 mod list;
 mod provision;
 mod quarantine;
+mod release;
 mod show;
 
 #[derive(Debug, Subcommand)]
@@ -25,8 +26,18 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Label a device, and put it in a group
     Label(label::Args),
-    /// Contain a device: nothing but evidence out and cure in
-    Quarantine(quarantine::Args),
+    /// Contain devices, as far as is needed
+    Quarantine(Box<quarantine::Args>),
+    /// Ask for devices to be let out of quarantine
+    ReleaseRequest(release::RequestArgs),
+    /// Sign a release from quarantine
+    ReleaseSign(release::SignArgs),
+    /// Say who has signed a release from quarantine, and where its devices stand
+    ReleaseStatus(release::StatusArgs),
+    /// Fetch the receipt of a device's release
+    ReleaseReceipt(release::ReceiptArgs),
+    /// Check such a receipt, without any server
+    VerifyRelease(release::VerifyArgs),
 }
 
 impl Command {
@@ -37,7 +48,12 @@ impl Command {
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::Label(args) => label::run(args, session),
-            Self::Quarantine(args) => quarantine::run(args, session),
+            Self::Quarantine(args) => quarantine::run(*args, session),
+            Self::ReleaseRequest(args) => release::request(args, session),
+            Self::ReleaseSign(args) => release::sign(&args, session),
+            Self::ReleaseStatus(args) => release::status(&args, session),
+            Self::ReleaseReceipt(args) => release::receipt(&args, session),
+            Self::VerifyRelease(args) => release::verify(&args, session),
         }
     }
 }
@@ -47,9 +63,27 @@ fn containment(device: &DeviceView) -> &'static str {
     match (&device.quarantine, device.quarantine_confirmed) {
         (None, false) => "-",
         (None, true) => "by itself",
-        (Some(_), false) => "by the server",
         (Some(_), true) => "contained",
+        (Some(_), false) => match &device.containment {
+            Some(word) if !word.is_proved() => "NOT by itself",
+            _ => "by the server",
+        },
     }
+}
+
+/// How far, and what the device says of each measure.
+fn measures(device: &DeviceView) -> String {
+    let Some(level) = device.quarantine_level else { return "-".to_owned() };
+    let words = device.containment.iter().flat_map(|word| &word.measures);
+    let words: Vec<String> = words
+        .map(|measure| match &measure.failed {
+            None => format!("{} holds", output::shown(&measure.name)),
+            Some(why) => {
+                format!("{} FAILED: {}", output::shown(&measure.name), output::shown(why))
+            }
+        })
+        .collect();
+    if words.is_empty() { level.to_string() } else { format!("{level}: {}", words.join("; ")) }
 }
 
 fn pairs(entries: &std::collections::BTreeMap<String, String>) -> String {
@@ -88,6 +122,7 @@ fn in_words(device: &DeviceView) -> String {
         ("update", device.update_state.clone()),
         ("quarantine", device.quarantine.clone().unwrap_or_else(none)),
         ("contained", containment(device).to_owned()),
+        ("level", measures(device)),
         ("last seen", seen.unwrap_or_else(|| "never".to_owned())),
         ("polls", device.polls.to_string()),
         ("certificate", format!("ends {}", device.certificate_ends)),

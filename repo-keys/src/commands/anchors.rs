@@ -1,9 +1,13 @@
 //! `anchors`: what devices trust beside TUF, as one file that the targets role signs.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use lazaret_protocol::anchors::Anchors;
+use lazaret_protocol::id::OperatorName;
+use lazaret_protocol::release::{ApproverEntry, Approvers};
+use lazaret_protocol::sshsig::SshKey;
 use lazaret_protocol_evidence::age::Recipient;
 use lazaret_repo_keys_signing::OnlinePublic;
 use x509_parser::pem::Pem;
@@ -34,6 +38,13 @@ pub struct AnchorsArgs {
     /// none without one. Two at least, so that the loss of one key is no disaster.
     #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
     pub responders: Vec<Recipient>,
+    /// Who may set devices free from quarantine: a name, an equals sign and the file of their SSH
+    /// public key (one line). Give it once for each key; one person may have several.
+    #[arg(long = "approver", value_name = "NAME=FILE")]
+    pub approvers: Vec<ApproverArg>,
+    /// How many different approvers must sign to set devices free.
+    #[arg(long, value_name = "K", default_value_t = 2)]
+    pub approver_threshold: u64,
     /// Where the anchors go.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -72,6 +83,7 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
         device_cas: read_cas(&mut step, &args.device_cas)?,
         audit_keys,
         responders: args.responders.iter().map(ToString::to_string).collect(),
+        approvers: read_approvers(session, &mut step, args)?,
     };
     // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
     // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in
@@ -86,6 +98,50 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
     step.write(&args.out, &bytes)?;
     session.finish(step)?;
     Ok(())
+}
+
+/// `NAME=FILE`.
+#[derive(Debug, Clone)]
+pub struct ApproverArg {
+    name: OperatorName,
+    file: PathBuf,
+}
+
+impl FromStr for ApproverArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, file) = text.split_once('=').ok_or("expected NAME=FILE, such as ana=ana.pub")?;
+        let name = name.parse().map_err(|err| format!("{err}"))?;
+        Ok(Self { name, file: file.into() })
+    }
+}
+
+fn read_approvers(
+    session: &Session,
+    step: &mut Step,
+    args: &AnchorsArgs,
+) -> Result<Option<Approvers>, StepError> {
+    if args.approvers.is_empty() {
+        session.warn("no --approver: nobody can set devices with these anchors free again");
+        return Ok(None);
+    }
+    let mut keys = Vec::new();
+    for ApproverArg { name, file } in &args.approvers {
+        let bytes = step.read(file)?;
+        let refused = || {
+            let what = format!("expected one SSH public key in {}", file.display());
+            StepError::refused(Rule::WrongFile, what)
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| refused())?;
+        let key: SshKey = text.trim().parse().map_err(|_| refused())?;
+        step.say(format!("{name} may release from quarantine with {}", key.fingerprint()));
+        keys.push(ApproverEntry { name: name.clone(), key });
+    }
+    if args.approver_threshold == 1 {
+        session.warn("a threshold of 1: any one approver sets devices free alone");
+    }
+    step.say(format!("{} different approvers must sign", args.approver_threshold));
+    Ok(Some(Approvers { threshold: args.approver_threshold, keys }))
 }
 
 fn read_cas(step: &mut Step, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {

@@ -103,6 +103,12 @@ fn json(
     for key in &anchors.audit_keys {
         step.say(format!("the audit log is signed by key {}", key.key_id()));
     }
+    if let Some(approvers) = &anchors.approvers {
+        for entry in &approvers.keys {
+            step.say(format!("{} may release with {}", entry.name, entry.key.fingerprint()));
+        }
+        step.say(format!("{} different approvers must sign", approvers.threshold));
+    }
     for recipient in &anchors.responders {
         step.say(format!("evidence is encrypted to {recipient}"));
     }

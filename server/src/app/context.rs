@@ -17,6 +17,7 @@ use super::endorsement::Makers;
 use super::error::AppError;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
+use super::quarantine::Containment;
 use super::records::Records;
 use crate::outgoing::Courier;
 
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) identifier_key: [u8; 32],
     /// The clock. Read in `main` and nowhere else.
     pub(crate) clock: fn() -> Timestamp,
+    /// What containment goes by.
+    pub(crate) containment: Containment,
     /// Milliseconds between polls.
     pub(crate) poll_interval_ms: u64,
     /// Days that evidence is kept where nobody holds it; none for ever.

@@ -19,6 +19,7 @@ pub(crate) mod follow;
 pub(crate) mod held;
 pub(crate) mod inventory;
 pub(crate) mod issue;
+pub(crate) mod leave;
 pub(crate) mod listing;
 pub(crate) mod news;
 pub(crate) mod operators;

@@ -7,7 +7,7 @@ use lazaret_protocol::limits::{
 use lazaret_protocol::operator::{
     BundleView, ClaimReply, ClaimRequest, CollectionReply, DeviceView, EventView, HoldRequest,
     InventoryReply, InventoryRequest, LabelRequest, PublicationRequest, PublishReply,
-    ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply, WhyView,
+    QuarantineRequest, ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -17,6 +17,7 @@ use super::{device, files, reply};
 use crate::app::error::AppError;
 
 mod audit;
+mod containment;
 mod devices;
 mod events;
 mod evidence;
@@ -57,6 +58,7 @@ const OFFSET: (&str, &str) = ("offset", "where the bytes begin");
 /// All routes for operators.
 pub(crate) const ROUTES: Table = &[
     DEVICES,
+    containment::ROUTES,
     RELEASE,
     REPOSITORY,
     rollouts::ROUTES,
@@ -128,8 +130,8 @@ const DEVICES: &[Route] = &[
         "/v1/devices/{device}/quarantine",
         Handler::Operator(CONTAINS, |c, by| committed(devices::quarantine(c, by))),
     )
-    .about("Contain a device: nothing but evidence out and cure in")
-    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .about("Contain a device, or further; without a level: nothing but evidence out and cure in")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<QuarantineRequest>)
     .gives(describe::<DeviceView>),
 ];
 

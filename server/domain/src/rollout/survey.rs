@@ -182,7 +182,7 @@ impl Survey {
         if running.is_some_and(|running| running.sha256 == release.sha256) {
             return Some(LeftOut::AlreadyRunning);
         }
-        if device.quarantine.is_some() {
+        if device.is_held() {
             return Some(LeftOut::Quarantined);
         }
         if let Some(running) = running {

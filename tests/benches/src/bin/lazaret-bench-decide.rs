@@ -39,6 +39,7 @@ fn main() -> anyhow::Result<()> {
             order_sequence: 0,
             log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
             quarantined: false,
+            containment: None,
             hold_ms: 0,
             posture: None,
             nonce: None,

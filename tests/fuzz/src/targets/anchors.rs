@@ -13,6 +13,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         device_cas: vec![String::new()],
         audit_keys: vec![signer::public_key()],
         responders: vec!["age1".into()],
+        approvers: None,
     };
     vec![canonical::to_bytes(&anchors).unwrap_or_default()]
 }
