@@ -19,6 +19,7 @@ use crate::durable::{Durable, JournalFile};
 use crate::failpoint::{self, Failpoints};
 
 mod apply;
+mod measures;
 
 /// The supervisor is asked to start the agent again (EX_TEMPFAIL of sysexits).
 pub const EXIT_RESTART: u8 = 75;
@@ -92,6 +93,24 @@ the agent refuses a bad file by name and fetches it again, above the same floors
         #[arg(long)]
         json: bool,
     },
+    /// Carry out the containment that this device is under, and try it
+    #[command(after_help = "\
+Reads the journal and the order beside it, verifies the order anew, applies what it asks for and
+tries it: the network is closed to all but the addresses of the order, units are stopped. A device
+that is free has every measure taken back. Nothing is asked of the network. It is run before the
+network comes up (lazaret-agent-measures.service) and whenever the agent has it run
+(measures_command). Exit code 1: a measure does not hold.")]
+    Measures {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Apply what is stored; without this, only say what holds
+        #[arg(long)]
+        apply_stored: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Install a release from a bundle that somebody brought along
     Apply(apply::Args),
     /// List the points at which `run --danger-crash-at` can abort
@@ -130,6 +149,9 @@ pub fn main() -> ExitCode {
         Action::Provision { config } => with_config(&config, |config| provision(&config)),
         Action::Recover { config, dry_run, json } => {
             with_config(&config, |config| recover(&config, dry_run, json))
+        }
+        Action::Measures { config, apply_stored, json } => {
+            with_config(&config, |config| measures::run(&config, apply_stored, json))
         }
         Action::Apply(args) => apply::run(&args),
         Action::Failpoints => {
@@ -294,6 +316,7 @@ fn status(config: &Config, as_json: bool) -> ExitCode {
             "slot": booted,
             "running": running,
             "quarantined": journal.quarantine != Quarantine::Free,
+            "level": journal.quarantine.level(),
             "journal": journal,
         });
         return say(&status.to_string());
@@ -309,7 +332,9 @@ fn status(config: &Config, as_json: bool) -> ExitCode {
 fn told(journal: &Journal) -> String {
     let quarantine = match &journal.quarantine {
         Quarantine::Free => "no".to_owned(),
-        Quarantine::Held { order, reason } => format!("since order {order}: {reason}"),
+        Quarantine::Held { order, reason, level, .. } => {
+            format!("{level} since order {order}: {reason}")
+        }
     };
     let collection = match &journal.collection {
         Collection::Idle => "none".to_owned(),

@@ -8,6 +8,7 @@ use lazaret_protocol::id::{ModelName, SerialNumber};
 use lazaret_protocol::limits::{BUNDLE_BYTES_MAX, POLL_INTERVAL_MS_MAX, POLL_INTERVAL_MS_MIN};
 
 use crate::artifacts::profile::{PROFILES_MAX, Profile};
+use crate::containment::Pins;
 use crate::durable;
 use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
@@ -121,6 +122,9 @@ pub struct Config {
     pub log_format: LogFormat,
     pub probes: Vec<ProbeConfig>,
     pub posture: PostureConfig,
+    pub measures_command: Vec<String>,
+    /// Addresses that names stand for while the network is closed; no setting.
+    pub pins: Pins,
 }
 
 impl Config {
@@ -218,6 +222,7 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
     let stage_sync_bytes = from.number("stage_sync_bytes", 4 << 20, 65_536..=1 << 30);
     let delta_ram_bytes_max = from.number("delta_ram_bytes_max", 8 << 20, 0..=1 << 32);
     let forensic_log_bytes_max = from.number("forensic_log_bytes_max", 8 << 20, 1 << 20..=64 << 20);
+    let measures_command = from.texts("measures_command");
     let bundle_bytes_max = from.number("bundle_bytes_max", 64 << 20, 1 << 20..=BUNDLE_BYTES_MAX);
     Some(Config {
         mirrors,
@@ -240,6 +245,8 @@ fn read(from: &mut Reader<'_>) -> Option<Config> {
         log_format: log_format?,
         probes,
         posture,
+        measures_command,
+        pins: Pins::default(),
         server: server?,
         server_ca: server_ca?,
         tuf_root: tuf_root?,

@@ -1,7 +1,7 @@
 //! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
 //! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the
 //! repository), `updating` (images), `installing` (what surrounds them on this device), `by_hand`
-//! (bundles) and `collecting` (evidence). No part decides what the core could decide.
+//! (bundles), `collecting` (evidence) and `containing` (quarantine). No part decides what the core could decide.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::bundle::Link;
 use crate::cli::chain;
 use crate::clock::{Clock, sleep_ms};
 use crate::config::Config;
+use crate::containment::{KeepError, Verdict};
 use crate::durable::{Durable, DurableError, JournalFile, StateLock};
 use crate::forensic_log::{ForensicLog, ForensicLogError};
 use crate::identity::{Certificate, DeviceKey, IdentityError, Ratchet};
@@ -35,6 +36,7 @@ use crate::watchdog::Watchdog;
 
 pub mod by_hand;
 mod collecting;
+mod containing;
 mod held;
 mod installing;
 mod metadata;
@@ -98,6 +100,9 @@ pub enum DriveError {
         /// Its name.
         name: String,
     },
+    /// An order to enter quarantine cannot be kept.
+    #[error("quarantine cannot be kept")]
+    Containment(#[from] KeepError),
     /// Somebody else has the state: a second agent, or `apply` at work.
     #[error("another program holds {}/lock", state_dir.display())]
     Locked {
@@ -165,6 +170,10 @@ pub struct Drive {
     bundle: Option<Arc<OfflineBundle>>,
     log: ForensicLog,
     anchors: Option<Anchors>,
+    /// What the measures of the quarantine came to, where there is one.
+    contained: Option<Verdict>,
+    /// When they are tried again.
+    measures: Pace,
     /// What TUF says of the image under way, and the image on its way; made anew after a restart.
     found: Option<Found>,
     stage: Option<Stage>,
@@ -223,6 +232,7 @@ impl Drive {
             self.judge()?;
         }
         self.look_at_itself();
+        self.look_at_containment()?;
         self.take_held()?;
         if self.poll_is_due() {
             self.poll()?;

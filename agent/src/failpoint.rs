@@ -52,6 +52,9 @@ pub const STEPS: &[Step] = &[
     "tree-clear",
     "tree-swap",
     "by-hand",
+    "containment-order",
+    "containment-rules",
+    "containment-units",
 ];
 
 /// All points by name, in the order of [`STEPS`].

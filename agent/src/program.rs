@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// Where programs are looked for.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Between two looks at whether the program has ended, in milliseconds.
 const TICK_MS: u64 = 20;

@@ -20,12 +20,14 @@ use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use ureq::http::Response;
+use ureq::http::Uri;
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{Connector as _, TcpConnector};
+use ureq::unversioned::resolver::{self, DefaultResolver, ResolvedSocketAddrs};
+use ureq::unversioned::transport::{Connector as _, NextTimeout, TcpConnector};
 use ureq::{Agent, Body, Error};
 
 use crate::clock::Clock;
+use crate::containment::Pins;
 use crate::source::{Pull, Source};
 use crate::tls::TlsConnector;
 
@@ -85,8 +87,8 @@ pub struct Evidence<'a> {
 impl Transport {
     /// A way over TLS to `base` (`https://HOST:PORT`).
     #[must_use]
-    pub fn new(base: &str, tls: Arc<ClientConfig>, waits: Waits) -> Self {
-        Self { agent: agent(tls, waits), base: base.to_owned(), waits }
+    pub fn new(base: &str, (tls, pins): (Arc<ClientConfig>, Pins), waits: Waits) -> Self {
+        Self { agent: agent(tls, pins, waits), base: base.to_owned(), waits }
     }
 
     /// A way without TLS, for tests of the rooms above against a server in the test itself.
@@ -238,9 +240,37 @@ impl Transport {
 }
 
 /// A client over TLS 1.3, and over nothing where an address says `http`.
-pub(crate) fn agent(tls: Arc<ClientConfig>, waits: Waits) -> Agent {
+pub(crate) fn agent(tls: Arc<ClientConfig>, pins: Pins, waits: Waits) -> Agent {
     let connector = ().chain(TcpConnector::default()).chain(TlsConnector { config: tls });
-    Agent::with_parts(settings(waits), connector, DefaultResolver::default())
+    let resolver = Resolver { pins, usual: DefaultResolver::default() };
+    Agent::with_parts(settings(waits), connector, resolver)
+}
+
+/// Looks names up as usual, but while the network is closed: then they stand for the addresses of
+/// the order. Who answers there is proved by TLS and by signatures, as ever.
+#[derive(Debug)]
+struct Resolver {
+    pins: Pins,
+    usual: DefaultResolver,
+}
+
+impl resolver::Resolver for Resolver {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let secure = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let Some(pinned) = self.pins.of_port(port) else {
+            return self.usual.resolve(uri, config, timeout);
+        };
+        let mut addresses = self.empty();
+        // As many as it takes.
+        pinned.into_iter().take(16).for_each(|address| addresses.push(address));
+        if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
+    }
 }
 
 fn settings(waits: Waits) -> ureq::config::Config {

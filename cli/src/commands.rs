@@ -20,6 +20,7 @@ mod policy;
 mod release;
 mod repo;
 mod rollout;
+mod signing;
 mod sim;
 mod token;
 mod webhook;

@@ -46,6 +46,15 @@ pub(crate) enum Misuse {
          --signature plan.sig"
     )]
     NoKey { command: String },
+    /// As [`Self::NoKey`], of a release from quarantine.
+    #[error(
+        "expected --ssh-key or --signature, got neither. To sign elsewhere:\n  {command}\nand then \
+         --signature statement.sig"
+    )]
+    NoKeyToRelease { command: String },
+    /// Neither devices nor a filter.
+    #[error("expected devices by name, or --filter, got neither")]
+    NobodyNamed,
     /// A file that is not named as signed metadata is.
     #[error(
         "expected a file named as the repository names it, such as 2.rel-gw2.json or 2.root.json, \

@@ -1,6 +1,7 @@
 //! What a device must trust beside TUF, as the TUF target `trust/anchors`, signed by the targets
 //! role: a stolen server cannot add to it, and it rotates like everything else.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::OperatorName;
 use crate::key::PublicKey;
+use crate::release::{APPROVERS_MAX, Approvers};
 use crate::sshsig::SshKey;
 
 /// Largest `trust/anchors` target, in bytes.
@@ -33,10 +35,13 @@ pub struct Anchors {
     /// nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responders: Vec<String>,
-    /// Who may approve, by their own SSH keys. Servers and auditors check against it, devices have
-    /// no use for it. Where it is empty, servers go by the keys that operators entered.
+    /// Who may approve plans, by their own SSH keys. Servers and auditors check against it, devices
+    /// have no use for it. Where it is empty, servers go by the keys that operators entered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvers: Vec<Approver>,
+    pub plan_approvers: Vec<Approver>,
+    /// Who may set devices free from quarantine. Where nobody is named, nobody can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvers: Option<Approvers>,
 }
 
 /// One person's key, and what it may be used for.
@@ -73,7 +78,7 @@ impl Anchors {
     /// Whether `key` is listed as that of `operator` for signatures in `namespace`.
     #[must_use]
     pub fn lets_approve(&self, operator: &OperatorName, key: &SshKey, namespace: &str) -> bool {
-        self.approvers.iter().any(|one| {
+        self.plan_approvers.iter().any(|one| {
             one.operator == *operator
                 && one.key == *key
                 && one.namespaces.iter().any(|listed| listed == namespace)
@@ -94,6 +99,28 @@ impl Anchors {
             let why = alloc::format!("it says format {}", anchors.version);
             return Err(AnchorsError::Malformed { why });
         }
+        if let Some(approvers) = &anchors.approvers {
+            check_approvers(approvers)?;
+        }
         Ok(anchors)
     }
+}
+
+/// A threshold that nobody can reach would shut devices in for ever, and one of nobody would let
+/// them all out.
+fn check_approvers(approvers: &Approvers) -> Result<(), AnchorsError> {
+    let people: BTreeSet<_> = approvers.keys.iter().map(|entry| &entry.name).collect();
+    let keys: BTreeSet<_> = approvers.keys.iter().map(|entry| &entry.key).collect();
+    let people = u64::try_from(people.len()).unwrap_or(u64::MAX);
+    let why = if approvers.keys.len() > APPROVERS_MAX {
+        alloc::format!("at most {APPROVERS_MAX} approvers' keys, got {}", approvers.keys.len())
+    } else if keys.len() != approvers.keys.len() {
+        "each approver's key once".into()
+    } else if approvers.threshold == 0 || approvers.threshold > people {
+        let threshold = approvers.threshold;
+        alloc::format!("a threshold of 1 to the {people} approvers, got {threshold}")
+    } else {
+        return Ok(());
+    };
+    Err(AnchorsError::Malformed { why })
 }

@@ -96,6 +96,8 @@ identifiers! {
     IncidentId = "incident id";
     /// What a bundle is to hold, and what collecting it may cost.
     ProfileName = "profile name";
+    /// Containment of a set of devices, or a release from it.
+    ActId = "act id";
     /// A person who may act on the server.
     OperatorName = "operator name";
     /// A person who holds an offline key.

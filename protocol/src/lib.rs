@@ -13,6 +13,7 @@ extern crate std;
 pub mod anchors;
 pub mod attested;
 pub mod canonical;
+pub mod containment;
 pub mod digest;
 pub mod enroll;
 pub mod id;
@@ -24,6 +25,7 @@ pub mod order;
 pub mod poll;
 pub mod receipt;
 pub mod refusal;
+pub mod release;
 pub mod report;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::containment::{ContainmentWord, Level};
 use crate::digest::Sha256Digest;
 use crate::id::{
     BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
@@ -17,6 +18,7 @@ use crate::time::Timestamp;
 
 mod access;
 mod audit;
+mod containment;
 mod evidence;
 mod incident;
 mod inventory;
@@ -33,6 +35,10 @@ pub use access::{
 pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,
+};
+pub use containment::{
+    ContainRequest, ContainView, LeaveRequestBody, LeaveSignRequest, LeaveView, MemberView,
+    QuarantineRequest,
 };
 pub use evidence::{
     AcceptLogReply, BundleState, BundleView, CollectionRequest, CustodyEntry, HoldRequest,
@@ -423,6 +429,12 @@ pub struct DeviceView {
     pub quarantine: Option<String>,
     /// The device's own word that it is in quarantine.
     pub quarantine_confirmed: bool,
+    /// How far it is shut in; none where it is free.
+    #[serde(default)]
+    pub quarantine_level: Option<Level>,
+    /// What it last said of the measures that it has applied and tried.
+    #[serde(default)]
+    pub containment: Option<ContainmentWord>,
     /// What runs.
     pub running: Option<RunningRelease>,
     /// What its update machine does.

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::containment::Terms;
 use crate::id::{BundleId, DeviceId, ModelName, ProfileName, RolloutId, VersionName};
+use crate::release::ReleaseProof;
 use crate::signed::Message;
 use crate::time::{DAY_MS, Timestamp};
 
@@ -61,10 +63,19 @@ pub enum OrderKind {
         /// The sequence of the order to forget.
         install: u64,
     },
-    /// Enter quarantine: nothing but evidence out and cure in.
+    /// Enter quarantine, or go up in it. Down leads only [`Release`](Self::Release).
     Quarantine {
         /// Why, for the forensic log.
         reason: String,
+        /// How far, and what stays open. Orders of older servers have none: that is
+        /// [`Level::Restrict`](crate::containment::Level::Restrict).
+        #[serde(default, skip_serializing_if = "Terms::say_nothing")]
+        terms: Terms,
+    },
+    /// Leave quarantine, on proof.
+    Release {
+        /// What a quorum has signed, and this device's place in it.
+        proof: ReleaseProof,
     },
     /// Collect the named artifacts and upload them as one bundle.
     Collect {

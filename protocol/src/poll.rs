@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::containment::ContainmentWord;
 use crate::digest::Sha256Digest;
 use crate::id::{DeviceId, ModelName, VersionName};
 use crate::signed::Envelope;
@@ -36,6 +37,9 @@ pub struct PollRequest {
     pub log_head: LogHead,
     /// Whether it is in quarantine by its own records.
     pub quarantined: bool,
+    /// How it is contained. None from a device that is not, and from older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<ContainmentWord>,
     /// Milliseconds to hold the reply back while there is nothing to say (a long poll), 0 for none.
     #[serde(default)]
     pub hold_ms: u64,

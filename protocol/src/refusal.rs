@@ -35,6 +35,8 @@ pub enum RefusalCode {
     Conflict,
     /// The device is in quarantine and this is neither evidence nor cure.
     Quarantined,
+    /// So many devices at once need a second person's word.
+    SecondPersonNeeded,
     /// The claim is unknown, lapsed, or for another serial number.
     ClaimRefused,
     /// The claim was used before. It is recorded.
@@ -75,7 +77,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All codes, for the page that lists them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::TooLarge,
         Self::Unauthenticated,
@@ -83,6 +85,7 @@ impl RefusalCode {
         Self::NotFound,
         Self::Conflict,
         Self::Quarantined,
+        Self::SecondPersonNeeded,
         Self::ClaimRefused,
         Self::ClaimUsed,
         Self::FactoryRefused,
@@ -114,6 +117,7 @@ impl RefusalCode {
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
             Self::Quarantined => "quarantined",
+            Self::SecondPersonNeeded => "second-person-needed",
             Self::ClaimRefused => "claim-refused",
             Self::ClaimUsed => "claim-used",
             Self::FactoryRefused => "factory-refused",
@@ -143,6 +147,7 @@ impl RefusalCode {
             Self::Unauthenticated => 401,
             Self::Forbidden
             | Self::Quarantined
+            | Self::SecondPersonNeeded
             | Self::ClaimRefused
             | Self::ClaimUsed
             | Self::FactoryRefused

@@ -5,6 +5,7 @@
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Digest;
 use crate::id::DeviceId;
 use crate::order::Outcome;
 use crate::poll::{LogHead, RunningRelease};
@@ -32,6 +33,9 @@ pub struct Report {
     /// Which schedule let the image in, for an install.
     #[serde(default, skip_serializing_if = "Pace::is_ordinary")]
     pub pace: Pace,
+    /// The challenge of an order to leave quarantine, which the device has answered by leaving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Sha256Digest>,
 }
 
 /// Which signed schedule let an image in.

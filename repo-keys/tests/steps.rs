@@ -33,6 +33,8 @@ fn shared() -> &'static tempfile::TempDir {
             models: vec!["gw2".parse().unwrap()],
             name: "Acme".to_owned(),
             responders: Vec::new(),
+            approvers: Vec::new(),
+            approver_threshold: 2,
         };
         let mut session = session(folder.path());
         session.transcript = None;

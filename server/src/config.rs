@@ -61,6 +61,9 @@ pub(crate) struct Config {
     /// How long evidence is kept.
     #[serde(default)]
     pub(crate) evidence: EvidenceConfig,
+    /// What stays open to contained devices, and how many one person may contain.
+    #[serde(default)]
+    pub(crate) containment: ContainmentConfig,
     /// Logs.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -223,6 +226,30 @@ pub(crate) struct EvidenceConfig {
     /// Days after which a bundle is deleted that nobody holds: 0 to 36,500; for ever where it is
     /// left out.
     pub(crate) kept_days: Option<u64>,
+}
+
+/// Containment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ContainmentConfig {
+    /// Addresses and ports that stay open to an isolated device: this server's listener for
+    /// devices as they reach it, and mirrors of the repository, such as
+    /// `["192.0.2.10:8443", "[2001:db8::10]:8443"]`. At most 32. Where there is none,
+    /// `devices.address`, if that is one machine's.
+    pub(crate) open: Vec<SocketAddr>,
+    /// DHCP servers that may give an isolated device its lease. At most 8; none where devices have
+    /// fixed addresses.
+    pub(crate) leases: Vec<std::net::IpAddr>,
+    /// Devices that one person may contain within an hour without a second one: 1 to 1,000,000.
+    pub(crate) devices_per_hour: u64,
+    /// The same in thousandths of the fleet, where that is more: 0 to 1000.
+    pub(crate) permille_per_hour: u64,
+}
+
+impl Default for ContainmentConfig {
+    fn default() -> Self {
+        Self { open: Vec::new(), leases: Vec::new(), devices_per_hour: 20, permille_per_hour: 10 }
+    }
 }
 
 /// Deliveries of events to webhooks.

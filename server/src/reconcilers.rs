@@ -12,6 +12,7 @@ use crate::app::error::AppError;
 use crate::telemetry;
 
 pub(crate) mod advance_rollouts;
+pub(crate) mod carry_out_containment;
 pub(crate) mod deliver_webhooks;
 pub(crate) mod keep_evidence;
 pub(crate) mod make_deltas;
@@ -54,6 +55,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     sequence_audit::RECONCILER,
     keep_evidence::RECONCILER,
     watch_incidents::RECONCILER,
+    carry_out_containment::RECONCILER,
 ];
 
 /// Runs one reconciler until `stop` says so.

@@ -15,6 +15,7 @@ use lazaret_server_blobs::stores;
 use lazaret_server_domain::factory::Factory;
 use lazaret_server_domain::measurement::Allowed;
 use lazaret_server_domain::number::Bindings;
+use lazaret_server_domain::quarantine::Allowance;
 use lazaret_server_domain::record::Found;
 use lazaret_server_domain::repository::RepositoryHead;
 use lazaret_server_publish::{self as signing, KeyError, OnlineKeys, PublishError};
@@ -28,6 +29,7 @@ use crate::app::factory::Factories;
 use crate::app::follow::FOLLOWERS_MAX;
 use crate::app::issue::{DeviceIssuer, IssuerError};
 use crate::app::live::Live;
+use crate::app::quarantine::Containment;
 use crate::app::records::Records;
 use crate::app::{anchors, audit, news, publish};
 use crate::config::{Attestation, Config, FactoryConfig, FrontDoorConfig, ListenerConfig};
@@ -195,6 +197,7 @@ pub(crate) async fn wire(
         },
         live: Live::default(),
         clock,
+        containment: containment(config),
         poll_interval_ms: config.polls.interval_ms,
         evidence_days: config.evidence.kept_days,
         scratch,
@@ -297,6 +300,25 @@ fn listener(config: &ListenerConfig, door: &FrontDoorConfig) -> ListenerSettings
             handshake: Duration::from_secs(door.handshake_seconds),
             first_head: Duration::from_secs(door.first_request_seconds),
             idle: Duration::from_secs(door.idle_seconds),
+        },
+    }
+}
+
+/// What containment goes by: the addresses under which devices reach this server are those of the
+/// settings, or the one that it listens at where that is one machine's.
+fn containment(config: &Config) -> Containment {
+    let settings = &config.containment;
+    let mut open = settings.open.clone();
+    let listens = config.devices.address;
+    if open.is_empty() && !listens.ip().is_unspecified() && listens.port() != 0 {
+        open.push(listens);
+    }
+    Containment {
+        open,
+        leases: settings.leases.clone(),
+        allowance: Allowance {
+            devices: settings.devices_per_hour,
+            permille: settings.permille_per_hour,
         },
     }
 }

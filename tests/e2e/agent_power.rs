@@ -55,7 +55,10 @@ const COLLECTED: [&str; 2] = ["bundle-write", "bundle-delete"];
 /// journals and logs are moved aside where they are damaged; no log is long enough to be pruned;
 /// nobody asks for anything by hand, which `offline.rs` does; and no image of these devices is
 /// unpacked.
-const NOT_REACHED: [&str; 8] = [
+const NOT_REACHED: [&str; 11] = [
+    "containment-order",
+    "containment-rules",
+    "containment-units",
     "tuf-delete",
     "journal-aside",
     "forensic-aside",

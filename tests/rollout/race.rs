@@ -205,6 +205,7 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
         }],
         cord: now(store.find(Cord::NAME)).unwrap(),
         witnessed: now(store.find(id)).unwrap(),
+        numbers: vec![],
     };
     let request = PollRequest {
         sequence: device.poll_sequence + 1,
@@ -217,6 +218,8 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
         order_sequence: 0,
         log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
         quarantined: false,
+        containment: None,
+        boot: None,
         hold_ms: 0,
         posture: None,
         nonce: None,
@@ -229,6 +232,7 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
         certificate_life_ms: 1000,
         nonce: Sha256Digest::of(b"nonce"),
         shown: None,
+        bindings: lazaret_server_domain::number::Bindings::default(),
     };
     let peer = DevicePeer::from_checked_certificate(device.id.clone());
     decide(&view, &peer.vouch(request), context).unwrap()

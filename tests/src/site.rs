@@ -44,6 +44,18 @@ impl Site {
     /// # Errors
     /// A step of the ceremony fails.
     pub fn found(programs: Programs, folder: &Path) -> anyhow::Result<Self> {
+        Self::found_with(programs, folder, &[])
+    }
+
+    /// As [`found`](Self::found), with further arguments of the ceremony.
+    ///
+    /// # Errors
+    /// As [`found`](Self::found).
+    pub fn found_with(
+        programs: Programs,
+        folder: &Path,
+        ceremony: &[&str],
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
         let [device_port, operator_port, sign_in_port] = free_ports()?;
@@ -51,7 +63,8 @@ impl Site {
         let site = Self { programs, folder, device_port, operator_port, sign_in_port, server };
         site.write("passphrase", "a passphrase for this site only\n", 0o600)?;
         let keys = arg(&site.keys());
-        site.lazaret_keys(&["ceremony", "--out", &keys, "--model", MODEL, "--name", "Demo"])?;
+        let first = ["ceremony", "--out", &keys, "--model", MODEL, "--name", "Demo"];
+        site.lazaret_keys(&[&first[..], ceremony].concat())?;
         let ca = arg(&site.keys().join("ca"));
         let tls = arg(&site.folder.join("tls"));
         site.lazaret_keys(&[

@@ -18,6 +18,11 @@ const FILES: &[(From, &str, u32)] = &[
         "lib/systemd/system/lazaret-agent.service",
         0o644,
     ),
+    (
+        From::Tree("agent/package/lazaret-agent-measures.service"),
+        "lib/systemd/system/lazaret-agent-measures.service",
+        0o644,
+    ),
     (From::Tree("agent/package/agent.toml"), "etc/lazaret/agent.toml.example", 0o644),
     (From::Tree("agent/boot/grub.cfg"), "usr/share/lazaret-agent/grub.cfg", 0o644),
     (From::Tree("agent/boot/uboot.cmd"), "usr/share/lazaret-agent/uboot.cmd", 0o644),

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use lazaret_protocol::containment::Level;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, VersionName};
 use serde::{Deserialize, Serialize};
@@ -167,6 +168,29 @@ pub enum LogEvent {
         order: u64,
         /// Why.
         reason: Reason,
+        /// How far.
+        level: Level,
+    },
+    /// Every measure of a quarantine was applied, tried, and found to hold.
+    Contained {
+        /// The order.
+        order: u64,
+    },
+    /// A measure of a quarantine does not hold.
+    NotContained {
+        /// The order.
+        order: u64,
+        /// Which, and why.
+        reason: Reason,
+    },
+    /// The device leaves quarantine, on proof.
+    Released {
+        /// The order.
+        order: u64,
+        /// The statement that people signed.
+        statement: String,
+        /// Who signed it.
+        signers: String,
     },
     /// A bundle of evidence was uploaded whole.
     Collected {

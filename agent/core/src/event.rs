@@ -9,6 +9,7 @@ use lazaret_protocol::order::Order;
 use lazaret_protocol::poll::SlotHealth;
 use lazaret_protocol::target::{EmergencyCustom, ImageCustom};
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::release::ProvedRelease;
 use lazaret_protocol_tuf::Floors;
 
 use crate::journal::Overrule;
@@ -66,6 +67,21 @@ pub enum Event {
     },
     /// An order came whose signature holds.
     Ordered(Order),
+    /// An order to leave quarantine came whose signature holds, and this is what its proof is
+    /// worth.
+    ReleaseWeighed {
+        /// The order.
+        order: Order,
+        /// The proof, or a stable code and why there is none.
+        proved: Result<ProvedRelease, (String, Reason)>,
+    },
+    /// The measures of a quarantine were applied and tried.
+    Contained {
+        /// The order.
+        order: u64,
+        /// Why it is not in force; none where every measure is proved.
+        failed: Option<Reason>,
+    },
     /// Somebody at the device wants a version installed from a bundle that they brought along.
     AppliedByHand {
         /// The hardware model that the bundle is for.

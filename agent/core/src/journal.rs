@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::Level;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{BundleId, RolloutId, VersionName};
 use lazaret_protocol::order::{Outcome, Wanted};
@@ -95,7 +96,9 @@ impl Journal {
     pub fn has_room_for_an_order(&self) -> bool {
         let update = usize::from(self.update != Update::Idle);
         let collection = usize::from(self.collection != Collection::Idle);
-        self.reports.len().saturating_add(update).saturating_add(collection) < REPORTS_MAX
+        let contained = usize::from(self.quarantine.is_pending());
+        let under_way = update.saturating_add(collection).saturating_add(contained);
+        self.reports.len().saturating_add(under_way) < REPORTS_MAX
     }
 
     /// Whether something could be installed by hand: its report takes the place of an earlier one
@@ -111,14 +114,20 @@ impl Journal {
     pub(crate) fn settle(&mut self, order: u64, outcome: Outcome, bytes_fetched: u64) {
         let pace = Pace::Ordinary;
         self.supersede(order);
-        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace });
+        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace, answers: None });
+    }
+
+    /// As [`settle`](Self::settle), for a release from quarantine.
+    pub(crate) fn settle_release(&mut self, order: u64, challenge: Sha256Digest) {
+        let (outcome, pace, answers) = (Outcome::Done, Pace::Ordinary, Some(challenge));
+        self.reports.push(PendingReport { order, outcome, bytes_fetched: 0, pace, answers });
     }
 
     /// As [`settle`](Self::settle), for an install whose target is known.
     pub(crate) fn settle_install(&mut self, install: &Install, target: &Target, outcome: Outcome) {
         let (order, bytes_fetched, pace) = (install.order, target.fetched, target.pace);
         self.supersede(order);
-        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace });
+        self.reports.push(PendingReport { order, outcome, bytes_fetched, pace, answers: None });
     }
 }
 
@@ -166,13 +175,52 @@ impl Journal {
 pub enum Quarantine {
     /// It is not.
     Free,
-    /// It is: nothing but evidence out and cure in.
+    /// It is.
     Held {
-        /// The order that said so.
+        /// The order that said so. The order itself, as it was signed, lies beside the journal
+        /// under this number.
         order: u64,
         /// Why.
         reason: Reason,
+        /// How far. A record without one is from before there were levels.
+        #[serde(default)]
+        level: Level,
+        /// Whether the measures that the level asks for are still to be tried, and the order so to
+        /// be reported.
+        #[serde(default, skip_serializing_if = "is_false")]
+        pending: bool,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Quarantine {
+    /// How far the device is shut in; none where it is free.
+    #[must_use]
+    pub const fn level(&self) -> Option<Level> {
+        match self {
+            Self::Free => None,
+            Self::Held { level, .. } => Some(*level),
+        }
+    }
+
+    /// The order that it goes by; none where it is free.
+    #[must_use]
+    pub const fn order(&self) -> Option<u64> {
+        match self {
+            Self::Free => None,
+            Self::Held { order, .. } => Some(*order),
+        }
+    }
+
+    /// Whether its order is still to be reported.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self, Self::Held { pending: true, .. })
+    }
 }
 
 /// A release that did not survive its trial on this device.
@@ -416,4 +464,7 @@ pub struct PendingReport {
     /// The schedule that let it in, for an install.
     #[serde(default, skip_serializing_if = "Pace::is_ordinary")]
     pub pace: Pace,
+    /// The challenge that a release from quarantine is answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Sha256Digest>,
 }

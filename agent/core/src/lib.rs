@@ -17,6 +17,7 @@ pub mod journal;
 pub mod offer;
 pub mod order;
 pub mod poll;
+mod quarantine;
 pub mod reason;
 pub mod record;
 pub mod slot;

@@ -13,6 +13,7 @@ use crate::event::Situation;
 use crate::journal::{
     BY_HAND, ByHand, Collection, Direction, Install, Journal, Overrule, Quarantine, Update,
 };
+use crate::quarantine;
 use crate::reason::Reason;
 use crate::update::drop_install;
 
@@ -22,19 +23,8 @@ use crate::update::drop_install;
 /// room for one more report nothing happens at all: the server sends the order again with the next
 /// poll, by which time the reports that wait have gone.
 pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec<Action> {
-    let lapsed = match order.check(at.device, next.order_sequence, at.now) {
-        Ok(()) => false,
-        Err(OrderRefused::Expired { .. }) => true,
-        Err(refused) => return alloc::vec![Action::Log(unacceptable(order, &refused))],
-    };
-    if !next.has_room_for_an_order() {
-        return Vec::new();
-    }
-    next.order_sequence = order.sequence;
-    if lapsed {
-        next.settle(order.sequence, Outcome::Expired, 0);
-        let reason = Reason::new("it lapsed before this device could begin");
-        return refused_entry(order, "expired", reason);
+    if let Some(actions) = at_the_door(next, order, at) {
+        return actions;
     }
     match &order.kind {
         OrderKind::Install { rollout, model, version } => {
@@ -44,7 +34,13 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
             begin(next, order, (rollout, model, version, Direction::Back), at)
         }
         OrderKind::Halt { install } => halt(next, order, *install),
-        OrderKind::Quarantine { reason } => quarantine(next, order, &Reason::new(reason)),
+        OrderKind::Quarantine { reason, terms } => {
+            quarantine::enter(next, order, &Reason::new(reason), terms)
+        }
+        // Only the shell can weigh a proof; an order that comes here was not weighed.
+        OrderKind::Release { .. } => {
+            refuse(next, order, "release-not-proved", Reason::new("its proof was not weighed"))
+        }
         OrderKind::Collect { bundle, wanted } => {
             if let Collection::Collecting { bundle: other, .. } = &next.collection {
                 let reason =
@@ -63,6 +59,29 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
             refuse(next, order, "unknown-order", Reason::new("this agent does not know the order"))
         }
     }
+}
+
+/// What holds for every order; none where its kind decides. Where it is taken its number is.
+pub(crate) fn at_the_door(
+    next: &mut Journal,
+    order: &Order,
+    at: &Situation<'_>,
+) -> Option<Vec<Action>> {
+    let lapsed = match order.check(at.device, next.order_sequence, at.now) {
+        Ok(()) => false,
+        Err(OrderRefused::Expired { .. }) => true,
+        Err(refused) => return Some(alloc::vec![Action::Log(unacceptable(order, &refused))]),
+    };
+    if !next.has_room_for_an_order() {
+        return Some(Vec::new());
+    }
+    next.order_sequence = order.sequence;
+    if lapsed {
+        next.settle(order.sequence, Outcome::Expired, 0);
+        let reason = Reason::new("it lapsed before this device could begin");
+        return Some(refused_entry(order, "expired", reason));
+    }
+    None
 }
 
 /// Takes up an order that puts another release on the device.
@@ -132,7 +151,9 @@ fn install_refused(
     model: &ModelName,
     at: &Situation<'_>,
 ) -> Option<(&'static str, Reason)> {
-    if let Quarantine::Held { order: since, .. } = &next.quarantine {
+    if let Quarantine::Held { order: since, level, .. } = &next.quarantine
+        && level.holds_rollouts()
+    {
         let text = alloc::format!("the device is in quarantine since order {since}");
         return Some(("quarantined", Reason::new(&text)));
     }
@@ -178,34 +199,12 @@ fn halt(next: &mut Journal, order: &Order, install: u64) -> Vec<Action> {
     actions
 }
 
-/// The flag is durable before anything else is done about it: a device that loses power here comes
-/// back in quarantine.
-fn quarantine(next: &mut Journal, order: &Order, reason: &Reason) -> Vec<Action> {
-    let sequence = order.sequence;
-    next.quarantine = Quarantine::Held { order: sequence, reason: reason.clone() };
-    let mut actions = accepted(order, "quarantine");
-    actions.push(Action::Log(LogEvent::Quarantined { order: sequence, reason: reason.clone() }));
-    if let Update::Accepted(install)
-    | Update::Staging { install, .. }
-    | Update::Staged { install, .. } = next.update.clone()
-    {
-        let outcome = Outcome::Refused {
-            code: "quarantined".into(),
-            reason: alloc::format!("order {sequence} put the device in quarantine"),
-        };
-        let dropped = drop_install(next, &install, "quarantined", outcome);
-        actions.extend(dropped.into_iter().filter(|action| *action != Action::WriteJournal));
-    }
-    next.settle(sequence, Outcome::Done, 0);
-    actions
-}
-
-fn accepted(order: &Order, kind: &str) -> Vec<Action> {
+pub(crate) fn accepted(order: &Order, kind: &str) -> Vec<Action> {
     let event = LogEvent::OrderAccepted { order: order.sequence, kind: kind.into() };
     alloc::vec![Action::Log(event), Action::WriteJournal]
 }
 
-fn refuse(next: &mut Journal, order: &Order, code: &str, reason: Reason) -> Vec<Action> {
+pub(crate) fn refuse(next: &mut Journal, order: &Order, code: &str, reason: Reason) -> Vec<Action> {
     let text = String::from(reason.as_str());
     next.settle(order.sequence, Outcome::Refused { code: code.into(), reason: text }, 0);
     refused_entry(order, code, reason)

@@ -18,7 +18,7 @@ use crate::journal::{
 };
 use crate::reason::Reason;
 use crate::slot::Content;
-use crate::{boot, offer, order};
+use crate::{boot, offer, order, quarantine};
 
 /// What becomes of the journal, and what to do about it, in order. [`Action::WriteJournal`] stands
 /// where the returned journal has to be durable; where it is absent, the journal is only kept in
@@ -42,6 +42,10 @@ pub fn step(journal: &Journal, event: &Event, at: &Situation<'_>) -> (Journal, V
             order::apply(&mut next, (model, version), overrules, at)
         }
         Event::Ordered(order) => order::take(&mut next, order, at),
+        Event::ReleaseWeighed { order, proved } => quarantine::leave(&mut next, order, proved, at),
+        Event::Contained { order, failed } => {
+            quarantine::contained(&mut next, *order, failed.as_ref())
+        }
         Event::Woke => lapse(&mut next, at.now),
         Event::Resolved(offer) => offer::weigh(&mut next, offer, at),
         Event::Unresolved { code, reason } => match next.update.clone() {

@@ -276,5 +276,12 @@ pub const SETTINGS: &[Setting] = &[
          utc_offset_min speaks in place of the system; those named imei, iccid and imsi say the \
          numbers of its modem and SIM, which the server keeps keyed and shows to nobody",
     ),
+    setting(
+        "measures_command",
+        "none",
+        "program and arguments that carry out containment in the agent's place, where the agent \
+         itself may not touch the network, such as [\"systemctl\", \"restart\", \
+         \"lazaret-agent-measures.service\"], which runs lazaret-agent measures --apply-stored",
+    ),
     setting("probes", "none", "[[probes]] that judge a new image, at most 16"),
 ];

@@ -103,6 +103,7 @@ impl Drive {
             order_sequence: self.journal.order_sequence,
             log_head: self.log.head(),
             quarantined: self.journal.quarantine != Quarantine::Free,
+            containment: self.containment_word(),
             nonce: self.ratchet.nonce(),
             boot: posture::boot(&self.start),
             hold_ms: self.hold_ms(),
@@ -186,7 +187,7 @@ impl Drive {
             let Some(order) = self.verified(envelope)? else { continue };
             let order = order.into_message();
             let sequence = order.sequence;
-            self.tell(&Event::Ordered(order))?;
+            self.take_order(order, envelope)?;
             if self.journal.order_sequence < sequence && !self.journal.has_room_for_an_order() {
                 // It comes again once the reports that wait have gone.
                 self.polls.next_ms = self.now_ms().saturating_add(POLL_INTERVAL_MS_MIN);
@@ -272,6 +273,7 @@ impl Drive {
             log_head: self.log.head(),
             bytes_fetched: pending.bytes_fetched,
             pace: pending.pace,
+            answers: pending.answers,
         };
         self.key.seal(&report)
     }

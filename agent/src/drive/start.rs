@@ -75,6 +75,8 @@ pub(super) fn start_over(
     let lock = lock(&config)?;
     let (journal_file, journal) = open_journal(&config, &durable)?;
     let clock = Clock::new(journal.time_floor);
+    // Before anything is asked of the network: where it is to be closed, it is.
+    let contained = super::containing::at_start(&config, &durable, &journal);
     // The bootloader counts this start before anything can hang or fail.
     let mut slots = bootloader(&config, &durable)?;
     let booted = slots.boot()?;
@@ -111,6 +113,8 @@ pub(super) fn start_over(
         bundle: None,
         log,
         anchors,
+        contained,
+        measures: Pace::default(),
         found: None,
         stage: None,
         mismatches: 0,
@@ -134,6 +138,7 @@ pub(super) fn start_over(
         _lock: lock,
     };
     drive.begin()?;
+    drive.settle_containment()?;
     drive.found_out(findings)?;
     drive.sweep()?;
     Ok(drive)
@@ -294,7 +299,7 @@ fn way(
     clock: &Clock,
 ) -> Result<Transport, TlsError> {
     let tls = client_config(&config.server_ca, identity, clock)?;
-    Ok(Transport::new(&config.server, tls, waits(config)))
+    Ok(Transport::new(&config.server, (tls, config.pins.clone()), waits(config)))
 }
 
 /// Everybody who may have the repository, the server last: it is always there, and it is the one
@@ -312,7 +317,8 @@ pub(super) fn mirrors(
     if !config.mirrors.is_empty() {
         let ca = config.mirror_ca.as_ref().unwrap_or(&config.server_ca);
         // Without the device's certificate: who asks is none of a mirror's business.
-        let agent = crate::transport::agent(client_config(ca, None, clock)?, waits(config));
+        let tls = client_config(ca, None, clock)?;
+        let agent = crate::transport::agent(tls, config.pins.clone(), waits(config));
         let of = |base: &String| {
             Source::over_http(base, (agent.clone(), base.clone()), pull, clock.clone())
         };

@@ -432,7 +432,10 @@ fn reverted_through_a_cut(n: u64) -> bool {
 
 #[test]
 fn in_quarantine_evidence_goes_out_and_nothing_is_installed() {
-    let quarantine = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    let quarantine = OrderKind::Quarantine {
+        reason: "it calls strangers".into(),
+        terms: lazaret_protocol::containment::Terms::default(),
+    };
     let collect = OrderKind::Collect { bundle: "b-1".parse().unwrap(), wanted: Wanted::default() };
     let world = World::with_orders("/bin/true", vec![quarantine, collect, install()]);
     let drive = world.run(&Failpoints::default());
@@ -595,7 +598,10 @@ fn a_server_that_stays_in_2099_stops_no_update() {
 
 #[test]
 fn expired_metadata_stops_updates_and_no_quarantine() {
-    let quarantine = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    let quarantine = OrderKind::Quarantine {
+        reason: "it calls strangers".into(),
+        terms: lazaret_protocol::containment::Terms::default(),
+    };
     let world = World::with_orders("/bin/true", vec![quarantine, install()]);
     let now = Clock::new(Timestamp::default()).now();
     // Fresh at first, so that the keys of orders are known; two days after its end from then on.
@@ -605,7 +611,10 @@ fn expired_metadata_stops_updates_and_no_quarantine() {
     let mut reply: Value = serde_json::from_str(&polls[0]).unwrap();
     reply["time"] = json!(later);
     let sealed = |sequence, kind| serde_json::to_value(ordered(sequence, kind, later)).unwrap();
-    let held = OrderKind::Quarantine { reason: "it calls strangers".into() };
+    let held = OrderKind::Quarantine {
+        reason: "it calls strangers".into(),
+        terms: lazaret_protocol::containment::Terms::default(),
+    };
     reply["orders"] = json!([sealed(40, held), sealed(41, install())]);
     reply["tuf_timestamp_version"] = json!(2);
     *polls = vec![reply.to_string()];

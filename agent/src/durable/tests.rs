@@ -146,7 +146,12 @@ fn a_lost_journal_comes_back_from_its_copy_with_every_floor() {
     let durable = Durable::default();
     JournalFile::provision(&durable, &path).unwrap();
     let (file, _) = JournalFile::open(&durable, &path).unwrap();
-    let quarantine = Quarantine::Held { order: 40, reason: Reason::new("suspicion") };
+    let quarantine = Quarantine::Held {
+        order: 40,
+        reason: Reason::new("suspicion"),
+        level: lazaret_protocol::containment::Level::Restrict,
+        pending: false,
+    };
     for generation in 1..20 {
         let journal = Journal {
             release_floor: generation / 4,

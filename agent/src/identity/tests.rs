@@ -46,6 +46,7 @@ fn a_report_signed_by_the_key_verifies_and_another_key_does_not() {
         log_head: LogHead { size: 0, hash: lazaret_protocol::digest::Sha256Digest::of(b"") },
         bytes_fetched: 0,
         pace: lazaret_protocol::report::Pace::Ordinary,
+        answers: None,
     };
     let sealed = key.seal(&report).unwrap();
     assert_eq!(sealed.verify::<Report>(&[key.public()]).unwrap().into_message(), report);

@@ -13,6 +13,7 @@ mod label;
 mod list;
 mod provision;
 mod quarantine;
+mod release;
 mod retire;
 mod show;
 
@@ -28,8 +29,18 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Label a device, and put it in a group
     Label(label::Args),
-    /// Contain a device: nothing but evidence out and cure in
-    Quarantine(quarantine::Args),
+    /// Contain devices, as far as is needed
+    Quarantine(Box<quarantine::Args>),
+    /// Ask for devices to be let out of quarantine
+    ReleaseRequest(release::RequestArgs),
+    /// Sign a release from quarantine
+    ReleaseSign(release::SignArgs),
+    /// Say who has signed a release from quarantine, and where its devices stand
+    ReleaseStatus(release::StatusArgs),
+    /// Fetch the receipt of a device's release
+    ReleaseReceipt(release::ReceiptArgs),
+    /// Check such a receipt, without any server
+    VerifyRelease(release::VerifyArgs),
     /// Accept that a device's disputed log begins anew
     AcceptLog(accept_log::Args),
     /// Accept that numbers of a device's modem or SIM have changed
@@ -46,7 +57,12 @@ impl Command {
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::Label(args) => label::run(args, session),
-            Self::Quarantine(args) => quarantine::run(args, session),
+            Self::Quarantine(args) => quarantine::run(*args, session),
+            Self::ReleaseRequest(args) => release::request(args, session),
+            Self::ReleaseSign(args) => release::sign(&args, session),
+            Self::ReleaseStatus(args) => release::status(&args, session),
+            Self::ReleaseReceipt(args) => release::receipt(&args, session),
+            Self::VerifyRelease(args) => release::verify(&args, session),
             Self::AcceptLog(args) => accept_log::run(args, session),
             Self::AcceptSwap(args) => accept_swap::run(args, session),
             Self::Retire(args) => retire::run(args, session),
@@ -59,9 +75,27 @@ fn containment(device: &DeviceView) -> &'static str {
     match (&device.quarantine, device.quarantine_confirmed) {
         (None, false) => "-",
         (None, true) => "by itself",
-        (Some(_), false) => "by the server",
         (Some(_), true) => "contained",
+        (Some(_), false) => match &device.containment {
+            Some(word) if !word.is_proved() => "NOT by itself",
+            _ => "by the server",
+        },
     }
+}
+
+/// How far, and what the device says of each measure.
+fn measures(device: &DeviceView) -> String {
+    let Some(level) = device.quarantine_level else { return "-".to_owned() };
+    let words = device.containment.iter().flat_map(|word| &word.measures);
+    let words: Vec<String> = words
+        .map(|measure| match &measure.failed {
+            None => format!("{} holds", output::shown(&measure.name)),
+            Some(why) => {
+                format!("{} FAILED: {}", output::shown(&measure.name), output::shown(why))
+            }
+        })
+        .collect();
+    if words.is_empty() { level.to_string() } else { format!("{level}: {}", words.join("; ")) }
 }
 
 fn pairs(entries: &std::collections::BTreeMap<String, String>) -> String {
@@ -114,6 +148,7 @@ fn in_words(device: &DeviceView) -> String {
         ("update", device.update_state.clone()),
         ("quarantine", device.quarantine.clone().unwrap_or_else(none)),
         ("contained", containment(device).to_owned()),
+        ("level", measures(device)),
         ("last seen", seen.unwrap_or_else(|| "never".to_owned())),
         ("polls", device.polls.to_string()),
         ("certificate", format!("ends {}", device.certificate_ends)),

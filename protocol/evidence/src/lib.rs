@@ -14,6 +14,7 @@ pub mod custody;
 pub mod device_log;
 pub mod log;
 pub mod manifest;
+pub mod release;
 pub mod sums;
 pub mod text;
 pub mod tlog;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use lazaret_protocol::anchors::{Anchors, Approver};
 use lazaret_protocol::id::OperatorName;
+use lazaret_protocol::release::{ApproverEntry, Approvers};
 use lazaret_protocol::sshsig::{NAMESPACE_PLAN, SshKey};
 use lazaret_protocol_evidence::age::Recipient;
 use lazaret_repo_keys_signing::OnlinePublic;
@@ -39,8 +40,15 @@ pub struct AnchorsArgs {
     pub responders: Vec<Recipient>,
     /// Who may approve plans: the operator's name and a file with their public SSH key. Give it once
     /// for each key. Where none is given, servers go by the keys that operators entered there.
+    #[arg(long = "plan-approver", value_name = "NAME=KEY.pub")]
+    pub plan_approvers: Vec<ApproverFile>,
+    /// Who may set devices free from quarantine: a name, an equals sign and the file of their SSH
+    /// public key (one line). Give it once for each key; one person may have several.
     #[arg(long = "approver", value_name = "NAME=KEY.pub")]
     pub approvers: Vec<ApproverFile>,
+    /// How many different approvers must sign to set devices free.
+    #[arg(long, value_name = "K", default_value_t = 2)]
+    pub approver_threshold: u64,
     /// Where the anchors go.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -106,7 +114,8 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
         device_cas: read_cas(&mut step, &args.device_cas)?,
         audit_keys,
         responders: args.responders.iter().map(ToString::to_string).collect(),
-        approvers: read_approvers(&mut step, &args.approvers)?,
+        plan_approvers: read_plan_approvers(&mut step, &args.plan_approvers)?,
+        approvers: read_approvers(session, &mut step, args)?,
     };
     // Compact JSON in the order of the type's fields, and not OLPC canonical JSON, which writes the
     // line ends within a PEM as they are and so is no JSON. What signs this file is its hash in
@@ -123,7 +132,10 @@ pub fn run(session: &Session, args: &AnchorsArgs) -> Result<(), StepError> {
     Ok(())
 }
 
-fn read_approvers(step: &mut Step, files: &[ApproverFile]) -> Result<Vec<Approver>, StepError> {
+fn read_plan_approvers(
+    step: &mut Step,
+    files: &[ApproverFile],
+) -> Result<Vec<Approver>, StepError> {
     let mut approvers: Vec<Approver> = Vec::new();
     for file in files {
         let bytes = step.read(&file.path)?;
@@ -147,6 +159,34 @@ fn read_approvers(step: &mut Step, files: &[ApproverFile]) -> Result<Vec<Approve
         approvers.push(approver);
     }
     Ok(approvers)
+}
+
+fn read_approvers(
+    session: &Session,
+    step: &mut Step,
+    args: &AnchorsArgs,
+) -> Result<Option<Approvers>, StepError> {
+    if args.approvers.is_empty() {
+        session.warn("no --approver: nobody can set devices with these anchors free again");
+        return Ok(None);
+    }
+    let mut keys = Vec::new();
+    for ApproverFile { name, path } in &args.approvers {
+        let bytes = step.read(path)?;
+        let refused = || {
+            let what = format!("expected one SSH public key in {}", path.display());
+            StepError::refused(Rule::WrongFile, what)
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| refused())?;
+        let key: SshKey = text.trim().parse().map_err(|_| refused())?;
+        step.say(format!("{name} may release from quarantine with {}", key.fingerprint()));
+        keys.push(ApproverEntry { name: name.clone(), key });
+    }
+    if args.approver_threshold == 1 {
+        session.warn("a threshold of 1: any one approver sets devices free alone");
+    }
+    step.say(format!("{} different approvers must sign", args.approver_threshold));
+    Ok(Some(Approvers { threshold: args.approver_threshold, keys }))
 }
 
 fn read_cas(step: &mut Step, paths: &[PathBuf]) -> Result<Vec<String>, StepError> {

@@ -7,7 +7,7 @@ use clap::Args;
 use lazaret_protocol::id::{HolderName, ModelName};
 use lazaret_protocol_evidence::age::Recipient;
 
-use super::anchors::AnchorsArgs;
+use super::anchors::{AnchorsArgs, ApproverArg};
 use super::payload::{ModelArg, TeamArg};
 use super::{anchors, assemble, ca, key, online, payload, responder, sign};
 use crate::error::StepError;
@@ -31,6 +31,12 @@ pub struct Ceremony {
     /// Age recipients (age1...) of responders. Where none is given, two keys are made.
     #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
     pub responders: Vec<Recipient>,
+    /// Who may set devices free from quarantine: a name and the file of an SSH public key.
+    #[arg(long = "approver", value_name = "NAME=FILE")]
+    pub approvers: Vec<ApproverArg>,
+    /// How many different approvers must sign to set devices free.
+    #[arg(long, value_name = "K", default_value_t = 2)]
+    pub approver_threshold: u64,
     /// The organisation in the names of its CAs.
     #[arg(long, default_value = "Lazaret")]
     pub name: String,
@@ -82,7 +88,9 @@ pub fn run(session: &Session, args: &Ceremony) -> Result<(), StepError> {
             server_cas: vec![here("ca").join("server-ca.pem")],
             next_online: None,
             responders,
-            approvers: Vec::new(),
+            plan_approvers: Vec::new(),
+            approvers: args.approvers.clone(),
+            approver_threshold: args.approver_threshold,
             out: here("anchors.json"),
         },
     )?;

@@ -103,10 +103,16 @@ fn json(
     for key in &anchors.audit_keys {
         step.say(format!("the audit log is signed by key {}", key.key_id()));
     }
+    if let Some(approvers) = &anchors.approvers {
+        for entry in &approvers.keys {
+            step.say(format!("{} may release with {}", entry.name, entry.key.fingerprint()));
+        }
+        step.say(format!("{} different approvers must sign", approvers.threshold));
+    }
     for recipient in &anchors.responders {
         step.say(format!("evidence is encrypted to {recipient}"));
     }
-    for approver in &anchors.approvers {
+    for approver in &anchors.plan_approvers {
         step.say(super::anchors::in_words(approver));
     }
     for (kind, cas) in [("servers", &anchors.server_cas), ("devices", &anchors.device_cas)] {

@@ -4,11 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::{ContainmentWord, Level, Terms};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, SerialNumber};
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::operator::{DeviceView, NumberKind};
-use lazaret_protocol::order::{Order, OrderKind};
+use lazaret_protocol::order::{Order, OrderKind, Outcome};
 use lazaret_protocol::poll::{LogHead, Posture, RunningRelease};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -117,8 +118,17 @@ pub struct Quarantine {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
-    /// The device itself has said that it holds.
+    /// The device itself has said that it holds, and proved what it could.
     pub confirmed: bool,
+    /// How far, and what stays open. Records without are from before there were levels.
+    #[serde(default)]
+    pub terms: Terms,
+    /// What the device last said of it.
+    #[serde(default)]
+    pub word: Option<ContainmentWord>,
+    /// How the order ended on the device, where it has.
+    #[serde(default)]
+    pub ended: Option<Outcome>,
 }
 
 /// An order without an outcome.
@@ -175,6 +185,16 @@ impl Device {
         Ok(sequence)
     }
 
+    /// Notes how an order about containment ended.
+    pub fn note_containment(&mut self, kind: &OrderKind, outcome: &Outcome) {
+        if let (OrderKind::Quarantine { terms, .. }, Some(quarantine)) =
+            (kind, &mut self.quarantine)
+            && terms.level == quarantine.terms.level
+        {
+            quarantine.ended = Some(outcome.clone());
+        }
+    }
+
     /// Notes that an open order is to be halted.
     pub fn mark_halted(&mut self, sequence: u64) {
         let open = self.open_orders.iter_mut().find(|open| open.order.sequence == sequence);
@@ -218,8 +238,20 @@ impl Device {
     /// Whether nothing is installed on it until an operator accepts that a number of its modem or
     /// SIM has changed.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn awaits_acceptance(&self) -> bool {
         self.numbers.values().any(|bound| bound.swap.as_ref().is_some_and(|swap| swap.held))
+    }
+
+    /// How far it is shut in; none where it is free.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        self.quarantine.as_ref().map(|quarantine| quarantine.terms.level)
+    }
+
+    /// Whether rollouts leave it out.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.level().is_some_and(Level::holds_rollouts)
     }
 
     /// The endorsement key of its TPM, by SHA-256; none where it enrolled without one.
@@ -243,6 +275,8 @@ impl Device {
             model: self.model.clone(),
             quarantine: self.quarantine.as_ref().map(|q| q.reason.clone()),
             quarantine_confirmed: self.quarantine.as_ref().is_some_and(|q| q.confirmed),
+            quarantine_level: self.level(),
+            containment: self.quarantine.as_ref().and_then(|q| q.word.clone()),
             running: self.running.clone(),
             update_state: self.update_state.clone(),
             last_seen: self.last_seen,
@@ -271,7 +305,10 @@ pub fn order_in_words(kind: &OrderKind) -> String {
         OrderKind::Install { model, version, .. } => alloc::format!("install {model} {version}"),
         OrderKind::Revert { model, version, .. } => alloc::format!("go back to {model} {version}"),
         OrderKind::Halt { install } => alloc::format!("halt the install of order {install}"),
-        OrderKind::Quarantine { .. } => "enter quarantine".to_string(),
+        OrderKind::Quarantine { terms, .. } => {
+            alloc::format!("enter quarantine at {}", terms.level)
+        }
+        OrderKind::Release { .. } => "leave quarantine".to_string(),
         OrderKind::Collect { bundle, .. } => alloc::format!("collect evidence as {bundle}"),
         _ => "an order of a newer kind".to_string(),
     }

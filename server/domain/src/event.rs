@@ -5,6 +5,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
+use lazaret_protocol::containment::Level;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{
     BundleId, DeviceId, IncidentId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
@@ -163,9 +164,29 @@ pub enum Fact {
     /// A device is left out of a rollout.
     NotOffered { device: DeviceId, rollout: RolloutId, code: String },
     /// A device was put in quarantine.
-    Quarantined { device: DeviceId, by: OperatorName, reason: String },
+    Quarantined {
+        device: DeviceId,
+        by: OperatorName,
+        reason: String,
+        #[serde(default)]
+        level: Level,
+    },
     /// The device itself says that it is in quarantine.
     QuarantineConfirmed { device: DeviceId },
+    /// The device says that a measure of its quarantine does not hold.
+    NotContained { device: DeviceId, why: String },
+    /// More devices were to be contained than one person may within an hour.
+    SecondPersonAsked { act: String, devices: u64, level: Level, by: OperatorName, reason: String },
+    /// A second person had them contained.
+    SecondPersonAgreed { act: String, by: OperatorName },
+    /// Somebody wants devices out of quarantine.
+    ReleaseAsked { release: String, devices: u64, by: OperatorName, reason: String },
+    /// Somebody signed that.
+    ReleaseSigned { release: String, by: OperatorName },
+    /// A device was shown the signed release.
+    ReleaseOrdered { device: DeviceId, release: String },
+    /// A device has left quarantine, and proved it.
+    Released { device: DeviceId, release: String },
     /// A collection of evidence was ordered.
     EvidenceOrdered { device: DeviceId, bundle: BundleId, by: OperatorName, reason: String },
     /// A bundle is on the server.
@@ -495,8 +516,23 @@ impl fmt::Display for Fact {
             Self::NotOffered { device, rollout, code } => {
                 write!(f, "{device} is left out of {rollout}: {code}")
             }
-            Self::Quarantined { device, by, reason } => {
-                write!(f, "{by} put {device} in quarantine: {reason}")
+            Self::Quarantined { device, by, reason, level } => {
+                write!(f, "{by} put {device} in quarantine ({level}): {reason}")
+            }
+            Self::NotContained { device, why } => write!(f, "NOT CONTAINED: {device}: {why}"),
+            Self::SecondPersonAsked { act, devices, level, by, reason } => {
+                write!(f, "{by} wants {devices} devices at {level} as {act}: {reason}")
+            }
+            Self::SecondPersonAgreed { act, by } => write!(f, "{by} agreed to {act}"),
+            Self::ReleaseAsked { release, devices, by, reason } => {
+                write!(f, "{by} wants {devices} devices out of quarantine as {release}: {reason}")
+            }
+            Self::ReleaseSigned { release, by } => write!(f, "{by} signed {release}"),
+            Self::ReleaseOrdered { device, release } => {
+                write!(f, "{device} is shown the signed {release}")
+            }
+            Self::Released { device, release } => {
+                write!(f, "{device} left quarantine by {release}")
             }
             Self::QuarantineConfirmed { device } => write!(f, "{device} confirms its quarantine"),
             Self::LogRegressed { device, known, got } => {

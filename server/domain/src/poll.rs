@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::{ContainmentWord, Level, MeasureWord};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
@@ -27,6 +28,12 @@ use crate::rollout::state::{
     Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
 };
 use crate::witness::{Witnessed, Witnessing, Word, witness};
+
+/// Measures of which a device's word is kept.
+const MEASURES_MAX: usize = 16;
+
+/// Longest word on one of them, in characters.
+const MEASURE_CHARS_MAX: usize = 256;
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -150,7 +157,7 @@ pub fn decide(
     turn.hold_against(&view.numbers, context);
     turn.watch(view, context.now);
     turn.settle_orders(view, request.order_sequence, context.now);
-    turn.repeat_quarantine(request.quarantined, context.now);
+    turn.repeat_quarantine(request, context.now);
     turn.offer(view, context.now);
     Ok(Polled::Answered(turn.decision(view, request, context)))
 }
@@ -216,13 +223,33 @@ impl Turn {
         }
         device.log_head = Some(request.log_head.clone());
         self.facts.append(&mut self.witnessing.facts);
-        if let Some(quarantine) = &mut device.quarantine
-            && request.quarantined
-            && !quarantine.confirmed
+        self.take_containment(request);
+    }
+
+    /// *Contained* is said on the device's word alone: that it is in quarantine, at the level that
+    /// is wanted, with every measure tried. It is taken back with the same ease.
+    fn take_containment(&mut self, request: &PollRequest) {
+        let device = &mut self.device;
+        let Some(quarantine) = &mut device.quarantine else { return };
+        let before = quarantine.word.as_ref().and_then(ContainmentWord::failure);
+        quarantine.word = request.containment.as_ref().map(within_limits);
+        let wanted = quarantine.terms.level;
+        let holds = request.quarantined
+            && match &quarantine.word {
+                Some(word) => word.level >= wanted && word.is_proved(),
+                // Older agents know no levels, and close nothing.
+                None => wanted <= Level::Restrict,
+            };
+        let failure = quarantine.word.as_ref().and_then(ContainmentWord::failure);
+        if let Some(why) = failure
+            && before.as_ref() != Some(&why)
         {
-            quarantine.confirmed = true;
+            self.facts.push(Fact::NotContained { device: device.id.clone(), why });
+        }
+        if holds && !quarantine.confirmed {
             self.facts.push(Fact::QuarantineConfirmed { device: device.id.clone() });
         }
+        quarantine.confirmed = holds;
     }
 
     fn hold_against(&mut self, said: &[Said], context: PollContext) {
@@ -297,7 +324,7 @@ impl Turn {
         if !open.order.kind.installs() {
             return None;
         }
-        if self.device.quarantine.is_some() {
+        if self.device.is_held() {
             return Some(refused_by_server("quarantined", "the device is in quarantine"));
         }
         is_stopped(open, view)
@@ -306,13 +333,20 @@ impl Turn {
 
     /// A device that is in quarantine here and does not say so itself gets the order again, for as
     /// long as it takes: the one before may have lapsed, or found no room.
-    fn repeat_quarantine(&mut self, says_so: bool, now: Timestamp) {
+    fn repeat_quarantine(&mut self, request: &PollRequest, now: Timestamp) {
         let Some(quarantine) = &self.device.quarantine else { return };
         let is_one = |open: &OpenOrder| matches!(open.order.kind, OrderKind::Quarantine { .. });
+        // One that lost its order has no nonce, and could never be let out.
+        let says_so = request.quarantined
+            && match &request.containment {
+                Some(word) => word.level >= quarantine.terms.level && word.nonce.is_some(),
+                None => true,
+            };
         if says_so || self.device.open_orders.iter().any(is_one) {
             return;
         }
-        self.order(OrderKind::Quarantine { reason: quarantine.reason.clone() }, None, now);
+        let (reason, terms) = (quarantine.reason.clone(), quarantine.terms.clone());
+        self.order(OrderKind::Quarantine { reason, terms }, None, now);
     }
 
     /// Offers the release of the device's rollout, where everything allows it.
@@ -406,6 +440,7 @@ impl Turn {
 
     fn end(&mut self, sequence: u64, outcome: Outcome, now: Timestamp) {
         let Some(open) = self.device.close_order(sequence) else { return };
+        self.device.note_containment(&open.order.kind, &outcome);
         self.device.last_outcome = Some(crate::report::in_words(&outcome));
         if let Some(rollout) = &open.rollout {
             let ended = AssignmentState::Ended { outcome: outcome.clone(), at: now };
@@ -454,7 +489,7 @@ impl Turn {
         let fresh = self.device.open_orders.iter().map(|open| &open.order);
         let fresh: Vec<Order> =
             fresh.filter(|order| order.sequence > request.order_sequence).cloned().collect();
-        let held = self.device.is_held();
+        let held = self.device.awaits_acceptance();
         let fresh: Vec<Order> =
             fresh.into_iter().filter(|order| !(held && order.kind.installs())).collect();
         let more_wait = fresh.len() > ORDERS_PER_POLL_MAX;
@@ -496,6 +531,15 @@ impl Turn {
         }
         decision
     }
+}
+
+/// What a device says of its measures, cut to what is kept.
+fn within_limits(word: &ContainmentWord) -> ContainmentWord {
+    let measures = word.measures.iter().take(MEASURES_MAX).map(|measure| MeasureWord {
+        name: measure.name.chars().take(64).collect(),
+        failed: measure.failed.as_ref().map(|why| why.chars().take(MEASURE_CHARS_MAX).collect()),
+    });
+    ContainmentWord { measures: measures.collect(), ..word.clone() }
 }
 
 fn refused_by_server(code: &str, reason: &str) -> Outcome {

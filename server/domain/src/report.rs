@@ -3,18 +3,23 @@
 use alloc::format;
 use alloc::string::{String, ToString as _};
 
-use lazaret_protocol::id::VersionName;
+use lazaret_protocol::digest::Sha256Digest;
+use lazaret_protocol::id::{DeviceId, VersionName};
+use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::limits::REASON_BYTES_MAX;
 use lazaret_protocol::operator::BundleState;
 use lazaret_protocol::order::{OrderKind, Outcome};
 use lazaret_protocol::refusal::RefusalCode;
+use lazaret_protocol::release::ReleaseProof;
 use lazaret_protocol::report::{Report, ReportReply};
 use lazaret_protocol::signed::Verified;
 use lazaret_protocol::time::Timestamp;
+use lazaret_protocol_evidence::release::read_statement;
 
 use crate::bundle::Bundle;
 use crate::device::{Device, OpenOrder};
 use crate::event::{Event, Fact};
+use crate::quarantine::leave::{Known, judge};
 use crate::record::{Decision, Found};
 use crate::refused::Refused;
 use crate::rollout::state::{Assignment, AssignmentState, Rollout, RolloutRelease};
@@ -30,6 +35,8 @@ pub struct ReportView {
     pub assignment: Option<Found<Assignment>>,
     /// The bundle of the order, where it was to collect.
     pub bundle: Option<Found<Bundle>>,
+    /// What an answer to an order to leave quarantine is held against.
+    pub known: Known,
 }
 
 /// Decides a report. A report of an order that was settled before changes nothing and is
@@ -62,13 +69,12 @@ pub fn decide(
     let outcome = believed(&open, report, view);
     changed.running.clone_from(&report.running);
     changed.last_outcome = Some(in_words(&outcome));
-    if matches!(open.order.kind, OrderKind::Quarantine { .. })
-        && outcome == Outcome::Done
-        && let Some(quarantine) = &mut changed.quarantine
-    {
-        quarantine.confirmed = true;
-    }
+    changed.note_containment(&open.order.kind, &outcome);
+    let left = leave_on(&open.order.kind, &outcome, &mut changed);
     let mut decision = Decision::reply(reply).replace(&view.device, &changed);
+    if let Some(fact) = left {
+        decision = decision.event(Event { at: now, fact });
+    }
     if let Some(found) = &view.assignment
         && let Some(assignment) = &found.value
     {
@@ -104,8 +110,50 @@ pub fn decide(
     Ok(decision.event(Event { at: now, fact }))
 }
 
+/// Settles what an order about quarantine has come to: an entry that is done is confirmed, and one
+/// who has left on proof is free.
+fn leave_on(kind: &OrderKind, outcome: &Outcome, device: &mut Device) -> Option<Fact> {
+    if *outcome != Outcome::Done {
+        return None;
+    }
+    match kind {
+        OrderKind::Quarantine { terms, .. } => {
+            let quarantine = device.quarantine.as_mut()?;
+            quarantine.confirmed |= terms.level >= quarantine.terms.level;
+            None
+        }
+        OrderKind::Release { proof } => {
+            device.quarantine = None;
+            let statement = read_statement(&proof.statement).ok();
+            let release = statement.map(|statement| statement.id).unwrap_or_default();
+            Some(Fact::Released { device: device.id.clone(), release })
+        }
+        _ => None,
+    }
+}
+
+/// What goes into the receipt of a release, where this report is a believed answer to one.
+#[must_use]
+pub fn lets_out(
+    view: &ReportView,
+    report: &Report,
+) -> Option<(DeviceId, PublicKey, Sha256Digest, ReleaseProof)> {
+    let device = view.device.value.as_ref()?;
+    let open = device.open_orders.iter().find(|open| open.order.sequence == report.order)?;
+    let OrderKind::Release { proof } = &open.order.kind else { return None };
+    let nonce = device.quarantine.as_ref()?.word.as_ref()?.nonce?;
+    let believed = believed(open, report, view) == Outcome::Done;
+    believed.then(|| (device.id.clone(), device.key.clone(), nonce, proof.clone()))
+}
+
 /// "Done" of an install is believed only with the digest of the image that was to be installed.
 fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
+    if let OrderKind::Release { proof } = &open.order.kind
+        && report.outcome == Outcome::Done
+        && let Some(device) = &view.device.value
+    {
+        return judge(device, proof, report, &view.known);
+    }
     let here = view.bundle.as_ref().and_then(|found| found.value.as_ref());
     if matches!(open.order.kind, OrderKind::Collect { .. })
         && report.outcome == Outcome::Done

@@ -49,6 +49,20 @@ pub(super) async fn keep(app: &App, bytes: &[u8]) -> Result<PublishedTarget, App
     Ok(PublishedTarget { targets: vec![ANCHORS_TARGET.to_owned()], sha256, length })
 }
 
+/// The anchors that are served; none before the first are published.
+///
+/// # Errors
+/// The stores, or they cannot be read.
+pub(crate) async fn served(app: &App) -> Result<Option<Anchors>, AppError> {
+    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
+    let files = publish::current(app, &head).await?;
+    let Some((sha256, _)) = signing::anchors(&files)? else { return Ok(None) };
+    let bytes = app.images.bytes(sha256, METADATA_BYTES_MAX).await?;
+    let anchors = Anchors::parse(&bytes)
+        .map_err(|_| AppError::CutShort { what: "reading the anchors that are served" })?;
+    Ok(Some(anchors))
+}
+
 /// Has orders, and the audit log, signed by the keys that the anchors name first among those that
 /// the server holds.
 /// Where they name none of them the key stays, and the log says that devices will refuse orders.

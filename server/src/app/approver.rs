@@ -66,7 +66,7 @@ pub(crate) async fn approve(
 
 async fn check_owner(app: &App, by: &OperatorName, key: &SshKey) -> Result<(), AppError> {
     let fingerprint = key.fingerprint();
-    let signed = anchors::served(app).await?.filter(|anchors| !anchors.approvers.is_empty());
+    let signed = anchors::served(app).await?.filter(|anchors| !anchors.plan_approvers.is_empty());
     if let Some(anchors) = signed {
         if anchors.lets_approve(by, key, NAMESPACE_PLAN) {
             return Ok(());

@@ -21,6 +21,7 @@ use super::factory::Factories;
 use super::held::HeldPolls;
 use super::issue::DeviceIssuer;
 use super::live::Live;
+use super::quarantine::Containment;
 use super::records::Records;
 use crate::outgoing::Courier;
 
@@ -68,6 +69,8 @@ pub(crate) struct App {
     pub(crate) live: Live,
     /// The clock. Read in `main` and nowhere else.
     pub(crate) clock: fn() -> Timestamp,
+    /// What containment goes by.
+    pub(crate) containment: Containment,
     /// Milliseconds between polls.
     pub(crate) poll_interval_ms: u64,
     /// Days that evidence is kept where nobody holds it; none for ever.

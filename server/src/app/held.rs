@@ -26,6 +26,7 @@ pub(crate) enum Wake {
 pub(crate) fn concerned(fact: &Fact) -> Option<Wake> {
     match fact {
         Fact::Quarantined { device, .. }
+        | Fact::ReleaseOrdered { device, .. }
         | Fact::EvidenceOrdered { device, .. }
         | Fact::TurnGiven { device, .. }
         | Fact::Overtaken { device, .. } => Some(Wake::Device(device.clone())),

@@ -21,6 +21,7 @@ pub(crate) mod held;
 pub(crate) mod incident;
 pub(crate) mod inventory;
 pub(crate) mod issue;
+pub(crate) mod leave;
 pub(crate) mod listing;
 pub(crate) mod live;
 pub(crate) mod news;

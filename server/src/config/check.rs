@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lazaret_protocol::containment::Terms;
+
 use super::Config;
 use crate::identity::factory::FactoryCa;
 use crate::outgoing::Network;
@@ -108,6 +110,11 @@ impl Config {
                  {origin:?}"
             ));
         }
+        let settings = &self.containment;
+        let (open, leases) = (settings.open.clone(), settings.leases.clone());
+        if let Err(err) = (Terms { open, leases, ..Terms::default() }).check() {
+            problems.push(format!("containment: {err}"));
+        }
         for text in &self.webhooks.allow {
             if let Err(err) = text.parse::<Network>() {
                 problems.push(format!("webhooks.allow: {err}"));
@@ -128,6 +135,8 @@ impl Config {
             POLL_INTERVAL_MS_MIN,
             POLL_INTERVAL_MS_MAX,
         );
+        range("containment.devices_per_hour", self.containment.devices_per_hour, 1, 1_000_000);
+        range("containment.permille_per_hour", self.containment.permille_per_hour, 0, 1000);
         if let Some(days) = self.evidence.kept_days {
             range("evidence.kept_days", days, 0, 36_500);
         }

@@ -38,13 +38,13 @@ pub(crate) fn is_open(path: &str) -> bool {
 }
 
 const TALK: &[Route] = &[
-    Route::post("/v1/poll", Handler::Device(Access::Cure, |c, device| committed(poll(c, device))))
+    Route::post("/v1/poll", Handler::Device(Access::Talk, |c, device| committed(poll(c, device))))
         .about("Say how the device is; held back for up to `hold_ms` while there is nothing to say")
         .takes(POLL_BODY_BYTES_MAX, describe::<PollRequest>)
         .gives(describe::<PollReply>),
     Route::post(
         "/v1/report",
-        Handler::Device(Access::Cure, |c, device| committed(report(c, device))),
+        Handler::Device(Access::Talk, |c, device| committed(report(c, device))),
     )
     .about("Report how an order ended, signed by the device's key")
     .takes(REPORT_BODY_BYTES_MAX, describe::<Envelope>)

@@ -7,8 +7,8 @@ use lazaret_protocol::limits::{
 use lazaret_protocol::operator::{
     AcceptLogReply, BundleView, ClaimReply, ClaimRequest, CollectionReply, CollectionRequest,
     DeviceView, EventView, HoldRequest, InventoryReply, InventoryRequest, LabelRequest,
-    PublicationRequest, PublishReply, ReasonRequest, ReleaseRequest, ReleaseView, Role, ScrubReply,
-    WhyView,
+    PublicationRequest, PublishReply, QuarantineRequest, ReasonRequest, ReleaseRequest,
+    ReleaseView, Role, ScrubReply, WhyView,
 };
 
 use super::openapi::{self, describe, page_of};
@@ -18,6 +18,7 @@ use super::{device, files, reply};
 use crate::app::error::AppError;
 
 mod audit;
+mod containment;
 mod devices;
 mod events;
 mod evidence;
@@ -60,6 +61,7 @@ const OFFSET: (&str, &str) = ("offset", "where the bytes begin");
 /// All routes for operators.
 pub(crate) const ROUTES: Table = &[
     DEVICES,
+    containment::ROUTES,
     RELEASE,
     REPOSITORY,
     rollouts::ROUTES,
@@ -132,8 +134,8 @@ const DEVICES: &[Route] = &[
         "/v1/devices/{device}/quarantine",
         Handler::Operator(CONTAINS, |c, by| committed(devices::quarantine(c, by))),
     )
-    .about("Contain a device: nothing but evidence out and cure in")
-    .takes(SMALL_BODY_BYTES_MAX, describe::<ReasonRequest>)
+    .about("Contain a device, or further; without a level: nothing but evidence out and cure in")
+    .takes(SMALL_BODY_BYTES_MAX, describe::<QuarantineRequest>)
     .gives(describe::<DeviceView>),
     Route::post(
         "/v1/devices/{device}/accept-swap",

@@ -141,6 +141,24 @@ impl Device {
         self.spawn(self.command("run").envs(variables.iter().copied()))
     }
 
+    /// Starts the agent within a network namespace.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_in(&mut self, namespace: &str) -> anyhow::Result<()> {
+        let mut command = self.command_in(namespace, "run");
+        self.spawn(&mut command)
+    }
+
+    /// One of the agent's commands within a network namespace.
+    #[must_use]
+    pub fn command_in(&self, namespace: &str, what: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(self.programs.path("lazaret-agent"));
+        command.arg(what).arg("--config").arg(self.folder.join("agent.toml"));
+        command
+    }
+
     fn spawn(&mut self, command: &mut Command) -> anyhow::Result<()> {
         self.agent = Some(logged(command, &self.folder.join("agent.log"))?);
         Ok(())

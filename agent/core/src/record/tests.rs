@@ -66,7 +66,12 @@ fn largest() -> Journal {
             snapshot: u64::MAX,
             roles: alloc::collections::BTreeMap::new(),
         },
-        quarantine: Quarantine::Held { order: u64::MAX, reason: reason.clone() },
+        quarantine: Quarantine::Held {
+            order: u64::MAX,
+            reason: reason.clone(),
+            level: lazaret_protocol::containment::Level::Restrict,
+            pending: false,
+        },
         slots: crate::slot::Slots {
             a: Content::Holds(release.clone()),
             b: Content::Holds(release),
@@ -100,6 +105,7 @@ fn largest() -> Journal {
             },
             bytes_fetched: u64::MAX,
             pace: Pace::Emergency,
+            answers: Some(Sha256Digest::of(b"")),
         });
     }
     journal

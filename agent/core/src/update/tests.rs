@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::{Level, Terms};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::{DeviceId, ModelName};
 use lazaret_protocol::order::{Order, OrderKind, Outcome, Wanted};
@@ -104,7 +105,12 @@ fn with(update: Update) -> Journal {
 fn states() -> Vec<Journal> {
     let (install, target) = (install(), target());
     let mut quarantined = base();
-    quarantined.quarantine = Quarantine::Held { order: 9, reason: Reason::new("suspicion") };
+    quarantined.quarantine = Quarantine::Held {
+        order: 9,
+        reason: Reason::new("suspicion"),
+        level: Level::Restrict,
+        pending: false,
+    };
     let mut collecting = base();
     collecting.collection = Collection::Collecting {
         order: 9,
@@ -141,7 +147,7 @@ fn events() -> Vec<(&'static str, Event, Slot, Timestamp)> {
     let why = Reason::new("why");
     let code = String::from("code");
     let halt = OrderKind::Halt { install: 10 };
-    let enter = OrderKind::Quarantine { reason: "suspicion".into() };
+    let enter = OrderKind::Quarantine { reason: "suspicion".into(), terms: Terms::default() };
     let collect = OrderKind::Collect { bundle: "b-2".parse().unwrap(), wanted: Wanted::default() };
     alloc::vec![
         (

@@ -1,18 +1,16 @@
 //! `lazaret rollout approve`.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::operator::{ApprovalRequest, PlanView, RolloutView, approval_text};
-use lazaret_protocol::sshsig::{NAMESPACE_PLAN, SIGNATURE_BYTES_MAX, SshSignature};
+use lazaret_protocol::sshsig::NAMESPACE_PLAN;
 use lazaret_server_domain::rollout::preview::Preview;
 
 use super::{plan_view, start};
-use crate::commands::Session;
+use crate::commands::{Session, signing};
 use crate::words::Misuse;
 
 #[derive(Debug, clap::Args)]
@@ -55,14 +53,14 @@ pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     );
     let text = approval_text(&hash);
     let signature = match (&args.ssh_key, &args.signature) {
-        (Some(key), _) => sign(key, &text)?,
+        (Some(key), _) => signing::sign(key, NAMESPACE_PLAN, &text)?,
         (None, Some(file)) => start::read(file)?,
         (None, None) => {
             plan_view::show(&plan, false, session)?;
             return Err(Misuse::NoKey { command: command(&hash) }.into());
         }
     };
-    check(&signature, &text)?;
+    signing::check(&signature, NAMESPACE_PLAN, &text)?;
     let request = ApprovalRequest { plan: hash, signature };
     let rollout: RolloutView = client.post(&format!("{path}/approve"), &request)?;
     super::show(&rollout, session)
@@ -70,30 +68,4 @@ pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
 
 fn command(hash: &Sha256Digest) -> String {
     format!("echo {hash} | ssh-keygen -Y sign -n {NAMESPACE_PLAN} -f ~/.ssh/id_ed25519 > plan.sig")
-}
-
-/// Whatever is wrong with a signature is said here, before the server is asked.
-fn check(signature: &str, text: &str) -> anyhow::Result<()> {
-    let parsed = SshSignature::parse(signature).context("the signature cannot be used")?;
-    let key = parsed.claimed_key().clone();
-    let verified = parsed.verify(&key, NAMESPACE_PLAN, text.as_bytes());
-    verified.context("the signature is not one of this plan")
-}
-
-fn sign(key: &Path, text: &str) -> anyhow::Result<String> {
-    let mut child = Command::new("ssh-keygen")
-        .args(["-q", "-Y", "sign", "-n", NAMESPACE_PLAN, "-f"])
-        .arg(key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context(
-            "ssh-keygen cannot be started: install OpenSSH, or sign elsewhere and give --signature",
-        )?;
-    // Dropped at the end of the statement, so that ssh-keygen sees the end of the text.
-    child.stdin.take().context("no way to ssh-keygen")?.write_all(text.as_bytes())?;
-    let done = child.wait_with_output()?;
-    anyhow::ensure!(done.status.success(), "ssh-keygen did not sign with {}", key.display());
-    anyhow::ensure!(done.stdout.len() <= SIGNATURE_BYTES_MAX, "ssh-keygen said too much");
-    String::from_utf8(done.stdout).context("ssh-keygen gave no text")
 }

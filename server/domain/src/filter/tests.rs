@@ -3,6 +3,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use alloc::vec;
+use lazaret_protocol::containment::Terms;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::poll::RunningRelease;
@@ -119,7 +120,15 @@ fn a_device_that_never_polled_is_longer_ago_than_anything() {
 #[test]
 fn quarantine_is_seen() {
     let by = "ana".parse().unwrap();
-    let quarantine = Quarantine { by, reason: "x".into(), since: NOW, confirmed: false };
+    let quarantine = Quarantine {
+        by,
+        reason: "x".into(),
+        since: NOW,
+        confirmed: false,
+        terms: Terms::default(),
+        word: None,
+        ended: None,
+    };
     let held = Device { quarantine: Some(quarantine), ..device() };
     let filter: Filter = "quarantine==true".parse().unwrap();
     assert!(filter.matches(&held, None, NOW));

@@ -38,7 +38,7 @@ fn found(device: &Device) -> Found<Device> {
 }
 
 fn is_held(device: &Device) -> bool {
-    device.is_held()
+    device.awaits_acceptance()
 }
 
 #[test]

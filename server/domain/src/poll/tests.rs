@@ -3,6 +3,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use alloc::vec;
+use lazaret_protocol::containment::Terms;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::key::PublicKey;
@@ -90,6 +91,7 @@ fn request(sequence: u64, order_sequence: u64) -> Verified<FromDevice<PollReques
         order_sequence,
         log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
         quarantined: false,
+        containment: None,
         hold_ms: 0,
         posture: None,
         nonce: None,
@@ -133,6 +135,9 @@ fn nothing_is_offered_where_a_rule_says_no() {
         reason: "x".into(),
         since: NOW,
         confirmed: false,
+        terms: Terms::default(),
+        word: None,
+        ended: None,
     });
     let mut early = rollout(Running, Open);
     early.release.schedule = Schedule::everybody_from("s", NOW.plus_ms(1));
@@ -164,6 +169,9 @@ fn a_quarantined_device_is_told_again_until_it_says_so_itself() {
         reason: "x".into(),
         since: NOW,
         confirmed: false,
+        terms: Terms::default(),
+        word: None,
+        ended: None,
     });
     let view =
         view(device, rollout(RolloutState::Running, GroupState::Closed), AssignmentState::Waiting);

@@ -22,6 +22,7 @@ fn report(image: Option<&[u8]>) -> Report {
         log_head: LogHead { size: 0, hash: Sha256Digest::of(b"") },
         bytes_fetched: 0,
         pace: lazaret_protocol::report::Pace::Ordinary,
+        answers: None,
     }
 }
 
@@ -47,7 +48,13 @@ fn view() -> ReportView {
     let rollout = fixture::rollout(&[GroupState::Open]);
     let rollout = Found { key: "rollout/r-1".into(), version: Some(1), value: Some(rollout) };
     let device = Found { key: "device/d-1".into(), version: Some(1), value: None };
-    ReportView { device, rollout: Some(rollout), assignment: None, bundle: None }
+    ReportView {
+        device,
+        rollout: Some(rollout),
+        assignment: None,
+        bundle: None,
+        known: Known::default(),
+    }
 }
 
 #[test]

@@ -46,8 +46,8 @@ impl<'a> From<&'a Device> for Candidate<'a> {
         let open = device.open_orders.iter().find(|open| open.order.kind.installs());
         Self {
             id: &device.id,
-            quarantined: device.quarantine.is_some(),
-            held: device.is_held(),
+            quarantined: device.is_held(),
+            held: device.awaits_acceptance(),
             running: device.running.as_ref(),
             utc_offset_min: device.utc_offset_min,
             battery_percent: device.battery_percent,
@@ -205,7 +205,7 @@ pub fn why(
     (now, poll_interval_ms): (Timestamp, u64),
 ) -> Hold {
     let Some(both) = part else {
-        return if device.quarantine.is_some() { Hold::Quarantined } else { Hold::NotInPlan };
+        return if device.is_held() { Hold::Quarantined } else { Hold::NotInPlan };
     };
     let held = hold(Candidate::from(device), both, cord, now);
     let waits_for_it = matches!(

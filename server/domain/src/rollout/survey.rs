@@ -196,7 +196,7 @@ impl Survey {
         if device.retired.is_some() {
             return Some(LeftOut::Retired);
         }
-        if device.quarantine.is_some() {
+        if device.is_held() {
             return Some(LeftOut::Quarantined);
         }
         if let Some(running) = running {

@@ -38,6 +38,8 @@ pub(super) fn house() -> &'static House {
             models: ["gw2", "gw3"].map(|name| name.parse().unwrap()).to_vec(),
             name: "Acme".to_owned(),
             responders: Vec::new(),
+            approvers: Vec::new(),
+            approver_threshold: 2,
         };
         ceremony::run(&house.session(now()), &args).unwrap();
         house

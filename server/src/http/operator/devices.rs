@@ -3,14 +3,14 @@
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::operator::{
     ClaimReply, ClaimRequest, DeviceView, InventoryReply, InventoryRequest, LabelRequest, Page,
-    WhyView,
+    QuarantineRequest, WhyView,
 };
 use lazaret_server_store::Committed;
 use serde::Deserialize;
 
 use super::super::page::page;
 use super::super::route::Call;
-use super::{checked, reason};
+use super::checked;
 use crate::app::error::AppError;
 use crate::app::{claim, fleet, inventory, listing, numbers, quarantine, retire};
 use crate::identity::operator::Operator;
@@ -58,7 +58,9 @@ pub(super) async fn quarantine(
     by: Operator,
 ) -> Result<Committed<DeviceView>, AppError> {
     let device: DeviceId = call.id("device")?;
-    quarantine::quarantine(&call.app, by.name(), &device, &reason(&call)?).await
+    let request: QuarantineRequest = call.message()?;
+    checked(&request.reason)?;
+    quarantine::quarantine(&call.app, by.name(), &device, &request).await
 }
 
 pub(super) async fn accept_swap(

@@ -40,10 +40,11 @@ fn main() -> anyhow::Result<()> {
             order_sequence: 0,
             log_head: LogHead { size: 1, hash: Sha256Digest::of(b"") },
             quarantined: false,
+            containment: None,
             hold_ms: 0,
             posture: None,
             nonce: None,
-        boot: None,
+            boot: None,
             logs: vec![],
         });
         let assigned = Assigned { device: device.id.clone(), rollout: rollout.id.clone() };

@@ -13,7 +13,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         device_cas: vec![String::new()],
         audit_keys: vec![signer::public_key()],
         responders: vec!["age1".into()],
-        approvers: vec![],
+        plan_approvers: vec![],
+        approvers: None,
     };
     vec![canonical::to_bytes(&anchors).unwrap_or_default()]
 }

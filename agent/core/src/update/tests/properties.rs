@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::Terms;
 use proptest::prelude::*;
 
 use super::*;
@@ -172,9 +173,10 @@ impl World {
             11 | 16 => Event::Healthy,
             12 => Event::Unhealthy { reason: why },
             13 => Event::Collected,
-            17 if counter == 0 => {
-                Event::Ordered(order(next, OrderKind::Quarantine { reason: "suspicion".into() }))
-            }
+            17 if counter == 0 => Event::Ordered(order(
+                next,
+                OrderKind::Quarantine { reason: "suspicion".into(), terms: Terms::default() },
+            )),
             18 => Event::TufAdvanced {
                 floors: Floors {
                     root: counter,
@@ -279,7 +281,7 @@ proptest! {
             install_kind("v2"),
             revert_kind("v1"),
             OrderKind::Halt { install: 10 },
-            OrderKind::Quarantine { reason: "suspicion".into() },
+            OrderKind::Quarantine { reason: "suspicion".into(), terms: Terms::default() },
             OrderKind::Collect { bundle: "b-1".parse().unwrap(), wanted: Wanted::default() },
         ];
         let (device, model) = (device(), model());

@@ -89,6 +89,9 @@ fn every_device_is_planned_once_or_left_out_for_one_reason() {
         reason: "x".into(),
         since: NOW,
         confirmed: true,
+        terms: lazaret_protocol::containment::Terms::default(),
+        word: None,
+        ended: None,
     });
     devices[2].running.as_mut().unwrap().sha256 = Sha256Digest::of(b"2.0");
     devices[3].running.as_mut().unwrap().counter = 9;
