@@ -94,6 +94,7 @@ impl Ceremony {
             image: self.path(image),
             counter,
             floor: None,
+            needs: None,
             schedule: None,
             salt: None,
             previous: previous.map(Path::to_path_buf),

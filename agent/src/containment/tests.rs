@@ -19,6 +19,7 @@ fn anchors(signer: &SigningKey) -> Anchors {
         device_cas: vec![],
         audit_keys: vec![],
         responders: vec![],
+        plan_approvers: vec![],
         approvers: None,
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use lazaret_protocol::id::{HolderName, ModelName};
 use lazaret_protocol_evidence::age::Recipient;
 
-use super::anchors::{AnchorsArgs, ApproverArg};
+use super::anchors::{AnchorsArgs, ApproverFile};
 use super::payload::{ModelArg, TeamArg};
 use super::{anchors, assemble, ca, key, online, payload, responder, sign};
 use crate::error::StepError;
@@ -33,7 +33,7 @@ pub struct Ceremony {
     pub responders: Vec<Recipient>,
     /// Who may set devices free from quarantine: a name and the file of an SSH public key.
     #[arg(long = "approver", value_name = "NAME=FILE")]
-    pub approvers: Vec<ApproverArg>,
+    pub approvers: Vec<ApproverFile>,
     /// How many different approvers must sign to set devices free.
     #[arg(long, value_name = "K", default_value_t = 2)]
     pub approver_threshold: u64,

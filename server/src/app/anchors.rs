@@ -56,6 +56,9 @@ pub(super) async fn keep(app: &App, bytes: &[u8]) -> Result<PublishedTarget, App
 pub(crate) async fn served(app: &App) -> Result<Option<Anchors>, AppError> {
     let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
     let files = publish::current(app, &head).await?;
+    if files.0.is_empty() {
+        return Ok(None);
+    }
     let Some((sha256, _)) = signing::anchors(&files)? else { return Ok(None) };
     let bytes = app.images.bytes(sha256, METADATA_BYTES_MAX).await?;
     let anchors = Anchors::parse(&bytes)
@@ -83,21 +86,4 @@ pub(crate) async fn choose_order_key(app: &App) -> Result<(), AppError> {
         );
     }
     Ok(())
-}
-
-/// The anchors that are served; none before there is a repository.
-///
-/// # Errors
-/// The stores, or they cannot be read.
-pub(super) async fn served(app: &App) -> Result<Option<Anchors>, AppError> {
-    let head: Found<RepositoryHead> = app.store.find(RepositoryHead::NAME).await?;
-    let files = publish::current(app, &head).await?;
-    if files.0.is_empty() {
-        return Ok(None);
-    }
-    let Some((sha256, _)) = signing::anchors(&files)? else { return Ok(None) };
-    let bytes = app.images.bytes(sha256, METADATA_BYTES_MAX).await?;
-    let anchors = Anchors::parse(&bytes)
-        .map_err(|_| AppError::CutShort { what: "reading the anchors that are served" })?;
-    Ok(Some(anchors))
 }

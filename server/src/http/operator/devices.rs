@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::super::page::page;
 use super::super::route::Call;
-use super::checked;
+use super::{checked, reason};
 use crate::app::error::AppError;
 use crate::app::{claim, fleet, inventory, listing, numbers, quarantine, retire};
 use crate::identity::operator::Operator;

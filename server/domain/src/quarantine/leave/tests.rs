@@ -42,6 +42,7 @@ fn known(state: ReleaseState) -> Known {
         deltas: vec![],
         pending: vec![],
         counter: Some(2),
+        needs: 0,
         schedule: None,
         created_by: "ana".parse().unwrap(),
     };
