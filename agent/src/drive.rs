@@ -42,13 +42,15 @@ mod installing;
 mod metadata;
 mod polling;
 mod posture;
+mod recover;
 mod start;
 mod updating;
 
 use held::HeldPoll;
 use metadata::Staleness;
+pub use recover::{RecoverError, Recovered, recover};
 pub(crate) use start::bootloader;
-pub use start::{RecoverError, Recovered, recover, start, start_offline};
+pub use start::{start, start_offline};
 
 /// Between two rounds of probes, in milliseconds.
 const PROBE_ROUND_MS: u64 = 1000;

@@ -4,11 +4,9 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use lazaret_protocol::containment::{ContainmentWord, Level, MeasureWord};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::RolloutId;
 use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
-use lazaret_protocol::operator::RolloutState;
 use lazaret_protocol::order::{Order, OrderKind, Outcome};
 use lazaret_protocol::poll::PollRequest;
 use lazaret_protocol::refusal::RefusalCode;
@@ -29,11 +27,7 @@ use crate::rollout::state::{
 };
 use crate::witness::{Witnessed, Witnessing, Word, witness};
 
-/// Measures of which a device's word is kept.
-const MEASURES_MAX: usize = 16;
-
-/// Longest word on one of them, in characters.
-const MEASURE_CHARS_MAX: usize = 256;
+use part::{current_part, is_part_of, is_stopped};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -226,32 +220,6 @@ impl Turn {
         self.take_containment(request);
     }
 
-    /// *Contained* is said on the device's word alone: that it is in quarantine, at the level that
-    /// is wanted, with every measure tried. It is taken back with the same ease.
-    fn take_containment(&mut self, request: &PollRequest) {
-        let device = &mut self.device;
-        let Some(quarantine) = &mut device.quarantine else { return };
-        let before = quarantine.word.as_ref().and_then(ContainmentWord::failure);
-        quarantine.word = request.containment.as_ref().map(within_limits);
-        let wanted = quarantine.terms.level;
-        let holds = request.quarantined
-            && match &quarantine.word {
-                Some(word) => word.level >= wanted && word.is_proved(),
-                // Older agents know no levels, and close nothing.
-                None => wanted <= Level::Restrict,
-            };
-        let failure = quarantine.word.as_ref().and_then(ContainmentWord::failure);
-        if let Some(why) = failure
-            && before.as_ref() != Some(&why)
-        {
-            self.facts.push(Fact::NotContained { device: device.id.clone(), why });
-        }
-        if holds && !quarantine.confirmed {
-            self.facts.push(Fact::QuarantineConfirmed { device: device.id.clone() });
-        }
-        quarantine.confirmed = holds;
-    }
-
     fn hold_against(&mut self, said: &[Said], context: PollContext) {
         let mut judged = number::judge(&mut self.device, said, context.bindings, context.now);
         self.facts.append(&mut judged.facts);
@@ -329,24 +297,6 @@ impl Turn {
         }
         is_stopped(open, view)
             .then(|| refused_by_server("halted", "the offer was taken back before it was taken"))
-    }
-
-    /// A device that is in quarantine here and does not say so itself gets the order again, for as
-    /// long as it takes: the one before may have lapsed, or found no room.
-    fn repeat_quarantine(&mut self, request: &PollRequest, now: Timestamp) {
-        let Some(quarantine) = &self.device.quarantine else { return };
-        let is_one = |open: &OpenOrder| matches!(open.order.kind, OrderKind::Quarantine { .. });
-        // One that lost its order has no nonce, and could never be let out.
-        let says_so = request.quarantined
-            && match &request.containment {
-                Some(word) => word.level >= quarantine.terms.level && word.nonce.is_some(),
-                None => true,
-            };
-        if says_so || self.device.open_orders.iter().any(is_one) {
-            return;
-        }
-        let (reason, terms) = (quarantine.reason.clone(), quarantine.terms.clone());
-        self.order(OrderKind::Quarantine { reason, terms }, None, now);
     }
 
     /// Offers the release of the device's rollout, where everything allows it.
@@ -533,40 +483,12 @@ impl Turn {
     }
 }
 
-/// What a device says of its measures, cut to what is kept.
-fn within_limits(word: &ContainmentWord) -> ContainmentWord {
-    let measures = word.measures.iter().take(MEASURES_MAX).map(|measure| MeasureWord {
-        name: measure.name.chars().take(64).collect(),
-        failed: measure.failed.as_ref().map(|why| why.chars().take(MEASURE_CHARS_MAX).collect()),
-    });
-    ContainmentWord { measures: measures.collect(), ..word.clone() }
-}
-
 fn refused_by_server(code: &str, reason: &str) -> Outcome {
     Outcome::Refused { code: code.into(), reason: reason.into() }
 }
 
-fn is_part_of(part: &RolloutPart, rollout: &RolloutId) -> bool {
-    part.assignment.value.as_ref().is_some_and(|assignment| assignment.rollout == *rollout)
-}
-
-fn current_part(view: &PollView) -> Option<&RolloutPart> {
-    let assigned = view.assigned.value.as_ref()?;
-    view.parts.iter().find(|part| is_part_of(part, &assigned.rollout))
-}
-
-/// Whether the rollout of an install order is no longer wanted of this device: it halted, or
-/// another has taken its place.
-fn is_stopped(open: &OpenOrder, view: &PollView) -> bool {
-    let Some(rollout) = &open.rollout else { return false };
-    let replaced = view.assigned.value.as_ref().is_some_and(|a| a.rollout != *rollout);
-    let part = view.parts.iter().find(|part| is_part_of(part, rollout));
-    let halted = part
-        .and_then(|part| part.rollout.value.as_ref())
-        .is_some_and(|rollout| rollout.state == RolloutState::Halted);
-    replaced || halted || view.cord.value.as_ref().is_some_and(Cord::holds)
-}
-
+mod containment;
 mod copies;
+mod part;
 #[cfg(test)]
 mod tests;

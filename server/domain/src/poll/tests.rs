@@ -8,6 +8,7 @@ use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::key::PublicKey;
 use lazaret_protocol::operator::GroupState;
+use lazaret_protocol::operator::RolloutState;
 use lazaret_protocol::poll::{LogHead, RunningRelease, SlotHealth};
 use lazaret_protocol::signed::DevicePeer;
 use lazaret_protocol::target::Schedule;
