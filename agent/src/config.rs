@@ -11,6 +11,7 @@ use crate::durable;
 use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
 use crate::slots::SlotSettings;
+use crate::status::StatusConfig;
 use crate::watchdog::Watch;
 
 mod error;
@@ -25,7 +26,6 @@ use values::{around, mirrors, one_of, restart, server_address, told};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
-
 /// Most probes of one device.
 pub const PROBES_MAX: usize = 16;
 
@@ -171,6 +171,16 @@ pub const SETTINGS: &[Setting] = &[
          longer than hook_seconds and timeout_read_ms",
     ),
     setting(
+        "status_socket",
+        "none",
+        "unix socket at which the running agent answers lazaret-agent status, in a folder there is",
+    ),
+    setting(
+        "status_users",
+        "none",
+        "numbers of further users that may ask there, as texts, at most 32",
+    ),
+    setting(
         "trial_log",
         "none",
         "file, or folder such as /sys/fs/pstore, whose last lines are reported with a trial that \
@@ -304,6 +314,8 @@ pub struct Around {
     pub watchdog_stall_ms: u64,
     /// Where the last words of a trial are found.
     pub trial_log: Option<PathBuf>,
+    /// Who may ask for status.
+    pub status: StatusConfig,
 }
 
 /// Programs that run around an installation.

@@ -27,6 +27,7 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{Bootloader, SlotError};
 use crate::stage::Stage;
+use crate::status::{self, Board};
 use crate::tls::TlsError;
 use crate::transport::Transport;
 use crate::verify::{Found, Repository, VerifyError};
@@ -189,6 +190,8 @@ pub struct Drive {
     refusals: Vec<(String, String)>,
     /// Who starts the machine again where this loop stands still.
     watchdog: Watchdog,
+    /// What is said to programs beside the agent.
+    board: Board,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
     /// Nobody else writes this device's state.
@@ -238,6 +241,7 @@ impl Drive {
         if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
             self.collect()?;
         }
+        self.board.say(|| status::of(&self.journal, self.slots.booted()));
         self.nap();
         Ok(())
     }

@@ -20,6 +20,7 @@ pub mod program;
 pub mod slots;
 pub mod source;
 pub mod stage;
+pub mod status;
 #[cfg(test)]
 mod test_server;
 pub mod tls;

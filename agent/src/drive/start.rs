@@ -26,12 +26,13 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
 use crate::source::{Pull, Source};
+use crate::status::Board;
 use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
 use crate::verify::{Findings, Repository};
 use crate::watchdog::Watchdog;
 
-/// How often the lock is tried, and how long is waited between two tries, in milliseconds.
+/// How often the lock is tried, and the milliseconds between two tries.
 const LOCK_TRIES: u32 = 20;
 const LOCK_WAIT_MS: u64 = 250;
 
@@ -90,6 +91,7 @@ pub(super) fn start_over(
     let anchors = repository.cached_anchors(&mut findings);
     let log = begin_log(&config, &certificate, (&journal, booted), (&key, &clock, &durable))?;
     let ratchet = Ratchet::load(&config.state_dir)?;
+    let board = Board::or_none(&config.around.status);
     let mut drive = Drive {
         config,
         durable,
@@ -126,6 +128,7 @@ pub(super) fn start_over(
         looks: Pace::default(),
         refusals: Vec::new(),
         watchdog,
+        board,
         renewal_random: random()?,
         _lock: lock,
     };
@@ -135,8 +138,7 @@ pub(super) fn start_over(
     Ok(drive)
 }
 
-/// The watchdog. Without it a device runs on: an agent that did not start at all for want of it
-/// could never be told better.
+/// Without a watchdog a device runs on: an agent that does not start can never be told better.
 fn watched(config: &Config) -> Watchdog {
     match Watchdog::start(&config.around.watchdog, config.around.watchdog_stall_ms) {
         Ok(watchdog) => watchdog,
@@ -208,8 +210,7 @@ fn has_been_at_work(config: &Config) -> bool {
     left.iter().any(|name| config.state_dir.join(name).exists())
 }
 
-/// A line of the forensic log from a device that cannot start. Where even that is not possible, the
-/// error of the start says enough.
+/// A line of the forensic log from a device that cannot start, where that is possible.
 pub(super) fn refuse_state(config: &Config, durable: &Durable, file: &str, why: &str) {
     let detail = Detail::none().text("file", file).text("why", why);
     if let Err(err) = note_alone(config, durable, "state-refused", detail) {
@@ -466,8 +467,7 @@ pub enum RecoverError {
 /// There is nothing to recover, or nothing to recover from.
 pub fn recover(config: &Config, rehearse: bool) -> Result<Recovered, RecoverError> {
     let durable = Durable::default();
-    let path = config.journal();
-    let _lock = lock(config)?;
+    let (path, _lock) = (config.journal(), lock(config)?);
     let why = match JournalFile::open(&durable, &path) {
         Ok((_, journal)) if journal.generation > 0 => return Err(RecoverError::Whole { path }),
         Ok(_) => "it is empty".to_owned(),
