@@ -2,21 +2,26 @@
 //! failed, 2 misuse, 75 start me again (`restart = "exit"`).
 
 use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 use lazaret_agent_core::journal::{Collection, Journal, Quarantine};
-use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use lazaret_agent_core::slot::Slot;
+use serde_json::Value;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::sleep_ms;
 use crate::config::{Config, ConfigError, LogFormat, Restart, SETTINGS};
 use crate::drive::{self, Stop};
 use crate::durable::{Durable, JournalFile};
 use crate::failpoint::{self, Failpoints};
+use crate::status;
 
 mod apply;
 mod measures;
@@ -58,7 +63,8 @@ enum Action {
         #[arg(long)]
         explain: bool,
     },
-    /// Say where this device stands, from its journal
+    /// Say where this device stands: by the running agent's word where status_socket is set, else
+    /// from its journal
     Status {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -254,12 +260,19 @@ fn start_again(restart: &Restart) -> ExitCode {
     }
 }
 
+/// Levels by target (`info`, `lazaret_agent=debug,warn`). Patterns and spans in a filter would
+/// bring an engine for regular expressions onto every device.
 fn log_to_stderr(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|err| err.to_string())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter: Targets = config.log.parse().map_err(|err| format!("{err}"))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let set = match config.log_format {
-        LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().try_init(),
+        LogFormat::Human => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
+            tracing_subscriber::registry().with(lines).try_init()
+        }
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(lines.json().with_filter(filter)).try_init()
+        }
     };
     set.map_err(|err| err.to_string())
 }
@@ -299,34 +312,44 @@ fn recover(config: &Config, dry_run: bool, as_json: bool) -> ExitCode {
     ))
 }
 
+/// By the running agent's word where it listens, which needs no right to read its state; else from
+/// the journal, as long as the agent is not there.
 fn status(config: &Config, as_json: bool) -> ExitCode {
-    let journal = match JournalFile::load(&config.journal()) {
-        Ok(journal) => journal,
-        Err(err) => return failed(&err),
+    let socket = config.around.status.socket.as_deref();
+    let status = match socket.map(status::ask) {
+        Some(Ok(status)) => Ok(status),
+        Some(Err(err)) if err.kind() == io::ErrorKind::PermissionDenied => return failed(&err),
+        _ => status_of_the_disk(config),
     };
-    let slots = match drive::bootloader(config, &Durable::default()) {
-        Ok(slots) => slots,
-        Err(err) => return failed(&err),
+    let status = match status {
+        Ok(status) => status,
+        Err(code) => return code,
     };
-    let booted = slots.booted();
-    let running = booted.and_then(|slot| journal.slots.release(slot));
     if as_json {
-        let status = json!({
-            "state": journal.update.name(),
-            "slot": booted,
-            "running": running,
-            "quarantined": journal.quarantine != Quarantine::Free,
-            "level": journal.quarantine.level(),
-            "journal": journal,
-        });
         return say(&status.to_string());
     }
-    let slot = booted.map_or("nothing", |slot| slot.as_str());
+    let journal: Journal =
+        match serde_json::from_value(status.get("journal").cloned().unwrap_or_default()) {
+            Ok(journal) => journal,
+            Err(err) => return failed(&err),
+        };
+    let slot = status.get("slot").and_then(Value::as_str);
+    let running = slot.and_then(|name| {
+        let slot = [Slot::A, Slot::B].into_iter().find(|slot| slot.as_str() == name)?;
+        journal.slots.release(slot)
+    });
+    let slot = slot.unwrap_or("nothing");
     let release = running.map_or_else(
         || "an unknown release".to_owned(),
         |release| format!("{} (counter {})", release.version, release.counter),
     );
     say(&format!("slot        {slot}, {release}\n{}", told(&journal)))
+}
+
+fn status_of_the_disk(config: &Config) -> Result<Value, ExitCode> {
+    let journal = JournalFile::load(&config.journal()).map_err(|err| failed(&err))?;
+    let slots = drive::bootloader(config, &Durable::default()).map_err(|err| failed(&err))?;
+    Ok(status::of(&journal, slots.booted()))
 }
 
 fn told(journal: &Journal) -> String {

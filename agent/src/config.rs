@@ -13,6 +13,7 @@ use crate::durable;
 use crate::posture::PostureConfig;
 use crate::probes::ProbeConfig;
 use crate::slots::SlotSettings;
+use crate::status::StatusConfig;
 use crate::tamper::{INPUTS_MAX, InputConfig};
 use crate::watchdog::Watch;
 
@@ -32,7 +33,6 @@ use values::{around, mirrors, one_of, restart, server_address, told};
 
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
-
 /// Most probes of one device.
 pub const PROBES_MAX: usize = 16;
 
@@ -63,6 +63,8 @@ pub struct Around {
     pub watchdog_stall_ms: u64,
     /// Where the last words of a trial are found.
     pub trial_log: Option<PathBuf>,
+    /// Who may ask for status.
+    pub status: StatusConfig,
 }
 
 /// Programs that run around an installation.

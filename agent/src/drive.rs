@@ -28,6 +28,7 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{Bootloader, SlotError};
 use crate::stage::Stage;
+use crate::status::{self, Board};
 use crate::tamper::Tamper;
 use crate::tls::TlsError;
 use crate::transport::Transport;
@@ -205,6 +206,8 @@ pub struct Drive {
     watchdog: Watchdog,
     /// The name of this start of the agent, which no other start has.
     start: String,
+    /// What is said to programs beside the agent.
+    board: Board,
     /// Where the certificate's renewal falls within its window.
     renewal_random: u64,
     /// Nobody else writes this device's state.
@@ -255,6 +258,7 @@ impl Drive {
         if self.journal.collection != Collection::Idle && self.collections.due(self.now_ms()) {
             self.collect()?;
         }
+        self.board.say(|| status::of(&self.journal, self.slots.booted()));
         self.nap()
     }
 

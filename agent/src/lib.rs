@@ -22,6 +22,7 @@ pub mod program;
 pub mod slots;
 pub mod source;
 pub mod stage;
+pub mod status;
 pub mod tamper;
 #[cfg(test)]
 mod test_server;

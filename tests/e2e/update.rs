@@ -206,3 +206,57 @@ fn adds_up(view: &Value, devices: u64) -> anyhow::Result<()> {
     ensure!(sum == devices && total == devices, "expected {devices} devices: {view}");
     Ok(())
 }
+
+#[test]
+fn a_running_agent_listens_on_no_network_and_says_at_its_socket_where_it_stands()
+-> anyhow::Result<()> {
+    // If this failed, a device would have a door to the network that nobody needs, or a program
+    // beside the agent would have to read the agent's own files to know what it does.
+    let mut fleet = Fleet::found(IMAGE_BYTES)?;
+    fleet.add("d-1")?;
+    let device = device(&mut fleet, "d-1")?;
+    let socket = device.folder.join("status.sock");
+    device.set(&format!("status_socket = {:?}", arg(&socket)))?;
+    fleet.install_first()?;
+    let device = fleet.devices.first().context("no device")?;
+    // Whoever has no journal to read has the agent's word.
+    let settings = std::fs::read_to_string(device.folder.join("agent.toml"))?;
+    let settings = settings.replace("state_dir = \"state\"", "state_dir = \"nowhere\"");
+    let elsewhere = device.folder.join("elsewhere.toml");
+    std::io::Write::write_all(&mut std::fs::File::create(&elsewhere)?, settings.as_bytes())?;
+    let mut ask = fleet.site.programs.command("lazaret-agent");
+    ask.args(["status", "--json", "--config"]).arg(&elsewhere);
+    wait::until("the agent to say what runs", PATIENCE, || {
+        let status = programs::json(&mut ask)?;
+        let running = status.pointer("/running/version").and_then(Value::as_str);
+        Ok((running == Some("1.0")).then_some(()))
+    })?;
+    let process = device.pid().context("no agent")?;
+    let heard = listening(process)?;
+    ensure!(heard.is_empty(), "the agent listens: {heard:?}");
+    Ok(())
+}
+
+/// The lines of the kernel's tables of sockets that belong to a process and wait for a peer: TCP
+/// that listens, and UDP of any kind but connected.
+fn listening(process: u32) -> anyhow::Result<Vec<String>> {
+    let mut own = Vec::new();
+    for file in std::fs::read_dir(format!("/proc/{process}/fd"))? {
+        let Ok(link) = std::fs::read_link(file?.path()) else { continue };
+        let link = link.to_string_lossy().into_owned();
+        let inode = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+        own.extend(inode.map(str::to_owned));
+    }
+    ensure!(!own.is_empty(), "expected the agent to have a socket");
+    let mut found = Vec::new();
+    for (table, waits) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
+        let text = std::fs::read_to_string(format!("/proc/{process}/net/{table}"))?;
+        let ours = text.lines().skip(1).filter(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let state = fields.get(3) == Some(&waits);
+            state && fields.get(9).is_some_and(|inode| own.iter().any(|one| one == inode))
+        });
+        found.extend(ours.map(str::to_owned));
+    }
+    Ok(found)
+}

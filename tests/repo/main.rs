@@ -3,5 +3,6 @@
 //! it and a fleet work.
 
 mod ceremonies;
+mod expiry;
 mod readers;
 mod serving;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ struct Shared {
     upstream: u16,
     lies: Mutex<Vec<Lie>>,
     told: Mutex<Vec<Told>>,
+    asked: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -127,6 +128,7 @@ impl Mirror {
             upstream: site.device_port,
             lies: Mutex::default(),
             told: Mutex::default(),
+            asked: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
@@ -145,6 +147,12 @@ impl Mirror {
     /// Tells these lies and no others.
     pub fn lie(&self, lies: Vec<Lie>) {
         *held(&self.shared.lies) = lies;
+    }
+
+    /// How often it was asked for anything.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
     }
 
     /// How often a lie about paths with this part was told.
@@ -219,6 +227,7 @@ fn serve(shared: &Shared, connection: TcpStream) -> io::Result<()> {
 
 fn serve_over(shared: &Shared, device: &mut dyn Inward) -> io::Result<()> {
     let Some(request) = Request::read(device)? else { return Ok(()) };
+    shared.asked.fetch_add(1, Ordering::SeqCst);
     let lie = held(&shared.lies).iter().find(|lie| request.path.contains(&lie.part)).cloned();
     match lie {
         None => device.write_all(&shared.ask(&request)?)?,

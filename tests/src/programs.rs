@@ -10,6 +10,8 @@ use serde_json::Value;
 #[derive(Debug, Clone)]
 pub struct Programs {
     folder: PathBuf,
+    /// Another build of the agent.
+    agent: Option<PathBuf>,
 }
 
 /// The programs.
@@ -34,19 +36,28 @@ impl Programs {
                 path.display()
             );
         }
-        Ok(Self { folder })
+        Ok(Self { folder, agent: None })
+    }
+
+    /// The same programs with another build of the agent.
+    #[must_use]
+    pub fn with_agent(self, agent: PathBuf) -> Self {
+        Self { agent: Some(agent), ..self }
     }
 
     /// One of the programs, ready to get its arguments.
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
-        Command::new(self.folder.join(name))
+        Command::new(self.path(name))
     }
 
     /// Where a program is.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        match &self.agent {
+            Some(agent) if name == "lazaret-agent" => agent.clone(),
+            _ => self.folder.join(name),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! `cargo xtask bench NAME`: builds the benchmarks as release programs and runs one of them.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
 use crate::demo::target_folder;
+use crate::run;
 use crate::tree::Tree;
 
 /// What is handed on as it is.
@@ -16,6 +18,10 @@ pub(crate) struct Bench {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME")]
     arguments: Vec<String>,
 }
+
+/// What makes a site with a device.
+const SITE: [&str; 5] =
+    ["lazaret-server", "lazaret-agent", "lazaret-repo-keys", "lazaret-cli", "lazaret-tests"];
 
 /// Builds and runs it. Its exit code is ours: 2 for a goal that is missed.
 ///
@@ -30,8 +36,45 @@ pub(crate) fn run(tree: &Tree, bench: &Bench) -> anyhow::Result<()> {
         .status()
         .context("cargo cannot be run")?;
     ensure!(built.success(), "the benchmarks do not build");
-    let program = target_folder(tree)?.join("release").join("lazaret-bench");
-    let status = Command::new(program).args(&bench.arguments).status()?;
+    let target = target_folder(tree)?;
+    let mut command = Command::new(target.join("release").join("lazaret-bench"));
+    command.args(&bench.arguments);
+    // The ones that watch an agent at a real server need both.
+    if bench.arguments.iter().any(|name| name == "agent" || name == "tuf") {
+        eprintln!("building the programs of a site, and the agent as devices get it");
+        let mut site = Command::new("cargo");
+        site.args(["build", "--locked", "--bins"]);
+        for package in SITE {
+            site.args(["--package", package]);
+        }
+        let built = site.current_dir(tree.root()).stdout(Stdio::null()).status()?;
+        ensure!(built.success(), "the programs of a site do not build");
+        command.arg("--programs").arg(target.join("debug"));
+        command.arg("--agent").arg(small_agent(tree)?);
+    }
+    let status = command.status()?;
     ensure!(status.success(), "the benchmark ended with {status}");
     Ok(())
+}
+
+/// Builds the agent as devices get it: the profile `small`, and on glibc a static program. Gives
+/// where it lies.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn small_agent(tree: &Tree) -> anyhow::Result<PathBuf> {
+    let said = run::read(tree, "rustc", &["-vV"])?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not say for which machine it builds")?;
+    // By the target and not by RUSTFLAGS: programs that run while building stay as they are.
+    let flags = format!("target.{host}.rustflags=[\"-C\",\"target-feature=+crt-static\"]");
+    let built = Command::new("cargo")
+        .args(["--config", &flags, "build", "--profile", "small", "--locked", "--bins"])
+        .args(["--target", host, "--package", "lazaret-agent"])
+        .current_dir(tree.root())
+        .stdout(Stdio::null())
+        .status()
+        .context("cargo cannot be run")?;
+    ensure!(built.success(), "the agent does not build");
+    Ok(target_folder(tree)?.join(host).join("small").join("lazaret-agent"))
 }

@@ -2,17 +2,19 @@
 //! where stands in one table; units and settings lie in `agent/package`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::Args;
 
+use crate::bench::small_agent;
 use crate::demo::target_folder;
 use crate::run;
 use crate::tree::Tree;
 
-/// From the tree, or from the folder of release programs, to the package, with its mode.
+/// From the tree, or the agent that was built, to the package, with its mode.
 const FILES: &[(From, &str, u32)] = &[
-    (From::Program("lazaret-agent"), "usr/bin/lazaret-agent", 0o755),
+    (From::Agent, "usr/bin/lazaret-agent", 0o755),
     (
         From::Tree("agent/package/lazaret-agent.service"),
         "lib/systemd/system/lazaret-agent.service",
@@ -37,19 +39,27 @@ const FILES: &[(From, &str, u32)] = &[
 #[derive(Debug, Clone, Copy)]
 enum From {
     Tree(&'static str),
-    Program(&'static str),
+    Agent,
+}
+
+/// What is put into the package.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Deb {
+    /// An agent that is built already, for this kind of machine; built as devices get it (static,
+    /// profile `small`) where none is given.
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
 }
 
 /// Builds the agent and the package; prints where the package lies.
 ///
 /// # Errors
 /// Something does not build, or `dpkg-deb` is missing.
-pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
-    run::shown(
-        tree,
-        "cargo",
-        &["build", "--release", "--locked", "-p", "lazaret-agent", "--bins"],
-    )?;
+pub(crate) fn run(tree: &Tree, deb: &Deb) -> anyhow::Result<()> {
+    let agent = match &deb.agent {
+        Some(agent) => agent.clone(),
+        None => small_agent(tree)?,
+    };
     let target = target_folder(tree)?;
     let root = target.join("deb").join("lazaret-agent");
     if root.exists() {
@@ -58,7 +68,7 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
     for (from, to, mode) in FILES {
         let from = match from {
             From::Tree(path) => tree.root().join(path),
-            From::Program(name) => target.join("release").join(name),
+            From::Agent => agent.clone(),
         };
         put(&root.join(to), &fs::read(&from).with_context(|| from.display().to_string())?, *mode)?;
     }
@@ -73,7 +83,7 @@ pub(crate) fn run(tree: &Tree) -> anyhow::Result<()> {
 fn control(version: &str, architecture: &str) -> String {
     format!(
         "Package: lazaret-agent\nVersion: {version}\nArchitecture: {architecture}\n\
-         Maintainer: Lazaret\nSection: admin\nPriority: optional\nDepends: libc6, libgcc-s1\n\
+         Maintainer: Lazaret\nSection: admin\nPriority: optional\n\
          Description: keeps this device patched, and contains it when something gets in\n \
          Updates one of two slots with what offline keys signed, judges the new image, goes\n \
          back by itself, keeps a forensic log, and goes into quarantine when it is told to.\n"

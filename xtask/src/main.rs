@@ -50,7 +50,7 @@ enum Command {
     /// Feed one parser with inputs that coverage guides: `cargo xtask fuzz list` lists them.
     Fuzz(fuzz::Fuzz),
     /// Build the agent's Debian package, for the kind of machine that this is.
-    Deb,
+    Deb(deb::Deb),
     /// Check that links, files and tests that the pages name exist.
     DocsCheck,
 }
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&tree),
         Command::Test => test::run(&tree),
         Command::Ci => ci::run(&tree),
-        Command::Deb => deb::run(&tree),
+        Command::Deb(deb) => deb::run(&tree, &deb),
         Command::DocsCheck => docs_check::run(&tree),
     };
     match outcome {

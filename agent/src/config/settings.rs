@@ -140,6 +140,16 @@ pub const SETTINGS: &[Setting] = &[
          longer than hook_seconds and timeout_read_ms",
     ),
     setting(
+        "status_socket",
+        "none",
+        "unix socket at which the running agent answers lazaret-agent status, in a folder there is",
+    ),
+    setting(
+        "status_users",
+        "none",
+        "numbers of further users that may ask there, as texts, at most 32",
+    ),
+    setting(
         "trial_log",
         "none",
         "file, or folder such as /sys/fs/pstore, whose last lines are reported with a trial that \

@@ -6,6 +6,7 @@ use lazaret_agent_core::vitals::Needs;
 
 use super::{Around, Hooks, MIRRORS_MAX, Reader, Restart};
 use crate::slots::SlotSettings;
+use crate::status::StatusConfig;
 use crate::watchdog::Watch;
 
 pub(super) fn around(from: &mut Reader<'_>) -> Option<Around> {
@@ -13,7 +14,8 @@ pub(super) fn around(from: &mut Reader<'_>) -> Option<Around> {
     let stall_seconds = from.number("watchdog_stall_seconds", 900, 60..=86_400);
     let watchdog_stall_ms = stall_seconds.saturating_mul(1000);
     let trial_log = from.optional_path("trial_log");
-    Some(Around { hooks, needs, watchdog: watchdog?, watchdog_stall_ms, trial_log })
+    let status = StatusConfig::read(from);
+    Some(Around { hooks, needs, watchdog: watchdog?, watchdog_stall_ms, trial_log, status })
 }
 
 fn hooks(from: &mut Reader<'_>) -> Hooks {

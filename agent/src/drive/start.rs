@@ -26,13 +26,14 @@ use crate::posture::Watch;
 use crate::probes::Round;
 use crate::slots::{BOOTLOADERS, Bootloader};
 use crate::source::{Pull, Source};
+use crate::status::Board;
 use crate::tamper::Tamper;
 use crate::tls::{ClientIdentity, TlsError, client_config};
 use crate::transport::{Transport, Waits};
 use crate::verify::{Findings, Repository};
 use crate::watchdog::Watchdog;
 
-/// How often the lock is tried, and how long is waited between two tries, in milliseconds.
+/// How often the lock is tried, and the milliseconds between two tries.
 const LOCK_TRIES: u32 = 20;
 const LOCK_WAIT_MS: u64 = 250;
 
@@ -94,6 +95,7 @@ pub(super) fn start_over(
     let log = begin_log(&config, &certificate, (&journal, booted), (&key, &clock, &durable))?;
     let ratchet = Ratchet::load(&config.state_dir)?;
     let tamper = Tamper::watch(&config.tamper, &clock);
+    let board = Board::or_none(&config.around.status);
     let mut drive = Drive {
         config,
         durable,
@@ -134,6 +136,7 @@ pub(super) fn start_over(
         refusals: Vec::new(),
         watchdog,
         start: format!("{:016x}", random()?),
+        board,
         renewal_random: random()?,
         _lock: lock,
     };
@@ -144,8 +147,7 @@ pub(super) fn start_over(
     Ok(drive)
 }
 
-/// The watchdog. Without it a device runs on: an agent that did not start at all for want of it
-/// could never be told better.
+/// Without a watchdog a device runs on: an agent that does not start can never be told better.
 fn watched(config: &Config) -> Watchdog {
     match Watchdog::start(&config.around.watchdog, config.around.watchdog_stall_ms) {
         Ok(watchdog) => watchdog,
@@ -217,8 +219,7 @@ fn has_been_at_work(config: &Config) -> bool {
     left.iter().any(|name| config.state_dir.join(name).exists())
 }
 
-/// A line of the forensic log from a device that cannot start. Where even that is not possible, the
-/// error of the start says enough.
+/// A line of the forensic log from a device that cannot start, where that is possible.
 pub(super) fn refuse_state(config: &Config, durable: &Durable, file: &str, why: &str) {
     let detail = Detail::none().text("file", file).text("why", why);
     if let Err(err) = note_alone(config, durable, "state-refused", detail) {

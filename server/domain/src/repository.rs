@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lazaret_protocol::target::Urgency;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
@@ -49,7 +50,18 @@ pub struct ExpiryWarning {
     /// The version that it was said of.
     pub version: u64,
     /// How pressing it was.
-    pub urgency: lazaret_protocol::target::Urgency,
+    pub urgency: Urgency,
+}
+
+impl ExpiryWarning {
+    /// What to say of a role, where something is to be said: it was not said of this version yet,
+    /// or is more pressing by now.
+    #[must_use]
+    pub fn news(before: Option<&Self>, role: &str, version: u64, urgency: Urgency) -> Option<Self> {
+        let said = before.filter(|said| said.version == version);
+        let said = said.map_or(Urgency::Fine, |said| said.urgency);
+        (urgency > said).then(|| Self { role: role.into(), version, urgency })
+    }
 }
 
 impl Record for ExpiryWarning {
@@ -79,5 +91,39 @@ impl Record for RepositoryHead {
     const KIND: &'static str = "repository";
     fn name(&self) -> String {
         Self::NAME.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of `role` at versions and urgencies in a row.
+    fn told(looks: &[(u64, Urgency)]) -> Vec<(u64, Urgency)> {
+        let mut said: Option<ExpiryWarning> = None;
+        let mut all = Vec::new();
+        for (version, urgency) in looks {
+            if let Some(news) = ExpiryWarning::news(said.as_ref(), "root", *version, *urgency) {
+                all.push((news.version, news.urgency));
+                said = Some(news);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_role_is_warned_of_once_and_once_more_when_it_is_late() {
+        use Urgency::{Expired, Fine, Soon};
+        let looks = [(1, Fine), (1, Soon), (1, Soon), (1, Expired), (1, Expired)];
+        assert_eq!(told(&looks), [(1, Soon), (1, Expired)]);
+        // A server that was away while it was only pressing.
+        assert_eq!(told(&[(1, Expired), (1, Soon), (1, Expired)]), [(1, Expired)]);
+    }
+
+    #[test]
+    fn a_role_that_was_signed_again_is_warned_of_anew() {
+        use Urgency::{Expired, Fine, Soon};
+        let looks = [(1, Expired), (2, Fine), (2, Soon), (3, Fine)];
+        assert_eq!(told(&looks), [(1, Expired), (2, Soon)]);
     }
 }

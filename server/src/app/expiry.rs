@@ -1,7 +1,7 @@
 //! Says in the event log, once, that a role of the repository has to be signed again soon, and once
 //! more when it is late.
 
-use lazaret_protocol::target::{Urgency, expiry_urgency};
+use lazaret_protocol::target::expiry_urgency;
 use lazaret_server_domain::event::{Event, Fact};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::repository::{ExpiryWarning, RepositoryHead};
@@ -28,12 +28,9 @@ pub(crate) async fn watch(app: &App) -> Result<Committed<()>, AppError> {
             let (role, version, expires) = (expiry.role, expiry.version, expiry.expires);
             let urgency = expiry_urgency(&role, expires, now);
             let said: Found<ExpiryWarning> = app.store.find(&role).await?;
-            let before = said.value.as_ref().filter(|said| said.version == version);
-            if urgency <= before.map_or(Urgency::Fine, |said| said.urgency) {
-                continue;
-            }
+            let news = ExpiryWarning::news(said.value.as_ref(), &role, version, urgency);
+            let Some(warning) = news else { continue };
             tracing::warn!(role, version, %expires, ?urgency, "a role has to be signed again");
-            let warning = ExpiryWarning { role: role.clone(), version, urgency };
             let fact = Fact::RoleExpires { role, version, expires, urgency };
             decision = decision.replace(&said, &warning).event(Event { at: now, fact });
         }

@@ -3,6 +3,7 @@
 //! Benchmarks measure the crates and programs as they ship; none of them is a test.
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod agent;
 mod delta;
 mod evidence;
 mod program;
@@ -10,6 +11,7 @@ mod report;
 mod rollout;
 mod tuf;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,6 +40,12 @@ pub(crate) struct Options {
     /// The newer of these two images.
     #[arg(long, value_name = "FILE", requires = "base")]
     pub(crate) result: Option<std::path::PathBuf>,
+    /// The folder of `agent-at-rest` and the programs of a site; where this one is otherwise.
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) programs: Option<PathBuf>,
+    /// The agent as devices get it.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) agent: Option<PathBuf>,
 }
 
 /// One benchmark. What it says on its way goes to standard error.
@@ -49,6 +57,11 @@ struct Bench {
 
 /// All benchmarks, by name. One row each.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "agent",
+        about: "size, memory and work of the agent at rest, beside rauc, swupdate and mender",
+        run: agent::run,
+    },
     Bench {
         name: "delta",
         about: "size, time and memory of deltas beside bsdiff, zstd, xdelta3 and HDiffPatch",

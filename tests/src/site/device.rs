@@ -164,6 +164,22 @@ impl Device {
         Ok(())
     }
 
+    /// The agent's process, where it was started.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.agent.as_ref().map(Child::id)
+    }
+
+    /// The sequence of the last poll, by the device's journal.
+    ///
+    /// # Errors
+    /// It has no journal.
+    pub fn polls(&self) -> anyhow::Result<u64> {
+        let status = self.status()?;
+        let polls = status.pointer("/journal/poll_sequence").and_then(Value::as_u64);
+        polls.with_context(|| format!("no poll_sequence in {status}"))
+    }
+
     /// Whether the agent has ended, and how.
     ///
     /// # Errors
