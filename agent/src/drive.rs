@@ -1,7 +1,8 @@
 //! The one loop: it tells the core what happened, carries out what the core decides, and waits. Its
 //! parts are `start` (from power on to the loop), `polling` (the server), `metadata` (the
 //! repository), `updating` (images), `installing` (what surrounds them on this device), `by_hand`
-//! (bundles), `collecting` (evidence) and `containing` (quarantine). No part decides what the core could decide.
+//! (bundles), `collecting` (evidence) and `containing` (quarantine). No part decides what the core
+//! could decide.
 
 use std::sync::Arc;
 

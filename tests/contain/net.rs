@@ -15,8 +15,9 @@ def attempt(act):
     except OSError: pass
 for n in range(20):
     for port in (53, 9, 443):
-        attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'lazaret-probe', (v4, port)))
-        attempt(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'lazaret-probe', (v6, port)))
+        for family, to in ((socket.AF_INET, v4), (socket.AF_INET6, v6)):
+            one = socket.socket(family, socket.SOCK_DGRAM)
+            attempt(lambda: one.sendto(b'lazaret-probe', (to, port)))
 def connect(family, address):
     one = socket.socket(family, socket.SOCK_STREAM); one.settimeout(0.05)
     try: one.connect(address)
@@ -25,14 +26,19 @@ for port in (22, 80, 443):
     attempt(lambda: connect(socket.AF_INET, (v4, port)))
     attempt(lambda: connect(socket.AF_INET6, (v6, port)))
 echo = struct.pack('!BBHHH', 8, 0, 0xf7ff - 0, 0, 0)
-attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).sendto(echo, (v4, 0)))
-attempt(lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6).sendto(struct.pack('!BBHHH', 128, 0, 0, 1, 1), (v6, 0)))
+icmp4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+attempt(lambda: icmp4.sendto(echo, (v4, 0)))
+echo6 = struct.pack('!BBHHH', 128, 0, 0, 1, 1)
+icmp6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+attempt(lambda: icmp6.sendto(echo6, (v6, 0)))
 mac = lambda text: bytes(int(part, 16) for part in text.split(':'))
 payload = b'lazaret-probe'
 udp = struct.pack('!HHHH', 40000, 9, 8 + len(payload), 0) + payload
-head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(v4), socket.inet_aton(v4))
+to4, to6 = socket.inet_aton(v4), socket.inet_pton(socket.AF_INET6, v6)
+head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, to4, to4)
 frame4 = mac(mac_to) + mac(mac_from) + b'\x08\x00' + head + udp
-frame6 = mac(mac_to) + mac(mac_from) + b'\x86\xdd' + struct.pack('!IHBB', 0x60000000, len(udp), 17, 64) + socket.inet_pton(socket.AF_INET6, v6) * 2 + udp
+head6 = struct.pack('!IHBB', 0x60000000, len(udp), 17, 64) + to6 * 2
+frame6 = mac(mac_to) + mac(mac_from) + b'\x86\xdd' + head6 + udp
 other = mac(mac_to) + mac(mac_from) + b'\x88\xb5' + payload
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 attempt(lambda: raw.bind((device, 0)))
@@ -57,7 +63,9 @@ while True:
         frame, where = raw.recvfrom(65535)
         if where[2] == 4: continue
         kind = frame[12:14]
-        if b'lazaret-probe' in frame or (kind == b'\x08\x00' and frame[30:34] == v4) or (kind == b'\x86\xdd' and frame[38:54] == v6):
+        to4 = kind == b'\x08\x00' and frame[30:34] == v4
+        to6 = kind == b'\x86\xdd' and frame[38:54] == v6
+        if b'lazaret-probe' in frame or to4 or to6:
             seen += 1
     elif closing: break
     if sys.stdin in ready: closing = True

@@ -110,6 +110,10 @@ pub(crate) fn device_with(site: &Site, bytes: usize, through: Option<u16>) -> De
 }
 
 pub(crate) fn collected(site: &Site) -> String {
+    wait::until("the device to have enrolled", PATIENCE, || {
+        Ok(site.lazaret(&["device", "show", "d-1"]).is_ok().then_some(()))
+    })
+    .unwrap();
     let collect = ["evidence", "collect", "d-1", "--reason", "case 7", "--profile", "noise"];
     site.lazaret(&collect).unwrap()["bundle"].as_str().unwrap().to_owned()
 }

@@ -14,7 +14,7 @@ const PACKAGES: [&str; 16] = [
     "charset-normalizer==3.5.2",
     "html5rdf==1.2.1",
     "idna==3.20",
-    "importlib_metadata==10.2.0",
+    "importlib_metadata==8.7.0",
     "owlrl==7.6.2",
     "packaging==26.3",
     "prettytable==3.18.0",

@@ -61,8 +61,8 @@ pub(super) fn document(act: &Act<'_>, files: &[Named]) -> Vec<u8> {
         json!({
             "@id": name(act.bundle, "provenance"),
             "@type": "case-investigation:ProvenanceRecord",
-            "uco-core:description": "files of an evidence bundle; manifest.dsse.json is the device's \
-                                     signature over them",
+            "uco-core:description": "files of an evidence bundle; the device signed \
+                                         manifest.dsse.json over them",
             "case-investigation:exhibitNumber": act.bundle,
             "uco-core:object": of_files,
         }),
@@ -104,7 +104,10 @@ fn of_file(bundle: &BundleId, (path, sha256, length): &Named) -> Value {
                 "@type": "uco-observable:FileFacet",
                 "uco-observable:fileName": file_name,
                 "uco-observable:filePath": path,
-                "uco-observable:sizeInBytes": { "@type": "xsd:integer", "@value": length.to_string() },
+                "uco-observable:sizeInBytes": {
+                    "@type": "xsd:integer",
+                    "@value": length.to_string(),
+                },
             },
             {
                 "@id": name(bundle, &format!("{path} as bytes")),

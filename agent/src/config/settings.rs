@@ -1,5 +1,5 @@
-//! Every setting there is, in words: what `check-config --explain` prints and what docs/CONFIG.md has
-//! a row for. Reading them is `config`.
+//! Every setting there is, in words: what `check-config --explain` prints and what docs/CONFIG.md
+//! has a row for. Reading them is `config`.
 
 /// One setting, for `check-config --explain` and the documentation.
 #[derive(Debug, Clone, Copy)]
@@ -230,8 +230,8 @@ pub const SETTINGS: &[Setting] = &[
         "release_files",
         "none",
         "file, as sha256sum writes it, of what the running release has, against which evidence \
-         holds its files; with slot_content = \"tree\" the signed image is the list and this is not \
-         asked for",
+         holds its files; with slot_content = \"tree\" the signed image is the list and this is \
+         not asked for",
     ),
     setting("release_root", "/", "folder below which the paths of release_files are"),
     setting(

@@ -175,7 +175,10 @@ impl Drive {
         let proved = prove(proof, approvers, whom, self.clock.now());
         let proved = proved.map_err(|err| not(&chain(&err)))?;
         let signed = self.runs_what_was_signed(trusted);
-        signed.map_err(|why| ("unsigned-release".to_owned(), Reason::new(&why)))?;
+        signed.map_err(|why| {
+            let code = "unsigned-release";
+            (code.to_owned(), Reason::new(&why))
+        })?;
         Ok(proved)
     }
 

@@ -231,7 +231,8 @@ fn script(terms: &Terms, devices: &[String]) -> String {
         "table inet {TABLE} {{\n{sets}\
          \n  chain input {{\n    type filter hook input priority -300; policy drop;\n{input}  }}\
          \n  chain output {{\n    type filter hook output priority -300; policy drop;\n{output}  }}\
-         \n  chain forward {{\n    type filter hook forward priority -300; policy drop;\n  }}\n}}\n",
+         \n  chain forward {{\n    type filter hook forward priority -300; policy drop;\n  }}\n\
+         }}\n",
         sets = sets(terms),
     );
     let mut chains = String::new();

@@ -16,9 +16,12 @@ verb=$1; shift
 for unit; do :; done
 case $verb in
   show)
-    if [ ! -e "$here/unit-$unit" ]; then echo LoadState=not-found; echo ActiveState=inactive; exit; fi
+    if [ ! -e "$here/unit-$unit" ]; then
+      echo LoadState=not-found; echo ActiveState=inactive; exit
+    fi
     if [ -e "$here/masked-$unit" ]; then echo LoadState=masked; else echo LoadState=loaded; fi
-    if [ -e "$here/active-$unit" ]; then echo ActiveState=active; else echo ActiveState=inactive; fi ;;
+    if [ -e "$here/active-$unit" ]; then echo ActiveState=active; exit; fi
+    echo ActiveState=inactive ;;
   mask) touch "$here/masked-$unit"; [ -e "$here/stubborn" ] || rm -f "$here/active-$unit" ;;
   unmask) rm -f "$here/masked-$unit" ;;
   start) [ -e "$here/masked-$unit" ] || touch "$here/active-$unit" ;;

@@ -1,6 +1,6 @@
 //! The charge, from what Linux lists below `/sys/class/power_supply`
-//! (`Documentation/ABI/testing/sysfs-class-power`), by one rule for the posture that a poll says and
-//! for what an update asks of the device itself.
+//! (`Documentation/ABI/testing/sysfs-class-power`), by one rule for the posture that a poll says
+//! and for what an update asks of the device itself.
 
 use std::fs;
 use std::path::Path;

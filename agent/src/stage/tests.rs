@@ -368,7 +368,7 @@ fn a_delta_that_is_too_demanding_missing_or_of_another_format_falls_back() {
     let server = repository(&image(), &good);
     let of = |custom| found(Some((target(DELTA_PATH, &good), custom)));
     let why = doubt(&server, &of(custom(64 << 20)));
-    assert_eq!(why, "it needs 67108864 bytes of memory, 33554432 are allowed");
+    assert_eq!(why, "it needs 67108864 bytes of memory, 8388608 are allowed");
     let why = doubt(&server, &of(DeltaCustom { format: "x".into(), ..custom(1) }));
     assert_eq!(why, "expected the format lazaret-delta-1, got \"x\"");
     let other = DeltaCustom { result_sha256: Sha256Digest::of(b"other"), ..custom(1) };

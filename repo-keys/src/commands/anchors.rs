@@ -38,8 +38,8 @@ pub struct AnchorsArgs {
     /// none without one. Two at least, so that the loss of one key is no disaster.
     #[arg(long = "responder", value_name = "AGE1...", value_delimiter = ',')]
     pub responders: Vec<Recipient>,
-    /// Who may approve plans: the operator's name and a file with their public SSH key. Give it once
-    /// for each key. Where none is given, servers go by the keys that operators entered there.
+    /// Who may approve plans: the operator's name and a file with their public SSH key. Give it
+    /// once for each key. Where none is given, servers go by the keys that operators entered there.
     #[arg(long = "plan-approver", value_name = "NAME=KEY.pub")]
     pub plan_approvers: Vec<ApproverFile>,
     /// Who may set devices free from quarantine: a name, an equals sign and the file of their SSH

@@ -34,6 +34,17 @@ pub struct Factory {
     pub ends: Timestamp,
 }
 
+/// A factory certificate that somebody has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactoryCertificate {
+    /// The factory of the settings whose CA signed it.
+    pub factory: String,
+    /// SHA-256 of its DER.
+    pub fingerprint: Sha256Digest,
+    /// The serial number in its subject, or else its common name (IEEE 802.1AR, 8.6).
+    pub serial: String,
+}
+
 /// A factory certificate that was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {

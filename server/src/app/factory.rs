@@ -8,7 +8,7 @@ use lazaret_protocol::id::SerialNumber;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::enroll as registry;
-use lazaret_server_domain::factory::{self, Factory, Showing, Shown, Used};
+use lazaret_server_domain::factory::{self, Factory, FactoryCertificate, Showing, Shown, Used};
 use lazaret_server_domain::inventory::Item;
 use lazaret_server_domain::record::Found;
 use lazaret_server_domain::refused::Refused;
@@ -17,7 +17,6 @@ use lazaret_server_store::Committed;
 use super::context::{App, Claims};
 use super::error::AppError;
 use super::issue;
-use crate::identity::factory::FactoryCertificate;
 
 /// The makers that the settings name.
 #[derive(Debug, Clone, Default)]

@@ -185,7 +185,10 @@ fn standing(
     statement: &[u8],
 ) -> &'static str {
     let Some(held) = &device.quarantine else { return "released" };
-    let shown = |kind: &OrderKind| matches!(kind, OrderKind::Release { proof } if proof.statement == statement);
+    let shown = |kind: &OrderKind| match kind {
+        OrderKind::Release { proof } => proof.statement == statement,
+        _ => false,
+    };
     let same = held.word.as_ref().and_then(|word| word.nonce) == Some(*nonce);
     match request.ordered {
         _ if !same => "contained-again",

@@ -5,22 +5,12 @@ use std::sync::Arc;
 
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::time::Timestamp;
+pub(crate) use lazaret_server_domain::factory::FactoryCertificate;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-
-/// A factory certificate that somebody has shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FactoryCertificate {
-    /// The factory of the settings whose CA signed it.
-    pub(crate) factory: String,
-    /// SHA-256 of its DER.
-    pub(crate) fingerprint: Sha256Digest,
-    /// The serial number in its subject, or else its common name (IEEE 802.1AR, 8.6).
-    pub(crate) serial: String,
-}
 
 /// A factory's CA, as TLS checks it.
 #[derive(Debug, Clone)]

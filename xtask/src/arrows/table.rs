@@ -218,7 +218,7 @@ pub(crate) const ROOMS: &[Room] = &[
         folder: "tests",
         ours: &[
             PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, SERVER, DOMAIN, STORE, BLOBS, PUBLISH, AGENT,
-            CORE, KEYS, SIGNING, CLI,
+            CORE, KEYS, SIGNING, CLI, SIM,
         ],
         outside: Outside::Any,
     },
@@ -235,8 +235,8 @@ pub(crate) const ROOMS: &[Room] = &[
         package: FUZZ,
         folder: "tests/fuzz",
         ours: &[
-            PROTOCOL, DELTA, ENCODE, EVIDENCE, TUF, TPM, SERVER, DOMAIN, STORE, BLOBS, PUBLISH,
-            AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
+            PROTOCOL, DELTA, ENCODE, REPACK, EVIDENCE, TUF, TPM, SERVER, DOMAIN, STORE, BLOBS,
+            PUBLISH, AGENT, CORE, KEYS, SIGNING, CLI, TESTS,
         ],
         outside: Outside::Any,
     },
@@ -400,9 +400,9 @@ pub(crate) const SERVER_ROOMS: &[ServerRoom] = &[
     // It checks the names of engines against their tables, and opens none.
     ServerRoom {
         module: "config",
-        // Networks are read where they are used.
-        siblings: &["outgoing"],
-        crates: &["lazaret_server_store", "lazaret_server_blobs"],
+        // Networks and makers' certificates are read where they are used; modes are the domain's.
+        siblings: &["identity", "outgoing"],
+        crates: &["lazaret_server_domain", "lazaret_server_store", "lazaret_server_blobs"],
     },
     // It is set up from its own section of the configuration.
     ServerRoom { module: "telemetry", siblings: &["config"], crates: &[] },

@@ -41,7 +41,9 @@ fn a_device_whose_name_could_be_read_as_a_rule_has_no_place_in_one() {
 
 #[test]
 fn a_listing_that_lacks_anything_is_no_proof() {
-    let chain = |policy: &str| serde_json::json!({"chain": {"name": "output", "hook": "output", "policy": policy}});
+    let named =
+        |policy: &str| serde_json::json!({ "name": "output", "hook": "output", "policy": policy });
+    let chain = |policy: &str| serde_json::json!({ "chain": named(policy) });
     let rule = serde_json::json!({"rule": {"chain": "output"}});
     let expect = |listed: &[Value], rules| expect_chain(listed, "output", "output", rules);
     assert_eq!(expect(&[chain("drop"), rule.clone()], 1), Ok(()));

@@ -16,8 +16,8 @@ The folder has `checkpoint`, `tile/...` and `tile/entries/...` as c2sp.org/tlog-
 `checkpoints.jsonl` with every checkpoint that was signed, and `entries.jsonl` with an entry a line.
 With a filter, the entries that match it stand in `selected.jsonl` as well, each with its index; the
 whole log is always there, because only the whole can be verified. Exporting again brings the folder
-up to date. The verifier keys are those that the server names: compare them with your anchors' before
-you trust them. Keep a copy of `checkpoint` elsewhere: `audit verify
+up to date. The verifier keys are those that the server names: compare them with your anchors'
+before you trust them. Keep a copy of `checkpoint` elsewhere: `audit verify
 --seen` then finds a log that was cut short.
 
 Example:

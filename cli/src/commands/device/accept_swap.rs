@@ -9,9 +9,9 @@ use crate::words::Reason;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Bind the device to the numbers that it says it has. Where the server enforces its binding, the device
-is held until this is done. `lazaret device show` says which numbers have changed; look first whether
-somebody should have had hands on it.
+Bind the device to the numbers that it says it has. Where the server enforces its binding, the
+device is held until this is done. `lazaret device show` says which numbers have changed; look
+first whether somebody should have had hands on it.
 
 Example:
   lazaret device accept-swap d-41 --reason \"new SIM card, ticket 4711\"")]

@@ -49,7 +49,8 @@ the names of its columns, a JSON file is a list of objects with the same names:
   factory      the factory of the server's settings whose certificate it shows
   imei, iccid, imsi  the numbers of its modem, SIM card and subscriber; the server keeps them keyed
 
-A machine has one of endorsement, claim and factory. Lines that are listed just so already change nothing.
+A machine has one of endorsement, claim and factory. Lines that are listed just so already change
+nothing.
 
 Examples:
   lazaret device import fleet.csv --dry-run --reason \"delivery 12\"

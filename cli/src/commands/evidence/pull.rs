@@ -49,7 +49,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 600)]
     timeout_seconds: u64,
     /// Fetch this bundle, ordered before, and order nothing
-    #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["reason", "profile", "since", "until"])]
+    #[arg(long, value_name = "BUNDLE")]
+    #[arg(conflicts_with_all = ["reason", "profile", "since", "until"])]
     bundle: Option<BundleId>,
     #[command(flatten)]
     wanted: WantedArgs,

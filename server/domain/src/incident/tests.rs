@@ -1,3 +1,5 @@
+//! Incidents: what each state asks for, the clocks, the steps, and that counts add up.
+
 use alloc::vec;
 
 use lazaret_protocol::operator::{ClockState, ReasonCount};
@@ -212,19 +214,23 @@ fn odd_texts_and_moments_are_refused() {
 
 proptest! {
     #[test]
-    fn every_device_is_counted_once_in_each_group_of_figures(kinds in prop::collection::vec((0u8..5, any::<bool>()), 0..40)) {
-        use lazaret_protocol::operator::BundleState;
-        let bundle: BundleId = "b-1".parse().unwrap();
-        let device: DeviceId = "d-1".parse().unwrap();
+    fn every_device_is_counted_once_in_each_group_of_figures(
+        kinds in prop::collection::vec((0_usize..5, any::<bool>()), 0..40),
+    ) {
+        use lazaret_protocol::operator::BundleState::{Deleted, Failed, Ordered, Received};
+        let name: BundleId = "b-1".parse().unwrap();
+        let id: DeviceId = "d-1".parse().unwrap();
         let mut standing = Standing::default();
         for (kind, asked) in &kinds {
-            let states = [BundleState::Ordered, BundleState::Received, BundleState::Failed, BundleState::Deleted, BundleState::Ordered];
-            let bundle = asked.then(|| (&bundle, states[usize::from(*kind)]));
-            standing::add(&mut standing, &standing::Known { id: &device, device: None, bundle }, &[]);
+            let states = [Ordered, Received, Failed, Deleted, Ordered];
+            let bundle = asked.then(|| (&name, states[*kind]));
+            let known = standing::Known { id: &id, device: None, bundle };
+            standing::add(&mut standing, &known, &[]);
         }
         let s = &standing;
         prop_assert_eq!(s.contained + s.waiting + s.never_seen + s.free, s.devices);
-        prop_assert_eq!(s.collected + s.collecting + s.collect_failed + s.uncollected, s.devices);
+        let evidence = s.collected + s.collecting + s.collect_failed + s.uncollected;
+        prop_assert_eq!(evidence, s.devices);
         prop_assert_eq!(s.patched + s.unpatched, s.devices);
         prop_assert_eq!(usize::try_from(s.devices).unwrap(), kinds.len());
     }

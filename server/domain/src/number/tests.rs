@@ -112,7 +112,9 @@ fn what_is_off_is_neither_kept_nor_compared() {
 
 proptest! {
     #[test]
-    fn whoever_is_held_is_held_until_it_is_accepted(numbers in prop::collection::vec(0_u8..4, 0..20)) {
+    fn whoever_is_held_is_held_until_it_is_accepted(
+        numbers in prop::collection::vec(0_u8..4, 0..20),
+    ) {
         let mut device = device();
         let mut was_held = false;
         for number in numbers {

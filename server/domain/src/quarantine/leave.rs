@@ -199,7 +199,10 @@ pub fn order(
     let (Some(place), Ok(statement)) = (place, request.statement.to_bytes()) else {
         return Ok(Decision::reply(()));
     };
-    let is_one = |kind: &OrderKind| matches!(kind, OrderKind::Release { proof } if proof.statement == statement);
+    let is_one = |kind: &OrderKind| match kind {
+        OrderKind::Release { proof } => proof.statement == statement,
+        _ => false,
+    };
     if device.open_orders.iter().any(|open| is_one(&open.order.kind)) {
         return Ok(Decision::reply(()));
     }

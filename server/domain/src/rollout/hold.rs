@@ -381,8 +381,8 @@ impl Hold {
                 format!("the signed schedule does not let place {place} in yet")
             }
             Self::Floor { version, counter, floor, of: FloorOf::Release } => format!(
-                "{version} lets in only what runs a counter of {floor} or above, it runs {counter}, \
-                 and the rollout has no step in between"
+                "{version} lets in only what runs a counter of {floor} or above, it runs \
+                 {counter}, and the rollout has no step in between"
             ),
             Self::Floor { version, counter, floor, of: FloorOf::Device } => format!(
                 "its floor {floor} does not let it go back to {version}, whose counter is {counter}"

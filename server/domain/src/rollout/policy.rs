@@ -43,8 +43,8 @@ pub struct Policy {
     /// does not keep the rollout running.
     #[serde(default = "a_month")]
     pub give_up_after: Span,
-    /// A device that confirmed and then says nothing for so long is *lost*: it stays unknown, but no
-    /// soak waits for it and it does not keep the rollout running. `give_up_after` where it is
+    /// A device that confirmed and then says nothing for so long is *lost*: it stays unknown, but
+    /// no soak waits for it and it does not keep the rollout running. `give_up_after` where it is
     /// absent.
     #[serde(default)]
     pub lost_after: Option<Span>,

@@ -1,3 +1,5 @@
+//! Bodies: slow ones are dropped, honest ones are read.
+
 use futures_util::stream;
 use tokio::time::{Instant, sleep};
 

@@ -26,6 +26,8 @@ const CLOCK_READERS: &[&str] = &[
     "server/src/http/stalls.rs",
     // It measures how fast requests come, which is no time of day either.
     "server/src/http/rates.rs",
+    // It measures how fast a body comes, likewise.
+    "server/src/http/router.rs",
     // The agent's one file for it, which also holds the floor of authenticated time.
     "agent/src/clock.rs",
     // People's tools: a ceremony dates what it signs, and a progress bar measures.

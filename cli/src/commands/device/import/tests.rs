@@ -55,7 +55,7 @@ fn what_is_no_list_is_refused_with_its_line() {
     assert_eq!(
         said(from_csv("serial,colour\nsn-1,red\n")),
         "line 1: \"colour\" is no column; there are serial, device, model, group, endorsement, \
-         claim, imei, iccid"
+         claim, factory, imei, iccid, imsi"
     );
     let twice = said(from_csv("serial,serial\na,b\n"));
     assert_eq!(twice, "line 1: the column \"serial\" is there twice");

@@ -1,3 +1,5 @@
+//! The page: nothing that somebody wrote becomes markup, and its figures are right.
+
 use lazaret_protocol::operator::{IncidentState, IncidentStatus, ProgressPoint, Severity};
 
 use super::super::{Figures, Report};
