@@ -119,8 +119,9 @@ fn leave_on(kind: &OrderKind, outcome: &Outcome, device: &mut Device) -> Option<
     match kind {
         OrderKind::Quarantine { terms, .. } => {
             let quarantine = device.quarantine.as_mut()?;
-            quarantine.confirmed |= terms.level >= quarantine.terms.level;
-            None
+            let holds = terms.level >= quarantine.terms.level && !quarantine.confirmed;
+            quarantine.confirmed |= holds;
+            holds.then(|| Fact::QuarantineConfirmed { device: device.id.clone() })
         }
         OrderKind::Release { proof } => {
             device.quarantine = None;

@@ -38,6 +38,11 @@ const HOLD_MS_MAX: u64 = 55_000;
 /// is reached again, or a wake was lost with the server that was to give it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
+/// Whoever wants to be connected and is answered at once, for there was something to say, comes
+/// back after so long, in milliseconds: until then nothing urgent reaches them. Longer than
+/// [`POLL_INTERVAL_MS_MIN`], because what there is to say may last, such as a mirror that is stale.
+const CONNECT_AGAIN_MS: u64 = 3000;
+
 /// Answers a poll.
 ///
 /// # Errors
@@ -54,12 +59,17 @@ pub(crate) async fn poll(
     let nonce = Sha256Digest::from_bytes(random()?);
     let held =
         !hold.is_zero() && hold_back(app, &request, known_version, (hold, nonce, shown)).await?;
+    let latest_ms = match (held, hold.is_zero()) {
+        (true, _) => POLL_INTERVAL_MS_MIN,
+        (false, false) => CONNECT_AGAIN_MS,
+        (false, true) => u64::MAX,
+    };
     let moves = AtomicBool::new(false);
     let answered = app.decide(|| async {
         match decide(app, &request, (nonce, shown)).await?.0 {
             Polled::Answered(decision) => {
                 moves.store(decision.preview().bearing == Bearing::Moves, Ordering::Relaxed);
-                seal(app, decision, held)
+                seal(app, decision, latest_ms)
             }
             // The device lost its link while we held its poll, and has polled again since: no
             // replay.
@@ -178,12 +188,12 @@ async fn said(app: &App, request: &PollRequest) -> Result<Vec<Said>, AppError> {
 }
 
 /// A poll that was held back is followed by the next one at once, so that a device which wants to
-/// be connected is: what paces those is how long they are held. Whoever is answered at once polls
-/// at the usual pace, whatever they ask for.
+/// be connected is: what paces those is how long they are held. Whoever asks for that and is
+/// answered at once is back soon; all others poll at the usual pace.
 fn seal(
     app: &App,
     decision: Decision<PollPlan>,
-    held: bool,
+    latest_ms: u64,
 ) -> Result<Decision<PollReply>, AppError> {
     let plan = decision.preview();
     let mut orders = Vec::with_capacity(plan.orders.len());
@@ -194,7 +204,7 @@ fn seal(
         time: plan.time,
         tuf_timestamp_version: plan.tuf_timestamp_version,
         orders,
-        next_poll_ms: if held { POLL_INTERVAL_MS_MIN } else { plan.next_poll_ms },
+        next_poll_ms: plan.next_poll_ms.min(latest_ms),
         renew: plan.renew,
         nonce: Some(plan.nonce),
         logs: plan.witnessed.iter().map(|word| cosigned(app, word, plan.time)).collect(),
