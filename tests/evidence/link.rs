@@ -148,7 +148,8 @@ fn is_whole(site: &Site, id: &str, folder: &Path) {
 }
 
 #[test]
-fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_five_percent_twice() {
+fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_seven_percent_of_all_besides()
+ {
     let (folder, site) = Site::running().unwrap();
     let link = Link::to(site.device_port, 300_000);
     let mut device = device_with(&site, 6 << 20, Some(link.port));
@@ -158,8 +159,9 @@ fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_five_p
     let (sent, dropped) = (link.sent.load(Ordering::Relaxed), link.dropped.load(Ordering::Relaxed));
     println!("bundle {length} bytes, sent {sent}, dropped {dropped} times");
     assert!(dropped >= 15, "the link dropped {dropped} times");
-    // Everything counts: handshakes, headers, polls and what was lost on the way.
-    assert!(sent * 100 <= length * 105, "{sent} bytes were sent for {length}");
+    // Everything counts: handshakes, headers, polls and what was lost on the way, of which less than
+    // a half is sent twice.
+    assert!(sent * 100 <= length * 107, "{sent} bytes were sent for {length}");
     is_whole(&site, &id, folder.path());
 }
 

@@ -73,8 +73,9 @@ impl Pulled {
 fn ran(command: &mut Command) -> String {
     let output = programs::output(command).unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}\n{answer}");
+    answer
 }
 
 fn checks(output: &std::process::Output) -> Value {

@@ -115,10 +115,7 @@ fn of_file(bundle: &BundleId, (path, sha256, length): &Named) -> Value {
                 "uco-observable:hash": [{
                     "@id": name(bundle, &format!("{path} hashed")),
                     "@type": "uco-types:Hash",
-                    "uco-types:hashMethod": {
-                        "@type": "uco-vocabulary:HashNameVocab",
-                        "@value": "SHA256",
-                    },
+                    "uco-types:hashMethod": "SHA256",
                     "uco-types:hashValue": {
                         "@type": "xsd:hexBinary",
                         "@value": sha256.to_string(),

@@ -10,7 +10,7 @@ use lazaret_server_store::Committed;
 use super::super::openapi::{describe, page_of};
 use super::super::page::page;
 use super::super::route::{Call, Handler, Route, committed, viewed};
-use super::{AFTER, COLLECTS, LIMIT, SMALL_BODY_BYTES_MAX, checked, reason};
+use super::{AFTER, ANYBODY, COLLECTS, LIMIT, SMALL_BODY_BYTES_MAX, checked, reason};
 use crate::app::error::AppError;
 use crate::app::incident;
 use crate::identity::operator::Operator;
@@ -19,15 +19,6 @@ use crate::identity::operator::Operator;
 const RESPONDS: &[Role] = &[Role::IncidentCommander, Role::Responder, Role::Operator];
 /// Who leads them.
 const LEADS: &[Role] = &[Role::IncidentCommander];
-/// Who sees them.
-const SEES: &[Role] = &[
-    Role::Viewer,
-    Role::Operator,
-    Role::ReleaseManager,
-    Role::IncidentCommander,
-    Role::Responder,
-    Role::Auditor,
-];
 /// Who says that a cure is on its way.
 const CURES: &[Role] = &[Role::IncidentCommander, Role::ReleaseManager];
 
@@ -37,16 +28,16 @@ pub(super) const ROUTES: &[Route] = &[
         .about("Open an incident over the devices that match now")
         .takes(OPERATOR_BODY_BYTES_MAX, describe::<IncidentRequest>)
         .gives(describe::<IncidentStatus>),
-    Route::get("/v1/incidents", Handler::Operator(SEES, |c, _| viewed(list(c))))
+    Route::get("/v1/incidents", Handler::Operator(ANYBODY, |c, _| viewed(list(c))))
         .about("Incidents, by name")
         .reads(&[AFTER, LIMIT])
         .gives(page_of::<IncidentView>),
-    Route::get("/v1/incidents/{incident}", Handler::Operator(SEES, |c, _| viewed(show(c))))
+    Route::get("/v1/incidents/{incident}", Handler::Operator(ANYBODY, |c, _| viewed(show(c))))
         .about("One incident, with how its devices stand and who did not answer")
         .gives(describe::<IncidentStatus>),
     Route::get(
         "/v1/incidents/{incident}/timeline",
-        Handler::Operator(SEES, |c, _| viewed(timeline(c))),
+        Handler::Operator(ANYBODY, |c, _| viewed(timeline(c))),
     )
     .about("What happened to an incident, its devices and its rollouts since it was opened")
     .reads(&[AFTER, LIMIT])
