@@ -435,9 +435,9 @@ fn said(event: &LogEvent) -> (String, Detail) {
         for (key, value) in fields {
             match value {
                 Value::String(text) if key == "event" => kind = text,
-                Value::String(text) => detail = detail.text(&key, text),
+                Value::String(text) => detail = detail.text(key.clone(), text),
                 Value::Number(number) => {
-                    detail = detail.number(&key, number.as_u64().unwrap_or_default());
+                    detail = detail.number(key.clone(), number.as_u64().unwrap_or_default());
                 }
                 _ => {}
             }

@@ -2,7 +2,6 @@
 
 pub(crate) mod founding;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -31,6 +30,7 @@ use crate::app::issue::{DeviceIssuer, IssuerError};
 use crate::app::live::Live;
 use crate::app::quarantine::Containment;
 use crate::app::records::Records;
+use crate::app::uploads::Uploads;
 use crate::app::{anchors, audit, news, publish};
 use crate::config::{Attestation, Config, FactoryConfig, FrontDoorConfig, ListenerConfig};
 use crate::http::door::{Door, Face};
@@ -201,7 +201,7 @@ pub(crate) async fn wire(
         poll_interval_ms: config.polls.interval_ms,
         evidence_days: config.evidence.kept_days,
         scratch,
-        uploads: Mutex::new(HashMap::new()),
+        uploads: Uploads::default(),
         starting: Mutex::new(()),
         changed,
         committed: Notify::new(),

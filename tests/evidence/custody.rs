@@ -75,6 +75,19 @@ fn rotten_and_missing_bytes_are_found_and_said() {
 }
 
 #[test]
+fn the_heads_of_a_devices_log_stand_in_the_log_of_the_server() {
+    let pulled = Pulled::new();
+    let heads = pulled.site.lazaret(&["audit", "show", "--what", "log head"]).unwrap();
+    let heads = heads["items"].as_array().unwrap();
+    let details: Vec<&str> =
+        heads.iter().map(|head| head["act"]["detail"].as_str().unwrap()).collect();
+    assert!(heads.iter().all(|head| head["act"]["target"] == "d-1"), "{heads:#?}");
+    for ring in ["security", "operations"] {
+        assert!(details.iter().any(|detail| detail.starts_with(ring)), "{details:?}");
+    }
+}
+
+#[test]
 fn a_legal_hold_beats_retention_and_deletion_is_recorded() {
     let mut pulled = Pulled::new();
     let bundle = pulled.bundle.clone();

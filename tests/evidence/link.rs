@@ -148,7 +148,7 @@ fn is_whole(site: &Site, id: &str, folder: &Path) {
 }
 
 #[test]
-fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_seven_percent_of_all_besides()
+fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_at_most_five_percent_more()
  {
     let (folder, site) = Site::running().unwrap();
     let link = Link::to(site.device_port, 300_000);
@@ -159,9 +159,21 @@ fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_seven_
     let (sent, dropped) = (link.sent.load(Ordering::Relaxed), link.dropped.load(Ordering::Relaxed));
     println!("bundle {length} bytes, sent {sent}, dropped {dropped} times");
     assert!(dropped >= 15, "the link dropped {dropped} times");
-    // Everything on the wire counts: handshakes, headers, polls and what was lost on the way. What
-    // is sent twice alone, which is to be 5 % at most, is not told apart here.
-    assert!(sent * 100 <= length * 107, "{sent} bytes were sent for {length}");
+    // Everything on the wire counts: handshakes, headers, polls and what was lost on the way.
+    assert!(sent * 100 <= length * 105, "{sent} bytes were sent for {length}");
+    is_whole(&site, &id, folder.path());
+}
+
+#[test]
+fn a_bundle_arrives_over_a_link_that_drops_before_a_piece_is_through() {
+    let (folder, site) = Site::running().unwrap();
+    // A handshake takes about 3 kB of it, and the smallest piece is of 16 KiB.
+    let link = Link::to(site.device_port, 12_000);
+    let mut device = device_with(&site, 100_000, Some(link.port));
+    device.start().unwrap();
+    let id = collected(&site);
+    received(&site, &id);
+    assert!(link.dropped.load(Ordering::Relaxed) >= 8);
     is_whole(&site, &id, folder.path());
 }
 
@@ -187,6 +199,6 @@ fn a_server_killed_again_and_again_while_it_comes_has_the_bundle_whole_in_the_en
     let length = received(&site, &id);
     let sent = link.sent.load(Ordering::Relaxed);
     println!("bundle {length} bytes, sent {sent}, killed {kills} times");
-    assert!(sent * 100 <= length * 120, "{sent} bytes were sent for {length}");
+    assert!(sent * 100 <= length * 105, "{sent} bytes were sent for {length}");
     is_whole(&site, &id, folder.path());
 }

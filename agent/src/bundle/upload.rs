@@ -1,6 +1,7 @@
-//! Uploading a bundle over whatever link there is. Pieces are as large as the link has lately let
-//! through without a break, divided by [`WASTE`]: so what a break loses is a small part of what
-//! came through, on a bad link and on a good one.
+//! Uploading a bundle over whatever link there is. The server keeps what came of a piece that a
+//! break cut off. Where it cannot, because it died itself or never learnt of the break, a piece is
+//! lost: so pieces are as large as the link has lately let through without a break, divided by
+//! [`WASTE`], and that is a small part of what came through, on a bad link and on a good one.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -17,8 +18,8 @@ use crate::transport::{EVIDENCE_CHUNK_BYTES_MAX, Evidence, Transport};
 /// What a break may lose is this part of what came through before it: about 3 %.
 const WASTE: u64 = 32;
 
-/// Smallest and largest piece, in bytes. The smallest costs about 4 % in headers.
-const PIECE_BYTES_MIN: u64 = 8 * 1024;
+/// Smallest and largest piece, in bytes. The smallest costs about 2 % in headers.
+const PIECE_BYTES_MIN: u64 = 16 * 1024;
 const PIECE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How an upload went.
@@ -37,6 +38,8 @@ pub struct Link {
     run: u64,
     /// Bytes that came through between the last two breaks.
     before: u64,
+    /// How much of the bundle the server is known to have.
+    reached: Option<u64>,
 }
 
 impl Link {
@@ -49,6 +52,17 @@ impl Link {
 
     pub(super) const fn through(&mut self, bytes: u64) {
         self.run = self.run.saturating_add(bytes);
+        if let Some(reached) = self.reached {
+            self.reached = Some(reached.saturating_add(bytes));
+        }
+    }
+
+    /// The server says how much it has: what came of a piece that was cut off came through as well.
+    pub(super) const fn resumed(&mut self, offset: u64) {
+        if let Some(reached) = self.reached {
+            self.run = self.run.saturating_add(offset.saturating_sub(reached));
+        }
+        self.reached = Some(offset);
     }
 
     /// The link broke. Says whether anything had come through since it last did.
@@ -75,6 +89,7 @@ pub fn upload(
     let file = File::open(&path).map_err(told("open", &path))?;
     let length = file.metadata().map_err(told("read", &path))?.len();
     let mut offset = transport.evidence_offset(bundle)?;
+    link.resumed(offset);
     loop {
         let left =
             length.checked_sub(offset).ok_or(BundleError::BadOffset { length, got: offset })?;
@@ -87,6 +102,7 @@ pub fn upload(
             let sent = Evidence { bundle, offset, piece: &piece, sha256: Some(digest) };
             let answer = transport.evidence_put(&sent)?;
             let receipt = checked(answer.receipt, (bundle, digest, length), keys)?;
+            link.reached = None;
             return Ok(Upload::Complete(Box::new(receipt)));
         }
         let sent = Evidence { bundle, offset, piece: &piece, sha256: None };

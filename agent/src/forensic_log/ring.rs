@@ -462,9 +462,9 @@ fn shortened(detail: &Detail, text_bytes_max: usize) -> Detail {
     for (key, value) in detail.iter().take(DETAILS_MAX) {
         let key = plain(key, 64);
         short = match value {
-            DetailValue::Text(text) => short.text(&key, plain(text, text_bytes_max)),
-            DetailValue::Natural(number) => short.number(&key, *number),
-            DetailValue::Negative(number) => short.number(&key, *number),
+            DetailValue::Text(text) => short.text(key, plain(text, text_bytes_max)),
+            DetailValue::Natural(number) => short.number(key, *number),
+            DetailValue::Negative(number) => short.number(key, *number),
         };
     }
     short

@@ -55,7 +55,7 @@ fn list(folder: &Path) -> BTreeMap<String, Detail> {
         // Interfaces of a device (`1-1:1.0`) come and go with it; they have no vendor.
         attribute(&entry.path(), "idVendor")?;
         let mut detail = Detail::none().text("port", &port);
-        for (name, key) in ATTRIBUTES {
+        for (name, key) in ATTRIBUTES.iter().copied() {
             if let Some(text) = attribute(&entry.path(), name) {
                 detail = detail.text(key, text);
             }

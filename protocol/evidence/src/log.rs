@@ -3,7 +3,8 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +98,24 @@ impl core::fmt::Display for Kind {
 }
 
 /// The particulars of a record: a JSON object of strings and integers.
+///
+/// They are few, and made by the million in a flood: a sorted list costs one allocation, and keys
+/// that stand in the source cost none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Detail(BTreeMap<String, DetailValue>);
+#[serde(from = "BTreeMap<String, DetailValue>", into = "BTreeMap<String, DetailValue>")]
+pub struct Detail(Vec<(Cow<'static, str>, DetailValue)>);
+
+impl From<BTreeMap<String, DetailValue>> for Detail {
+    fn from(map: BTreeMap<String, DetailValue>) -> Self {
+        map.into_iter().fold(Self::none(), |detail, (key, value)| detail.exactly(key, value))
+    }
+}
+
+impl From<Detail> for BTreeMap<String, DetailValue> {
+    fn from(detail: Detail) -> Self {
+        detail.0.into_iter().map(|(key, value)| (key.into_owned(), value)).collect()
+    }
+}
 
 /// One particular.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,32 +160,41 @@ impl Detail {
 
     /// These particulars and a text, made plain and cut to [`DETAIL_TEXT_BYTES_MAX`] by [`plain`].
     #[must_use]
-    pub fn text(mut self, key: &str, text: impl AsRef<str>) -> Self {
-        self.0.insert(
-            key.to_string(),
-            DetailValue::Text(plain(text.as_ref(), DETAIL_TEXT_BYTES_MAX)),
-        );
-        self
+    pub fn text(self, key: impl Into<Cow<'static, str>>, text: impl AsRef<str>) -> Self {
+        self.exactly(key, DetailValue::Text(plain(text.as_ref(), DETAIL_TEXT_BYTES_MAX)))
     }
 
     /// These particulars and an integer (`u64` or `i64`).
     #[must_use]
-    pub fn number(mut self, key: &str, number: impl Into<DetailValue>) -> Self {
-        self.0.insert(key.to_string(), number.into());
-        self
+    pub fn number(self, key: impl Into<Cow<'static, str>>, number: impl Into<DetailValue>) -> Self {
+        self.exactly(key, number.into())
     }
 
     /// These particulars and one that was read from a log, as it stands there.
     #[must_use]
-    pub(crate) fn exactly(mut self, key: String, value: DetailValue) -> Self {
-        self.0.insert(key, value);
+    pub(crate) fn exactly(mut self, key: impl Into<Cow<'static, str>>, value: DetailValue) -> Self {
+        let key = key.into();
+        match self.0.binary_search_by(|(known, _)| order(known).cmp(&order(&key))) {
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known = value;
+                }
+            }
+            Err(at) => self.0.insert(at, (key, value)),
+        }
         self
     }
 
-    /// The particulars by key, in the order of the keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &DetailValue)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    /// The particulars by key, in the order in which CBOR has them: the shorter key first (RFC
+    /// 8949, 4.2.1).
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &DetailValue)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
     }
+}
+
+/// Where a key stands among others.
+const fn order(key: &str) -> (usize, &str) {
+    (key.len(), key)
 }
 
 #[cfg(test)]

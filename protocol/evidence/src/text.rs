@@ -11,6 +11,9 @@ const CUT_NOTE_BYTES_MAX: usize = 40;
 /// longer text is cut and says at its end how many bytes it had.
 #[must_use]
 pub fn plain(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return String::from(text);
+    }
     let mut kept = String::new();
     // How much stays if the text turns out to be too long.
     let mut cut_at = 0;

@@ -82,7 +82,7 @@ pub struct AuditAct {
     pub request: Option<Sha256Digest>,
     /// `done`, or the code of the refusal.
     pub outcome: String,
-    /// The refusal in words.
+    /// The refusal in words, or particulars of the act.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
     /// How often: more than once where refusals of one kind are counted together.

@@ -25,7 +25,7 @@ use crate::rollout::pace::READY_POLL_MS;
 use crate::rollout::state::{
     Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
 };
-use crate::witness::{Witnessed, Witnessing, Word, witness};
+use crate::witness::{Witnessed, Witnessing, Word, enter_heads, witness};
 
 use part::{current_part, is_part_of, is_stopped};
 
@@ -460,8 +460,16 @@ impl Turn {
         let mut decision =
             Decision::reply(plan).replace(&view.device, &self.device).resting_on(&view.assigned);
         decision = decision.resting_on(&view.cord).resting_on(&view.witnessed);
-        if let Some(record) = &self.witnessing.record {
+        let mut witnessed = self.witnessing.record.clone().or_else(|| view.witnessed.value.clone());
+        let heads = witnessed.as_mut().map(|it| enter_heads(it, context.now, &context.nonce));
+        let heads = heads.unwrap_or_default();
+        if let Some(record) = &witnessed
+            && (self.witnessing.record.is_some() || !heads.is_empty())
+        {
             decision = decision.put(record);
+        }
+        for head in &heads {
+            decision = decision.put(head);
         }
         for said in &view.numbers {
             decision = decision.resting_on(&said.holder);

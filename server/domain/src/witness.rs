@@ -27,6 +27,8 @@ use crate::event::{Event, Fact};
 use crate::record::{Decision, Found, Record};
 use crate::refused::Refused;
 
+pub use logged::{LOG_HEAD, LOGGED_EVERY_MS, Logged, enter_heads};
+
 /// Longest checkpoint that is looked at, in bytes. An honest one has about 250.
 const CHECKPOINT_BYTES_MAX: usize = 2048;
 
@@ -62,6 +64,9 @@ pub struct Ring {
     /// The device has told another past, and that was said.
     #[serde(default)]
     pub disputed: bool,
+    /// The head that was entered in the server's own log last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<Logged>,
 }
 
 impl Record for Witnessed {
@@ -235,6 +240,7 @@ fn judge(
         epoch: epochs.number(),
         public,
         disputed: before.is_some_and(|before| before.disputed),
+        logged: before.and_then(|before| before.logged),
     };
     Judged::Taken(ring, note)
 }
@@ -261,5 +267,6 @@ fn epochs(
     (vouched.number() >= known.number()).then_some(vouched)
 }
 
+mod logged;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,11 @@
 //! What every use case has at hand, and the loop that decides again when somebody else was faster.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
 use lazaret_protocol::time::Timestamp;
-use lazaret_server_blobs::blob::{BlobStore, Upload};
+use lazaret_server_blobs::blob::BlobStore;
 use lazaret_server_domain::measurement::Allowed;
 use lazaret_server_domain::number::Bindings;
 use lazaret_server_domain::record::Decision;
@@ -23,6 +22,7 @@ use super::issue::DeviceIssuer;
 use super::live::Live;
 use super::quarantine::Containment;
 use super::records::Records;
+use super::uploads::Uploads;
 use crate::outgoing::Courier;
 
 /// Times that a decision is made anew before the caller is asked to come back.
@@ -77,8 +77,8 @@ pub(crate) struct App {
     pub(crate) evidence_days: Option<u64>,
     /// Folder for work in progress, emptied at start.
     pub(crate) scratch: PathBuf,
-    /// Uploads that are being written, so that each chunk need not read the whole again.
-    pub(crate) uploads: Mutex<HashMap<String, Box<dyn Upload>>>,
+    /// Uploads that are being written.
+    pub(crate) uploads: Uploads,
     /// Rollouts are started one at a time: each looks first whether its devices are busy.
     pub(crate) starting: Mutex<()>,
     /// Says that something changed that a reconciler may want to know.

@@ -1,5 +1,7 @@
 //! Bytes on their way in, chunk by chunk, resumable across broken links and restarts.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use lazaret_server_blobs::blob::{BlobError, BlobStore, Finished, Upload};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_domain::upload::UnfinishedUpload;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::context::App;
 use super::error::AppError;
@@ -16,6 +19,24 @@ use super::error::AppError;
 /// Uploads that are kept open at once. The one past it closes the others: they are resumed from
 /// disk.
 const OPEN_UPLOADS_MAX: usize = 64;
+
+/// Uploads that are being written, so that each chunk need not read the whole again.
+#[derive(Default)]
+pub(crate) struct Uploads {
+    open: Mutex<HashMap<String, Box<dyn Upload>>>,
+    /// One piece of an upload is written at a time: whoever comes back after a break must not
+    /// overtake what came before it. Uploads share these by their names' hashes.
+    turns: [Mutex<()>; 32],
+    hashes: RandomState,
+}
+
+impl Uploads {
+    async fn turn(&self, of: &str) -> Option<MutexGuard<'_, ()>> {
+        let hash = usize::try_from(self.hashes.hash_one(of)).unwrap_or_default();
+        let place = hash.checked_rem(self.turns.len())?;
+        Some(self.turns.get(place)?.lock().await)
+    }
+}
 
 /// What is uploaded, where to, and how much of it there may be.
 #[derive(Clone, Copy)]
@@ -33,7 +54,8 @@ pub(crate) struct Destination<'a> {
 /// # Errors
 /// The stores.
 pub(crate) async fn offset(app: &App, to: Destination<'_>) -> Result<u64, AppError> {
-    if let Some(upload) = app.uploads.lock().await.get(to.of) {
+    let _turn = app.uploads.turn(to.of).await;
+    if let Some(upload) = app.uploads.open.lock().await.get(to.of) {
         return Ok(upload.offset());
     }
     let Some(upload) = resumed(app, to).await? else { return Ok(0) };
@@ -52,6 +74,7 @@ pub(crate) async fn append(
     offset: u64,
     chunk: Bytes,
 ) -> Result<u64, AppError> {
+    let _turn = app.uploads.turn(to.of).await;
     let mut upload = taken(app, to).await?;
     let at = upload.offset();
     if at != offset {
@@ -76,9 +99,10 @@ pub(crate) async fn finish(
     to: Destination<'_>,
     expected: Sha256Digest,
 ) -> Result<Finished, AppError> {
+    let _turn = app.uploads.turn(to.of).await;
     // What has arrived is looked at first: the digest alone would let somebody pass off what is
     // here already.
-    let open = app.uploads.lock().await.remove(to.of);
+    let open = app.uploads.open.lock().await.remove(to.of);
     let open = match open {
         Some(upload) => Some(upload),
         None => resumed(app, to).await?,
@@ -92,7 +116,7 @@ pub(crate) async fn finish(
 }
 
 async fn taken(app: &App, to: Destination<'_>) -> Result<Box<dyn Upload>, AppError> {
-    if let Some(upload) = app.uploads.lock().await.remove(to.of) {
+    if let Some(upload) = app.uploads.open.lock().await.remove(to.of) {
         return Ok(upload);
     }
     if let Some(upload) = resumed(app, to).await? {
@@ -117,7 +141,7 @@ async fn resumed(app: &App, to: Destination<'_>) -> Result<Option<Box<dyn Upload
 }
 
 async fn keep(app: &App, to: Destination<'_>, upload: Box<dyn Upload>) {
-    let mut open = app.uploads.lock().await;
+    let mut open = app.uploads.open.lock().await;
     if open.len() >= OPEN_UPLOADS_MAX {
         open.clear();
     }

@@ -19,7 +19,7 @@ use warp::reply::Response;
 use super::files;
 use super::openapi::{self, describe};
 use super::reply;
-use super::route::{Answer, Call, Gives, Handler, Route, committed, responded, viewed};
+use super::route::{Answer, Call, Came, Gives, Handler, Route, committed, responded, viewed};
 use super::router::Table;
 use crate::app::error::AppError;
 use crate::app::{attestation, enroll, evidence, listing, poll, report};
@@ -102,7 +102,7 @@ const EVIDENCE: &[Route] = &[
         ("last", "whether they are the last"),
         ("sha256", "the digest of the whole, with the last"),
     ])
-    .takes_raw(EVIDENCE_CHUNK_BYTES_MAX)
+    .takes_piece(EVIDENCE_CHUNK_BYTES_MAX)
     .gives(describe::<Offset>),
 ];
 
@@ -179,7 +179,7 @@ async fn take_evidence(call: Call, device: DevicePeer) -> Result<Response, AppEr
     let (piece, bundle) = (call.query::<Piece>()?, call.id("bundle")?);
     let bytes: Bytes = call.body;
     let offset = evidence::append(&call.app, (&device, &bundle), piece.offset, bytes).await?;
-    if !piece.last {
+    if !piece.last || call.came == Came::Cut {
         // The bytes so far are a convenience to whoever resumes: what counts is acknowledged with
         // the last piece.
         return Ok(reply::viewed(Ok(Offset { offset, receipt: None })));

@@ -88,6 +88,9 @@ pub(crate) enum Takes {
     Json(u64),
     /// Bytes, at most so many.
     Raw(u64),
+    /// The next piece of something that is sent piece by piece, at most so many bytes: of a piece
+    /// that is cut off, the handler gets what came.
+    Piece(u64),
 }
 
 /// What a success carries.
@@ -181,6 +184,13 @@ impl Route {
         self
     }
 
+    /// Takes the next piece of something, at most so many bytes; what came of one that is cut off is
+    /// kept.
+    pub(crate) const fn takes_piece(mut self, bytes_max: u64) -> Self {
+        self.takes = Takes::Piece(bytes_max);
+        self
+    }
+
     /// Answers with this message.
     pub(crate) const fn gives(mut self, message: Describe) -> Self {
         self.reply = Some(message);
@@ -230,7 +240,7 @@ impl Route {
     pub(crate) const fn body_bytes_max(&self) -> u64 {
         match self.takes {
             Takes::Nothing => 0,
-            Takes::Json(max) | Takes::Raw(max) => max,
+            Takes::Json(max) | Takes::Raw(max) | Takes::Piece(max) => max,
         }
     }
 }
@@ -253,6 +263,17 @@ pub(crate) struct Call {
     pub(crate) last_event: Option<String>,
     /// The body.
     pub(crate) body: Bytes,
+    /// Whether that is all of it.
+    pub(crate) came: Came,
+}
+
+/// How much of a body came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// All.
+    Whole,
+    /// Its beginning, and whoever sent it is gone. Only of [`Takes::Piece`].
+    Cut,
 }
 
 impl Call {

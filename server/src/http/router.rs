@@ -18,7 +18,7 @@ use super::conditions::Conditions;
 use super::door::{self, Face};
 use super::listener::Peer;
 use super::rates::{Key, Rates};
-use super::route::{Answer, Call, Handler, Method, Route, Takes, Within};
+use super::route::{Answer, Call, Came, Handler, Method, Route, Takes, Within};
 use super::{body, reply};
 use crate::app::clone;
 use crate::app::context::App;
@@ -135,9 +135,10 @@ async fn answer(
     let admitted = admit(&app, (route, &path), &shown).await;
     // Read even for who is refused: it is within the limit, and an answer in the middle of an
     // upload is lost to most clients.
-    let body = match read(body, length, rules.body_pace).await {
-        Ok(body) => body,
-        Err(refused) => return *refused,
+    let (body, came, cut) = match read(body, length, rules.body_pace).await {
+        Ok(body) => (body, Came::Whole, None),
+        Err(Cut { response, .. }) if !matches!(route.takes, Takes::Piece(_)) => return *response,
+        Err(Cut { got, response }) => (got, Came::Cut, Some(response)),
     };
     let call = Call {
         app,
@@ -148,7 +149,15 @@ async fn answer(
         authorization,
         last_event: header("last-event-id"),
         body,
+        came,
     };
+    if let Some(response) = cut {
+        if let Ok(Admitted::Device(handle, device)) = admitted {
+            // Whoever sent it is gone, and this request goes with the connection.
+            tokio::spawn(handle(call, device));
+        }
+        return *response;
+    }
     let app = Arc::clone(&call.app);
     let response = match admitted {
         Ok(Admitted::Operator(handle, by)) => {
@@ -288,11 +297,20 @@ fn subject(within: Within, path: &Places) -> Result<Option<Subject>, AppError> {
     })
 }
 
+/// A body that did not come whole.
+#[derive(Debug)]
+struct Cut {
+    /// What came.
+    got: Bytes,
+    /// What is answered.
+    response: Box<Response>,
+}
+
 async fn read(
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     length: u64,
     pace: BodyPace,
-) -> Result<Bytes, Box<Response>> {
+) -> Result<Bytes, Cut> {
     if length == 0 {
         return Ok(Bytes::new());
     }
@@ -303,11 +321,19 @@ async fn read(
     loop {
         let deadline = begun + pace.deadline(begun.elapsed(), bytes.len());
         let chunk = tokio::time::timeout_at(deadline, body.next()).await;
-        let Some(chunk) = chunk.map_err(|_| Box::new(reply::too_slow()))? else { break };
-        let cut = |_| refused(RefusalCode::BadRequest, "the body ended before its length");
-        bytes.extend_from_slice(chunk.map_err(cut)?.chunk());
+        match chunk {
+            Ok(Some(Ok(chunk))) => bytes.extend_from_slice(chunk.chunk()),
+            Ok(None) => return Ok(bytes.freeze()),
+            Ok(Some(Err(_))) => {
+                let response = refused(RefusalCode::BadRequest, "the body ended before its length");
+                return Err(Cut { got: bytes.freeze(), response });
+            }
+            Err(_) => {
+                let response = Box::new(reply::too_slow());
+                return Err(Cut { got: bytes.freeze(), response });
+            }
+        }
     }
-    Ok(bytes.freeze())
 }
 
 fn refused(code: RefusalCode, detail: impl Into<String>) -> Box<Response> {

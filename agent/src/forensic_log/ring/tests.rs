@@ -82,7 +82,7 @@ fn a_ring_of_long_records_keeps_its_budget_as_well() {
     let mut ring = begun(place(folder.path(), LogRing::Security, budget));
     for number in 0..5000_u64 {
         let detail = (0..8).fold(Detail::none().number("n", number), |detail, at| {
-            detail.text(&format!("text-{at}"), "x".repeat(1000))
+            detail.text(format!("text-{at}"), "x".repeat(1000))
         });
         ring.append(blank("alarm", detail), Sync::Soon).unwrap();
         assert!(ring.lengths.iter().sum::<u64>() <= budget - FRAME_BYTES);

@@ -1,7 +1,7 @@
 //! Which texts are kinds.
 
 use super::*;
-use alloc::vec::Vec;
+use alloc::string::ToString as _;
 
 #[test]
 fn texts_that_are_no_kind_are_refused() {

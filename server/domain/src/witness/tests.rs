@@ -192,3 +192,25 @@ fn a_log_begins_anew_only_where_it_was_disputed_and_somebody_accepts_that() {
     let fresh = taken(Some(&begun), Log::new().growth(0, true));
     assert!(!fresh.rings[0].disputed);
 }
+
+#[test]
+fn a_head_is_entered_at_once_and_then_once_an_hour_where_it_moved() {
+    let mut log = Log::new();
+    let mut known = taken(None, log.growth(0, true));
+    let hour = |n: u64| Timestamp::from_ms(1_790_000_000_000 + n * LOGGED_EVERY_MS);
+    let secret = Sha256Digest::of(b"fresh");
+    let entered = enter_heads(&mut known, hour(0), &secret);
+    let root = known.rings[0].root;
+    assert_eq!(entered.len(), 1);
+    assert_eq!((&*entered[0].act.what, &*entered[0].act.target), (LOG_HEAD, "d-1"));
+    assert_eq!(entered[0].act.detail, format!("security ring: 1 records, root {root}"));
+    // The same head is not entered again, and another one only after an hour.
+    assert_eq!(enter_heads(&mut known, hour(5), &secret), []);
+    known.rings[0].logged = Some(Logged { at: hour(5), size: 1 });
+    log.grow("started");
+    let mut known = taken(Some(&known), log.growth(1, false));
+    let soon = Timestamp::from_ms(hour(6).as_ms() - 1);
+    assert_eq!(enter_heads(&mut known, soon, &secret), []);
+    assert_eq!(enter_heads(&mut known, hour(6), &secret).len(), 1);
+    assert_eq!(known.rings[0].logged, Some(Logged { at: hour(6), size: 2 }));
+}

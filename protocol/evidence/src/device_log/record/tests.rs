@@ -23,10 +23,10 @@ prop_compose! {
     ) -> Record {
         let mut detail = Detail::none();
         for (key, text) in texts {
-            detail = detail.text(&key, text);
+            detail = detail.text(key, text);
         }
         for (key, number) in numbers {
-            detail = detail.number(&key, number);
+            detail = detail.number(key, number);
         }
         let at = at.map(Timestamp::from_ms);
         let kind = Kind::try_from(kind).unwrap();
