@@ -167,7 +167,7 @@ fn a_bundle_arrives_whole_over_a_link_that_drops_every_300_kilobytes_with_at_mos
 #[test]
 fn a_bundle_arrives_over_a_link_that_drops_before_a_piece_is_through() {
     let (folder, site) = Site::running().unwrap();
-    // A handshake takes about 3 kB of it, and the smallest piece is of 16 KiB.
+    // A handshake takes about 3 kB of it, and the smallest piece is of 32 KiB.
     let link = Link::to(site.device_port, 12_000);
     let mut device = device_with(&site, 100_000, Some(link.port));
     device.start().unwrap();

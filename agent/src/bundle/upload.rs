@@ -18,8 +18,8 @@ use crate::transport::{EVIDENCE_CHUNK_BYTES_MAX, Evidence, Transport};
 /// What a break may lose is this part of what came through before it: about 3 %.
 const WASTE: u64 = 32;
 
-/// Smallest and largest piece, in bytes. The smallest costs about 2 % in headers.
-const PIECE_BYTES_MIN: u64 = 16 * 1024;
+/// Smallest and largest piece, in bytes. The smallest costs about 1 % in headers.
+const PIECE_BYTES_MIN: u64 = 32 * 1024;
 const PIECE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How an upload went.

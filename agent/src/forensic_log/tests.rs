@@ -229,7 +229,7 @@ fn every_event_of_the_core_has_a_kind_and_its_particulars() {
     let (kind, detail) = said(&event);
     assert_eq!(kind, "kept");
     let fields: Vec<String> = detail.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    assert_eq!(fields, ["floor=3", "order=7", "slot=b"]);
+    assert_eq!(fields, ["slot=b", "floor=3", "order=7"]);
 }
 
 /// Puts other content into a file, as a power cut or a bad disk would.

@@ -86,7 +86,7 @@ pub(crate) fn serve(
         .then(move |app, method: http::Method, path: FullPath, query, headers, peer, body| {
             let head = Head { method, path, query, headers };
             let rules = Arc::clone(&rules);
-            async move { answer(app, &rules, head, peer, body).await }
+            async move { answer(app, rules, (head, peer), body).await }
         })
         .recover(body::unrouted)
         .unify()
@@ -107,14 +107,22 @@ enum Admitted {
     Operator(fn(Call, Operator) -> Answer, Box<Operator>),
 }
 
-async fn answer(
-    app: Arc<App>,
-    rules: &Rules,
+/// A request that there is a route for.
+struct Found {
+    route: &'static Route,
+    path: Places,
+    /// Of its body, in bytes.
+    length: u64,
     head: Head,
     peer: Peer,
-    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+}
+
+async fn answer(
+    app: Arc<App>,
+    rules: Arc<Rules>,
+    (head, peer): (Head, Peer),
+    body: impl Stream<Item = Result<impl Buf + Send + 'static, warp::Error>> + Send + 'static,
 ) -> Response {
-    let face = rules.face;
     let (route, path) = match find(rules.tables, &head) {
         Ok(found) => found,
         Err(refused) => return *refused,
@@ -123,6 +131,23 @@ async fn answer(
         Ok(length) => length,
         Err(refused) => return *refused,
     };
+    let answered = answered(app, rules, Found { route, path, length, head, peer }, body);
+    if !matches!(route.takes, Takes::Piece(_)) {
+        return answered.await;
+    }
+    // This request goes with its connection; what came of the piece until then stays.
+    let cut_short = |_| reply::failed(&AppError::CutShort { what: "taking in a piece" });
+    tokio::spawn(answered).await.unwrap_or_else(cut_short)
+}
+
+async fn answered(
+    app: Arc<App>,
+    rules: Arc<Rules>,
+    request: Found,
+    body: impl Stream<Item = Result<impl Buf + Send + 'static, warp::Error>> + Send + 'static,
+) -> Response {
+    let Found { route, path, length, head, peer } = request;
+    let face = rules.face;
     if let Err(wait) = rules.rates.take(key(&peer)) {
         let response = reply::limited(wait);
         let what = format!("{} {}", route.method.as_str(), route.path);
@@ -153,8 +178,8 @@ async fn answer(
     };
     if let Some(response) = cut {
         if let Ok(Admitted::Device(handle, device)) = admitted {
-            // Whoever sent it is gone, and this request goes with the connection.
-            tokio::spawn(handle(call, device));
+            // What it answers has nobody to go to.
+            handle(call, device).await;
         }
         return *response;
     }
@@ -323,8 +348,10 @@ async fn read(
         let chunk = tokio::time::timeout_at(deadline, body.next()).await;
         match chunk {
             Ok(Some(Ok(chunk))) => bytes.extend_from_slice(chunk.chunk()),
-            Ok(None) => return Ok(bytes.freeze()),
-            Ok(Some(Err(_))) => {
+            Ok(None) if u64::try_from(bytes.len()).is_ok_and(|got| got >= length) => {
+                return Ok(bytes.freeze());
+            }
+            Ok(None | Some(Err(_))) => {
                 let response = refused(RefusalCode::BadRequest, "the body ended before its length");
                 return Err(Cut { got: bytes.freeze(), response });
             }
