@@ -3,6 +3,7 @@
 //! it and a fleet work.
 
 mod ceremonies;
+mod emergency;
 mod expiry;
 mod readers;
 mod serving;
