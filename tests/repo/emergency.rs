@@ -2,11 +2,13 @@
 //! The real key tool, server and agent, with real keys; what a rollout makes of it is tested with
 //! the rollouts.
 
+use std::process::Command;
+
 use anyhow::{Context as _, ensure};
 use lazaret_repo_keys_signing::metadata::{Signature, assemble};
 use lazaret_repo_keys_signing::sources::{self, Secret};
 use lazaret_repo_keys_signing::{OfflineRole, Passphrase};
-use lazaret_tests::fleet::{Fleet, For, PATIENCE, Release};
+use lazaret_tests::fleet::{Fleet, PATIENCE, Release};
 use lazaret_tests::mirror::{Answer, Lie, Mirror};
 use lazaret_tests::programs::{self, arg};
 use lazaret_tests::site::{MODEL, Site};
@@ -80,6 +82,35 @@ fn by_a_stranger(site: &Site, good: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(assemble(&payload, &signatures))
 }
 
+/// Plans a rollout with the emergency's urgency, has ben approve it, and begins it.
+fn pressed(fleet: &Fleet) -> anyhow::Result<String> {
+    let site = &fleet.site;
+    let policy = arg(&site.folder.join("policy.toml"));
+    let mut plan = vec!["rollout", "plan", "--model", MODEL, "--version", "2.0"];
+    plan.extend(["--policy", &policy, "--reason", "CVE-2026-1"]);
+    let planned = site.lazaret(&plan)?;
+    let id = planned.pointer("/rollout/id").and_then(Value::as_str).context("no rollout")?;
+    let key = arg(&site.folder.join("ben"));
+    let mut approve = site.cli("ben", &["rollout", "approve", id, "--ssh-key", &key]);
+    programs::json(&mut approve)?;
+    site.lazaret(&["rollout", "apply", id])?;
+    Ok(id.to_owned())
+}
+
+/// Makes ben an approver, and a policy that overtakes everything.
+fn prepare(site: &Site) -> anyhow::Result<()> {
+    site.operator("ben", "operator")?;
+    let key = site.folder.join("ben");
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "ben", "-f"]).arg(&key);
+    ensure!(keygen.status()?.success(), "no key");
+    let public = format!("{}.pub", arg(&key));
+    programs::json(&mut site.cli("ben", &["approver", "add", "--ssh-key", &public]))?;
+    let policy = "name = \"now\"\nurgency = \"emergency\"\napprovals = 1\n[[group]]\n\
+                  name = \"all\"\nrest = true\nsuccess_percent = 50\nerror_percent = 90\n";
+    Ok(std::fs::write(site.folder.join("policy.toml"), policy)?)
+}
+
 #[test]
 fn a_faster_schedule_counts_when_its_holders_signed_it_and_not_when_others_did()
 -> anyhow::Result<()> {
@@ -89,6 +120,7 @@ fn a_faster_schedule_counts_when_its_holders_signed_it_and_not_when_others_did()
     fleet.add("d-1")?;
     fleet.install_first()?;
     fleet.publish_from(Release(2), Some("1000@2099-01-01T00:00:00Z"))?;
+    prepare(&fleet.site)?;
     let good = ceremony(&fleet.site)?;
     let forged = by_a_stranger(&fleet.site, &std::fs::read(&good)?)?;
 
@@ -107,25 +139,19 @@ fn a_faster_schedule_counts_when_its_holders_signed_it_and_not_when_others_did()
     let mirror = Mirror::before(&fleet.site, device)?;
     mirror.lie(vec![Lie { part: "1.emergency.json".into(), answer: Answer::Bytes(forged) }]);
     device.start()?;
-    let rollout = fleet.roll_out(Release(2), For::All)?;
-    wait::until("the schedule to be refused", std::time::Duration::from_secs(15), || {
+    let rollout = pressed(&fleet)?;
+    wait::until("the schedule to be refused", PATIENCE, || {
         let device = fleet.devices.first().context("no device")?;
         let lines = device.forensic_lines()?;
         let named = |line: &String| line.contains("verification-refused");
         Ok((mirror.told("1.emergency.json") > 0 && lines.iter().any(named)).then_some(()))
     })
-    .with_context(|| {
-        let device = fleet.devices.first().unwrap();
-        eprintln!("DEBUG told {} why {:?} lines {:#?} log {}", mirror.told("emergency.json"), fleet.site.lazaret(&["why", "d-1"]), device.forensic_lines(), device.log_tail().unwrap());
-        fleet.logs()
-    })?;
+    .with_context(|| fleet.logs())?;
     fleet.run(Release(1))?;
 
+    fleet.ended(&rollout, "halted")?;
     mirror.lie(Vec::new());
-    let first = fleet.site.rollout(&rollout)?;
-    if first.get("state").and_then(Value::as_str) != Some("running") {
-        fleet.roll_out(Release(2), For::All)?;
-    }
+    pressed(&fleet)?;
     wait::until("the update that the holders let in", PATIENCE, || {
         let device = fleet.devices.first().context("no device")?;
         Ok(device.runs(fleet.image(Release(2))?)?.then_some(()))
