@@ -265,7 +265,13 @@ impl Drive {
 
     /// Sleeps until the next thing is due.
     fn nap(&mut self) -> Result<(), Stop> {
-        let mut next = if self.held.is_some() { u64::MAX } else { self.polls.next_ms };
+        let mut next = match &self.held {
+            Some(_) => u64::MAX,
+            // After a start: the time is known since the poll that was just answered, and the next
+            // one can be held back.
+            None if self.poll_is_due() => 0,
+            None => self.polls.next_ms,
+        };
         if !self.journal.reports.is_empty() {
             next = next.min(self.reports.next_ms);
         }

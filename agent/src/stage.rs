@@ -226,11 +226,13 @@ impl Stage {
         loop {
             let Going::Delta(run) = &mut self.route else { return Ok(Progress::Paused) };
             let limits = (self.settings.delta_ram_bytes_max, &self.image);
+            let limits = (limits, time_is_up);
             let before = run.fetched();
             let step = run.next(from, &self.slot, self.offset, limits);
             self.fetched = self.fetched.saturating_add(run.fetched().saturating_sub(before));
             match step? {
                 delta::Step::Doubt(why) => return Ok(Progress::DeltaDoubted { why }),
+                delta::Step::Paused => return Ok(Progress::Paused),
                 delta::Step::KeepOnly(offset) => self.cut(offset)?,
                 delta::Step::Wrote(bytes) => {
                     self.offset = self.offset.saturating_add(bytes);

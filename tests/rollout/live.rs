@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lazaret_tests::fleet::{self, Fleet, For, PATIENCE, Release};
+use lazaret_tests::mirror::{Answer, Lie, Mirror};
 use lazaret_tests::programs::{self, arg};
 use lazaret_tests::site::{MODEL, Site};
 use lazaret_tests::wait;
@@ -90,6 +91,35 @@ fn an_offer_reaches_connected_devices_in_about_a_second() {
     let offered = begun.elapsed();
     println!("offered after {offered:?}");
     assert!(offered < SOON, "offered after {offered:?}");
+}
+
+#[test]
+fn a_halt_reaches_a_device_that_is_busy_with_a_slow_download_in_seconds() {
+    // If this failed, a bad image that is on its way would get to devices after it was halted.
+    let mut fleet = once_a_minute(&["d-1"]);
+    let mirror = Mirror::before(&fleet.site, &fleet.devices[0]).unwrap();
+    // 64 KiB at 20 bytes a second take an hour.
+    mirror.lie(vec![Lie { part: "/targets/".into(), answer: Answer::Trickling }]);
+    connected(&mut fleet);
+    let rollout = fleet.roll_out(Release(2), For::All).unwrap();
+    wait::until("the download to have begun", PATIENCE, || {
+        Ok((mirror.told("/targets/") > 0).then_some(()))
+    })
+    .unwrap();
+    let halted = ["rollout", "halt", &rollout, "--reason", "test"];
+    fleet.site.lazaret(&halted).unwrap();
+    let begun = Instant::now();
+    wait::until("the halt to be acknowledged", PATIENCE, || {
+        let view = fleet.site.rollout(&rollout)?;
+        let counts = (&view["halts_acknowledged"], &view["halts_unacknowledged"]);
+        Ok((counts == (&json!(1), &json!(0))).then_some(()))
+    })
+    .unwrap();
+    let acknowledged = begun.elapsed();
+    println!("acknowledged after {acknowledged:?}");
+    // The head of a delta, about 180 bytes, is read in one: 9 s at this pace.
+    assert!(acknowledged < 2 * SOON, "acknowledged after {acknowledged:?}");
+    fleet.run(Release(1)).unwrap();
 }
 
 fn ssh_key(fleet: &Fleet, name: &str) -> String {

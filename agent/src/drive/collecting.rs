@@ -10,7 +10,7 @@ use lazaret_protocol::order::Wanted;
 use lazaret_protocol_evidence::log::Detail;
 use lazaret_protocol_evidence::manifest::SealError;
 
-use super::{Drive, PROBE_ROUND_MS, Pace, Stop};
+use super::{Drive, Pace, Stop};
 use crate::artifacts::Scene;
 use crate::artifacts::budget::Budget;
 use crate::artifacts::profile::Profile;
@@ -101,9 +101,7 @@ impl Drive {
                 return Ok(Err(err));
             }
         }
-        let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
-        let clock = self.clock.clone();
-        let time_is_up = || clock.monotonic_ms() >= until;
+        let time_is_up = self.until_called();
         let keys = self.anchors.as_ref().map_or(&[][..], |anchors| &anchors.order_keys);
         let way = (&self.transport, &mut self.link);
         Ok(bundle::upload(&state_dir, bundle, way, keys, &time_is_up))

@@ -1,6 +1,8 @@
 //! A poll that the server may hold back, on a thread of its own: the loop goes on with an image,
 //! its probes and its reports meanwhile, and still hears of a halt the moment that it is given.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 use std::{io, thread};
@@ -18,6 +20,18 @@ type Answer = Result<PollReply, TransportError>;
 pub(super) struct HeldPoll {
     coming: Receiver<Answer>,
     came: Option<Answer>,
+    bell: Bell,
+}
+
+/// Says, to whoever is busy with something long, that an answer came.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bell(Arc<AtomicBool>);
+
+impl Bell {
+    /// Whether it has rung.
+    pub(super) fn rang(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl HeldPoll {
@@ -28,12 +42,20 @@ impl HeldPoll {
     pub(super) fn send(transport: Transport, request: PollRequest) -> io::Result<Self> {
         tracing::debug!("poll {} waits on the server", request.sequence);
         let (to, coming) = channel();
+        let bell = Bell::default();
+        let rung = bell.clone();
         let send = move || {
             // Nobody listens where the poll was given up.
             let _ = to.send(transport.poll(&request));
+            rung.0.store(true, Ordering::Release);
         };
         thread::Builder::new().name("poll".into()).spawn(send)?;
-        Ok(Self { coming, came: None })
+        Ok(Self { coming, came: None, bell })
+    }
+
+    /// What rings when the answer is there.
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     /// Waits for the answer; says whether it came.

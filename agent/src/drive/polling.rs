@@ -15,10 +15,10 @@ use lazaret_protocol::time::Timestamp;
 use lazaret_protocol_evidence::device_log::verify::witness_keys;
 use lazaret_protocol_evidence::log::Detail;
 
-use super::held::HeldPoll;
+use super::held::{Bell, HeldPoll};
 use super::metadata::Alarm;
 use super::start::{mirrors, transport};
-use super::{Drive, Pace, Stop, random};
+use super::{Drive, PROBE_ROUND_MS, Pace, Stop, random};
 use crate::cli::chain;
 use crate::identity::KeyError;
 use crate::posture;
@@ -60,6 +60,14 @@ impl Drive {
         let Some(answer) = self.held.as_mut().and_then(HeldPoll::answer) else { return Ok(()) };
         self.held = None;
         self.polled(answer)
+    }
+
+    /// Says, while something long is under way, whether the loop has to look up: the next poll is
+    /// due, or the answer to one that was held back is there, which may be a halt.
+    pub(super) fn until_called(&self) -> impl Fn() -> bool + use<> {
+        let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
+        let (clock, bell) = (self.clock.clone(), self.held.as_ref().map(HeldPoll::bell));
+        move || bell.as_ref().is_some_and(Bell::rang) || clock.monotonic_ms() >= until
     }
 
     /// Polls at the next opportunity, because there is something to say.

@@ -118,8 +118,7 @@ impl Drive {
     /// Brings the image into its slot until the next poll is due.
     fn stage(&mut self, install: &Install, target: &Target, offset: u64) -> Result<(), Stop> {
         let Some(mut stage) = self.taken_up(install, target, offset)? else { return Ok(()) };
-        let until = self.polls.next_ms.max(self.now_ms().saturating_add(PROBE_ROUND_MS));
-        let clock = self.clock.clone();
+        let time_is_up = self.until_called();
         let Some(number) = self.mirrors.next(&[], self.now_ms()) else { return Ok(()) };
         let source = match install.by_hand {
             Some(_) => self.bundle_source(),
@@ -133,7 +132,7 @@ impl Drive {
             stage.hang_up();
             self.mirror = number;
         }
-        let outcome = stage.advance(&source, &|| clock.monotonic_ms() >= until);
+        let outcome = stage.advance(&source, &time_is_up);
         for remark in source.remarks() {
             if let Some(code) = remark.code() {
                 self.refuse(code, &remark)?;

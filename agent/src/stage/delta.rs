@@ -19,6 +19,9 @@ use crate::transport::TransportError;
 /// The format that this agent decodes.
 const FORMAT: &str = "lazaret-delta-1";
 
+/// Bytes that are read at once: between two reads the time is looked at.
+const READ_BYTES: usize = 16 * 1024;
+
 /// What to do next.
 pub(super) enum Step {
     /// The delta is not to be trusted, and why.
@@ -27,6 +30,8 @@ pub(super) enum Step {
     KeepOnly(u64),
     /// So many bytes have been written to the slot.
     Wrote(u64),
+    /// The time is up, in the middle of a frame.
+    Paused,
     /// All of them are there.
     End,
 }
@@ -42,6 +47,8 @@ pub(super) struct DeltaRun {
     fetched: u64,
     /// Kept from frame to frame, so that it is allocated once.
     payload: Vec<u8>,
+    /// Where in the delta the payload begins, while it is not whole.
+    begun: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -73,6 +80,7 @@ impl DeltaRun {
             connection: None,
             fetched: 0,
             payload: Vec::new(),
+            begun: None,
         }
     }
 
@@ -91,12 +99,12 @@ impl DeltaRun {
         source: &Source,
         slot: &SlotFile,
         offset: u64,
-        limits: (u64, &Target),
+        (limits, time_is_up): ((u64, &Target), &dyn Fn() -> bool),
     ) -> Result<Step, StageError> {
         if self.application.is_none() {
             return self.begin(source, slot, offset, limits);
         }
-        let outcome = self.step(source, slot, offset);
+        let outcome = self.step((source, time_is_up), slot, offset);
         match outcome {
             Ok(step) => Ok(step),
             Err(Fetch::Doubt(why)) => Ok(Step::Doubt(why)),
@@ -105,10 +113,18 @@ impl DeltaRun {
     }
 
     /// Fetches what the delta wants next, and writes what that makes of the image from `offset` on.
-    fn step(&mut self, source: &Source, slot: &SlotFile, offset: u64) -> Result<Step, Fetch> {
+    fn step(
+        &mut self,
+        from: (&Source, &dyn Fn() -> bool),
+        slot: &SlotFile,
+        offset: u64,
+    ) -> Result<Step, Fetch> {
         let wanted = self.application.as_ref().and_then(Application::wanted);
         let Some(wanted) = wanted else { return Ok(self.end()) };
-        self.payload(source, wanted.start, wanted.end.saturating_sub(wanted.start))?;
+        let length = wanted.end.saturating_sub(wanted.start);
+        if self.payload(from, wanted.start, length)? == Payload::Partial {
+            return Ok(Step::Paused);
+        }
         let Some(application) = &mut self.application else { return Ok(Step::End) };
         let frame = application.frame();
         let mut at = offset;
@@ -205,50 +221,62 @@ impl DeltaRun {
         (ram_bytes_max, image): (u64, &Target),
     ) -> Result<Header, Fetch> {
         let doubt = |err: lazaret_protocol_delta::DeltaError| Fetch::Doubt(err.to_string());
-        self.payload(source, 0, 20)?;
+        self.payload((source, &|| false), 0, 20)?;
         let length = Header::length_needed(&self.payload).map_err(doubt)?;
         if length > HEADER_BYTES_MAX || length_of(length) > self.target.length {
             return Err(Fetch::Doubt(format!("a header of {length} bytes is too long")));
         }
         let mut bytes = self.payload.clone();
-        self.payload(source, 20, length_of(length.saturating_sub(20)))?;
+        self.payload((source, &|| false), 20, length_of(length.saturating_sub(20)))?;
         bytes.extend_from_slice(&self.payload);
         let limits = DecodeLimits { ram_bytes_max, result_bytes_max: image.length };
         Header::parse(&bytes, &limits).map(|(header, _)| header).map_err(doubt)
     }
 
     /// Fetches `length` bytes of the delta from `from` on into `self.payload`, over the connection
-    /// that is open where it stands there.
-    fn payload(&mut self, source: &Source, from: u64, length: u64) -> Result<(), Fetch> {
+    /// that is open where it stands there. What came stays when the time is up or the link breaks.
+    fn payload(
+        &mut self,
+        (source, time_is_up): (&Source, &dyn Fn() -> bool),
+        from: u64,
+        length: u64,
+    ) -> Result<Payload, Fetch> {
         let expected = self.target.length;
         if from.saturating_add(length) > expected {
             return Err(Fetch::Doubt(format!("expected {expected} bytes, its frames go on")));
         }
-        self.payload.clear();
-        if length == 0 {
-            return Ok(());
+        if self.begun != Some(from) {
+            self.payload.clear();
+            self.begun = Some(from);
         }
-        let mut connection = match self.connection.take() {
-            Some(connection) if connection.at == from => connection,
-            _ => Connection { reader: self.open(source, from)?, at: from },
-        };
-        let read = connection.reader.by_ref().take(length).read_to_end(&mut self.payload);
-        let got = length_of(self.payload.len());
-        self.fetched = self.fetched.saturating_add(got);
-        let at = from.saturating_add(got);
-        if let Err(err) = read {
-            return Err(match super::broke_off(expected, at, err) {
+        let mut piece = [0; READ_BYTES];
+        while length_of(self.payload.len()) < length {
+            let at = from.saturating_add(length_of(self.payload.len()));
+            let mut connection = match self.connection.take() {
+                Some(connection) if connection.at == at => connection,
+                _ => Connection { reader: self.open(source, at)?, at },
+            };
+            let left = from.saturating_add(length).saturating_sub(at);
+            let want = super::piece_length(left, READ_BYTES);
+            let read = connection.reader.read(piece.get_mut(..want).unwrap_or_default());
+            let read = read.map_err(|err| match super::broke_off(expected, at, err) {
                 StageError::Transport(err) if err.code().is_some() => Fetch::Doubt(named(&err)),
                 err => Fetch::Later(err),
-            });
+            })?;
+            if read == 0 {
+                let (got, source) = (at, None);
+                return Err(Fetch::Later(StageError::BrokeOff { expected, got, source }));
+            }
+            self.payload.extend_from_slice(piece.get(..read).unwrap_or_default());
+            self.fetched = self.fetched.saturating_add(length_of(read));
+            connection.at = at.saturating_add(length_of(read));
+            self.connection = Some(connection);
+            if length_of(self.payload.len()) < length && time_is_up() {
+                return Ok(Payload::Partial);
+            }
         }
-        if got < length {
-            let (got, source) = (at, None);
-            return Err(Fetch::Later(StageError::BrokeOff { expected, got, source }));
-        }
-        connection.at = from.saturating_add(length);
-        self.connection = Some(connection);
-        Ok(())
+        self.begun = None;
+        Ok(Payload::Whole)
     }
 
     fn open(&self, source: &Source, from: u64) -> Result<TargetReader, Fetch> {
@@ -267,6 +295,13 @@ impl DeltaRun {
 /// An error under the name that the forensic log has for it.
 fn named(err: &TransportError) -> String {
     format!("{}: {err}", err.code().unwrap_or("download"))
+}
+
+/// How much of a payload is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Payload {
+    Whole,
+    Partial,
 }
 
 enum Fetch {

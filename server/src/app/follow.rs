@@ -115,11 +115,13 @@ impl Follower {
                     }
                 }
             }
+            // Nobody hears anything once what they showed has run out.
+            let left = Duration::from_millis(self.until.since_ms(self.app.now()));
             tokio::select! {
                 _ = self.news.changed() => {}
                 _ = self.doors.changed() => {}
                 _ = self.stopping.changed() => return None,
-                () = tokio::time::sleep(HEARTBEAT) => return Some(Told::Heartbeat),
+                () = tokio::time::sleep(HEARTBEAT.min(left)) => return Some(Told::Heartbeat),
             }
         }
     }

@@ -79,6 +79,7 @@ pub(crate) async fn revoke(
             Ok(token::revoke(&found, (by, roles), app.now())?)
         })
         .await?;
+    app.look_at_doors();
     Ok(revoked.map(|token| token.view()))
 }
 
