@@ -184,8 +184,8 @@ impl Route {
         self
     }
 
-    /// Takes the next piece of something, at most so many bytes; what came of one that is cut off is
-    /// kept.
+    /// Takes the next piece of something, at most so many bytes; what came of one that is cut off
+    /// is kept.
     pub(crate) const fn takes_piece(mut self, bytes_max: u64) -> Self {
         self.takes = Takes::Piece(bytes_max);
         self
