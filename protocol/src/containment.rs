@@ -75,6 +75,13 @@ impl Level {
     pub fn holds_rollouts(self) -> bool {
         self >= Self::Hold
     }
+
+    /// Whether a rollout that cures an incident reaches it: what lets in cures has the repository
+    /// open.
+    #[must_use]
+    pub fn lets_cures_in(self) -> bool {
+        self < Self::Revoke
+    }
 }
 
 impl fmt::Display for Level {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::containment::{ContainmentWord, Level};
 use crate::digest::Sha256Digest;
 use crate::id::{
-    BundleId, DeviceId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
+    BundleId, DeviceId, IncidentId, ModelName, OperatorName, RolloutId, SerialNumber, VersionName,
 };
 use crate::poll::RunningRelease;
 use crate::time::Timestamp;
@@ -251,6 +251,9 @@ pub struct RolloutView {
     /// Devices done over time, at most 64 points, where one rollout is asked for.
     #[serde(default)]
     pub progress: Vec<ProgressPoint>,
+    /// The incident that it cures: quarantine lets it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cures: Option<IncidentId>,
 }
 
 /// A faster schedule that a rollout goes by.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::containment::Terms;
-use crate::id::{BundleId, DeviceId, ModelName, ProfileName, RolloutId, VersionName};
+use crate::id::{BundleId, DeviceId, IncidentId, ModelName, ProfileName, RolloutId, VersionName};
 use crate::release::ReleaseProof;
 use crate::signed::Message;
 use crate::time::{DAY_MS, Timestamp};
@@ -57,6 +57,18 @@ pub enum OrderKind {
         model: ModelName,
         /// The version to go back to.
         version: VersionName,
+    },
+    /// Install the image of this version because it cures an incident: as
+    /// [`Install`](Self::Install), and let in by quarantine as well, but for one that revokes.
+    Cure {
+        /// The rollout it belongs to.
+        rollout: RolloutId,
+        /// The hardware model; a device of another refuses.
+        model: ModelName,
+        /// The version to install.
+        version: VersionName,
+        /// What it cures.
+        incident: IncidentId,
     },
     /// Take back an install order that has not begun its trial.
     Halt {
@@ -118,7 +130,7 @@ impl OrderKind {
     /// Whether it puts another release on the device.
     #[must_use]
     pub const fn installs(&self) -> bool {
-        matches!(self, Self::Install { .. } | Self::Revert { .. })
+        matches!(self, Self::Install { .. } | Self::Cure { .. } | Self::Revert { .. })
     }
 }
 

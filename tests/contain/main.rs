@@ -109,6 +109,7 @@ fn an_isolated_device_reaches_its_server_alone_until_people_let_it_out() -> anyh
     ensure!(String::from_utf8_lossy(&refused.stderr).contains("release"), "{refused:?}");
 
     after_a_restart_with_the_server_down(&mut site, &mut device, &net)?;
+    cured_where_it_is(&site, &device, &net)?;
     let out = let_out(folder.path(), &site, &device)?;
     ensure!(net.leaks()? > 100, "a device that was let out is heard again");
     receipt_stands_alone(&site, &out)
@@ -144,6 +145,34 @@ fn after_a_restart_with_the_server_down(
     site.start_server()?;
     let polls = site.lazaret(&["device", "show", "d-1"])?["polls"].as_u64();
     seen(site, device, "a poll", |view| view["polls"].as_u64() > polls && contained(view))?;
+    Ok(())
+}
+
+/// Nothing but the server is in reach, and its evidence goes out and the cure comes in.
+fn cured_where_it_is(site: &Site, device: &Device, net: &Net) -> anyhow::Result<()> {
+    let image = site.folder.join("two.img");
+    std::fs::write(&image, vec![2; 100_000])?;
+    site.release(Wanted { version: "2.0", counter: 2, floor: 0, image: &image, schedule: None })?;
+    let open = ["incident", "open", "--title", "worm", "--severity", "high", "--declare"];
+    let who = ["--devices", "d-1", "--reason", "it calls strangers"];
+    let opened = site.lazaret(&[&open[..], &who].concat())?;
+    let incident = opened.pointer("/incident/id").and_then(Value::as_str).context("no incident")?;
+    let policy = site.folder.join("now.toml");
+    std::fs::write(
+        &policy,
+        "name = \"now\"\napprovals = 0\n[[group]]\nname = \"all\"\nrest = true\n",
+    )?;
+    let policy = arg(&policy);
+    let plan = ["rollout", "plan", "--model", "gw2", "--version", "2.0", "--policy", &policy];
+    let cure = ["--incident", incident, "--reason", "closes the way in"];
+    let planned = site.lazaret(&[&plan[..], &cure].concat())?;
+    let rollout = planned.pointer("/rollout/id").and_then(Value::as_str).context("no rollout")?;
+    site.lazaret(&["rollout", "apply", rollout])?;
+    let cured = |view: &Value| view["running"]["version"] == "2.0" && contained(view);
+    seen(site, device, "the cure to run", cured)?;
+    let status = site.lazaret(&["incident", "status", incident])?;
+    ensure!(status["standing"]["collected"] == 1, "its evidence is here: {status}");
+    ensure!(net.leaks()? == 0, "what is cured is still isolated");
     Ok(())
 }
 

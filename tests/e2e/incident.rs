@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use lazaret_tests::fleet::Fleet;
+use lazaret_tests::fleet::{Fleet, Release};
 use lazaret_tests::programs::{self, arg};
 use lazaret_tests::wait;
 use serde_json::{Value, json};
@@ -245,4 +245,68 @@ fn a_clock_that_ran_out_is_said_and_odd_incidents_are_refused() {
     assert!(case.act("advance", &["--to", "closed", "--reason", "tired"]).is_err());
     let unknown = ["incident", "status", "i-nothing"];
     assert!(case.fleet.site.lazaret(&unknown).is_err());
+}
+
+/// Where in the event log the first event of a kind is that a device has, with this in its words.
+fn first(events: &[Value], kind: &str, device: &str, holds: &str) -> Option<usize> {
+    events.iter().position(|event| {
+        let fact = &event["event"];
+        fact["event"] == kind && fact["device"] == device && fact.to_string().contains(holds)
+    })
+}
+
+#[test]
+fn devices_in_quarantine_send_their_evidence_and_are_cured_where_they_are() {
+    // If this failed, a compromised device would have to be let out to be patched, or what it holds
+    // would be overwritten before anybody saw it.
+    let mut fleet = Fleet::found(64 * 1024).unwrap();
+    for id in ["d-1", "d-2", "d-3"] {
+        fleet.add(id).unwrap();
+    }
+    fleet.install_first().unwrap();
+    fleet.publish(Release(2)).unwrap();
+    let open = ["incident", "open", "--title", "worm", "--severity", "critical", "--declare"];
+    let who = ["--devices", "d-1,d-2", "--reason", "seen by the firewall"];
+    let status = fleet.site.lazaret(&[&open[..], &who].concat()).unwrap();
+    let id = status["incident"]["id"].as_str().unwrap().to_owned();
+    let case = Case { fleet, id };
+    let level = ["--level", "restrict", "--reason", "worm"];
+    let preview = case.act("contain", &[&level[..], &["--dry-run"]].concat()).unwrap();
+    assert_eq!((&preview["devices"], &preview["act"]), (&json!(2), &Value::Null), "{preview}");
+    assert_eq!(case.standing()["free"], 2, "a dry run contains nobody");
+    let act = case.act("contain", &level).unwrap();
+    case.stands("both to say that their quarantine holds", "contained", 2);
+    let status = case.act("status", &[]).unwrap();
+    assert_eq!(status["incident"]["quarantines"], json!([act["act"]]), "{status}");
+    let contained = ["--to", "contained", "--reason", "both say so"];
+    case.act("advance", &contained).unwrap();
+
+    let policy = arg(&case.fleet.folder().join("policy.toml"));
+    let text = "name = \"now\"\napprovals = 0\npreserve = { wait = \"7d\", then = \"hold\" }\n\
+                [[group]]\nname = \"all\"\nrest = true\nerror_percent = 90\n";
+    std::fs::write(&policy, text).unwrap();
+    let plan = ["rollout", "plan", "--model", "gw2", "--version", "2.0", "--policy", &policy];
+    let usual = [&plan[..], &["--dry-run", "--reason", "without an incident"]].concat();
+    let usual = case.fleet.site.lazaret(&usual).unwrap();
+    assert_eq!(usual["preview"]["planned"], 1, "quarantine keeps usual rollouts out: {usual}");
+    let cure = [&plan[..], &["--incident", &case.id, "--reason", "closes the way in"]].concat();
+    let planned = case.fleet.site.lazaret(&cure).unwrap();
+    assert_eq!(planned["preview"]["planned"], 3, "{planned}");
+    let rollout = planned["rollout"]["id"].as_str().unwrap();
+    case.fleet.site.lazaret(&["rollout", "apply", rollout]).unwrap();
+    case.fleet.ended(rollout, "finished").unwrap();
+    case.fleet.run(Release(2)).unwrap();
+
+    let events = case.fleet.site.events().unwrap();
+    for device in ["d-1", "d-2"] {
+        let sent = first(&events, "evidence-received", device, "").expect("no evidence");
+        let offered = first(&events, "ordered", device, "which cures").expect("no cure");
+        assert!(sent < offered, "{device} was overwritten before its evidence was here");
+    }
+    assert!(first(&events, "evidence-received", "d-3", "").is_none(), "nobody asked d-3");
+    let standing = case.standing();
+    assert_eq!((&standing["contained"], &standing["patched"]), (&json!(2), &json!(2)));
+    let cured = ["--to", "eradicated", "--reason", "both run 2.0"];
+    assert_eq!(case.act("advance", &cured).unwrap()["state"], "eradicated");
+    assert_eq!(case.act("status", &[]).unwrap()["incident"]["rollouts"], json!([rollout]));
 }

@@ -197,6 +197,7 @@ fn answered(store: &Store, world: &World, device: &Device) -> Polled {
     let id = device.id.as_str();
     let rollout = &world.rollout;
     let view = PollView {
+        evidence: None,
         device: now(store.find(id)).unwrap(),
         assigned: now(store.find(id)).unwrap(),
         parts: vec![RolloutPart {

@@ -246,6 +246,9 @@ pub struct Install {
     /// Onwards or back.
     #[serde(default, skip_serializing_if = "Direction::is_onwards")]
     pub direction: Direction,
+    /// Whether it cures an incident: quarantine lets it in, up to the level that revokes.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub cure: bool,
     /// Where no server ordered it: what somebody at the device took upon themselves. Its order is
     /// [`BY_HAND`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

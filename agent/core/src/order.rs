@@ -28,10 +28,13 @@ pub(crate) fn take(next: &mut Journal, order: &Order, at: &Situation<'_>) -> Vec
     }
     match &order.kind {
         OrderKind::Install { rollout, model, version } => {
-            begin(next, order, (rollout, model, version, Direction::Onwards), at)
+            begin(next, order, (rollout, model, version, Purpose::Update), at)
+        }
+        OrderKind::Cure { rollout, model, version, .. } => {
+            begin(next, order, (rollout, model, version, Purpose::Cure), at)
         }
         OrderKind::Revert { rollout, model, version } => {
-            begin(next, order, (rollout, model, version, Direction::Back), at)
+            begin(next, order, (rollout, model, version, Purpose::GoBack), at)
         }
         OrderKind::Halt { install } => halt(next, order, *install),
         OrderKind::Quarantine { reason, terms } => {
@@ -84,14 +87,40 @@ pub(crate) fn at_the_door(
     None
 }
 
+/// What another release is put on the device for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Update,
+    Cure,
+    GoBack,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Update => "install",
+            Self::Cure => "cure",
+            Self::GoBack => "revert",
+        }
+    }
+
+    const fn direction(self) -> Direction {
+        match self {
+            Self::Update | Self::Cure => Direction::Onwards,
+            Self::GoBack => Direction::Back,
+        }
+    }
+}
+
 /// Takes up an order that puts another release on the device.
 fn begin(
     next: &mut Journal,
     order: &Order,
-    (rollout, model, version, direction): (&RolloutId, &ModelName, &VersionName, Direction),
+    (rollout, model, version, purpose): (&RolloutId, &ModelName, &VersionName, Purpose),
     at: &Situation<'_>,
 ) -> Vec<Action> {
-    if let Some((code, reason)) = install_refused(next, order.sequence, model, at) {
+    let wanted = (order.sequence, purpose);
+    if let Some((code, reason)) = install_refused(next, wanted, model, at) {
         return refuse(next, order, code, reason);
     }
     next.update = Update::Accepted(Install {
@@ -99,10 +128,11 @@ fn begin(
         expires: order.expires,
         rollout: rollout.clone(),
         version: version.clone(),
-        direction,
+        direction: purpose.direction(),
+        cure: purpose == Purpose::Cure,
         by_hand: None,
     });
-    accepted(order, if direction == Direction::Back { "revert" } else { "install" })
+    accepted(order, purpose.as_str())
 }
 
 /// Takes up what somebody at the device asks for; `order` of its install is [`BY_HAND`].
@@ -125,6 +155,7 @@ pub(crate) fn apply(
         rollout,
         version: version.clone(),
         direction: Direction::Onwards,
+        cure: false,
         by_hand: Some(ByHand { overrules: overrules.to_vec() }),
     });
     let event = LogEvent::AppliedByHand { version: version.clone(), overrules: said };
@@ -142,17 +173,18 @@ pub fn apply_refused(
         let text = "expected room for one more report, but the server has not taken the last ones";
         return Some(("busy", Reason::new(text)));
     }
-    install_refused(next, BY_HAND, model, at)
+    install_refused(next, (BY_HAND, Purpose::Update), model, at)
 }
 
 fn install_refused(
     next: &Journal,
-    order: u64,
+    (order, purpose): (u64, Purpose),
     model: &ModelName,
     at: &Situation<'_>,
 ) -> Option<(&'static str, Reason)> {
     if let Quarantine::Held { order: since, level, .. } = &next.quarantine
         && level.holds_rollouts()
+        && !(purpose == Purpose::Cure && level.lets_cures_in())
     {
         let text = alloc::format!("the device is in quarantine since order {since}");
         return Some(("quarantined", Reason::new(&text)));

@@ -49,6 +49,7 @@ pub(crate) fn enter(
         && let Update::Accepted(install)
         | Update::Staging { install, .. }
         | Update::Staged { install, .. } = next.update.clone()
+        && !(install.cure && level.lets_cures_in())
     {
         let outcome = Outcome::Refused {
             code: "quarantined".into(),

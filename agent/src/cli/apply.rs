@@ -276,6 +276,7 @@ fn meant(
         rollout,
         version: manifest.version.clone(),
         direction: Direction::Onwards,
+        cure: false,
         by_hand: Some(ByHand { overrules: overrules.to_vec() }),
     };
     let release = Release {

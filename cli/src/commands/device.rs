@@ -4,6 +4,8 @@ use clap::Subcommand;
 use lazaret_protocol::operator::{DeviceView, HardwareView, NumberView, SuspicionView};
 
 use super::Session;
+pub(super) use quarantine::set_in_words as contained_in_words;
+
 use crate::output;
 
 mod accept_log;

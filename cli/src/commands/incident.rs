@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::Session;
 
 mod act;
+mod contain;
 mod list;
 mod open;
 mod playbook;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Step(act::StepArgs),
     /// Note what was filed with an authority, which stops its clock
     File(act::FileArgs),
+    /// Put every device of an incident in quarantine
+    Contain(contain::Args),
     /// Order evidence from every device of an incident that was not asked yet
     Collect(act::CollectArgs),
     /// Show what happened, in order
@@ -52,6 +55,7 @@ impl Command {
             Self::Link(args) => act::link(args, session),
             Self::Step(args) => act::step(args, session),
             Self::File(args) => act::file(args, session),
+            Self::Contain(args) => contain::run(args, session),
             Self::Collect(args) => act::collect(args, session),
             Self::Timeline(args) => timeline::run(&args, session),
             Self::Report(args) => report::run(&args, session),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::containment::{Level, UnitName};
-use crate::id::{DeviceId, OperatorName};
+use crate::id::{DeviceId, IncidentId, OperatorName};
 use crate::time::Timestamp;
 
 /// `POST /v1/devices/ID/quarantine`.
@@ -44,6 +44,9 @@ pub struct ContainRequest {
     /// Or those that match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// Or those of an incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
     /// Say who it would be, and do nothing.
     #[serde(default)]
     pub dry_run: bool,

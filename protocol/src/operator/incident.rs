@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReasonCount;
 use crate::digest::Sha256Digest;
-use crate::id::{BundleId, DeviceId, IncidentId, OperatorName, RolloutId};
+use crate::id::{ActId, BundleId, DeviceId, IncidentId, OperatorName, RolloutId};
 use crate::time::Timestamp;
 
 /// How an incident stands. They are passed in this order; a relapse goes back to *declared*, and
@@ -312,6 +312,10 @@ pub struct IncidentView {
     pub steps: Vec<StepView>,
     /// Rollouts that cure it.
     pub rollouts: Vec<RolloutId>,
+    /// Containments of its devices.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
+    pub quarantines: Vec<ActId>,
     /// Notes made.
     pub notes: u64,
 }

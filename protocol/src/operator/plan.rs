@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ReasonCount, RolloutView};
 use crate::digest::Sha256Digest;
-use crate::id::{DeviceId, ModelName, OperatorName, RolloutId, VersionName};
+use crate::id::{DeviceId, IncidentId, ModelName, OperatorName, RolloutId, VersionName};
 use crate::sshsig::SshKey;
 use crate::time::Timestamp;
 
@@ -29,6 +29,10 @@ pub struct PlanRequest {
     pub devices: Option<Vec<DeviceId>>,
     /// How.
     pub policy: PolicyChoice,
+    /// The incident that it cures: quarantine lets it in, and the evidence of devices of that
+    /// incident is collected before it overwrites them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
     /// Versions that devices below them must run first, by rising release counter.
     #[serde(default)]
     pub via: Vec<VersionName>,

@@ -303,6 +303,9 @@ impl Device {
 pub fn order_in_words(kind: &OrderKind) -> String {
     match kind {
         OrderKind::Install { model, version, .. } => alloc::format!("install {model} {version}"),
+        OrderKind::Cure { model, version, incident, .. } => {
+            alloc::format!("install {model} {version}, which cures {incident}")
+        }
         OrderKind::Revert { model, version, .. } => alloc::format!("go back to {model} {version}"),
         OrderKind::Halt { install } => alloc::format!("halt the install of order {install}"),
         OrderKind::Quarantine { terms, .. } => {

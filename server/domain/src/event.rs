@@ -127,6 +127,8 @@ pub enum Fact {
     RolloutFinished { rollout: RolloutId },
     /// A device waits for its turn under the caps of its group.
     TurnAwaited { device: DeviceId, rollout: RolloutId },
+    /// A device is offered what cures it once its evidence is here.
+    EvidenceAwaited { device: DeviceId, rollout: RolloutId, incident: IncidentId },
     /// It is a device's turn.
     TurnGiven { device: DeviceId, rollout: RolloutId },
     /// An emergency took a device out of another rollout.
@@ -264,6 +266,7 @@ impl Fact {
             | Self::RolloutResumed { rollout, .. }
             | Self::GroupPassed { rollout, .. }
             | Self::TurnAwaited { rollout, .. }
+            | Self::EvidenceAwaited { rollout, .. }
             | Self::TurnGiven { rollout, .. }
             | Self::Overtaken { rollout, .. }
             | Self::Regressed { rollout, .. }

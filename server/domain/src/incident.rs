@@ -6,10 +6,10 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::{BundleId, DeviceId, IncidentId, OperatorName, RolloutId};
+use lazaret_protocol::id::{ActId, BundleId, DeviceId, IncidentId, OperatorName, RolloutId};
 use lazaret_protocol::operator::{
-    AdvanceRequest, FilingRequest, IncidentState, IncidentView, MomentView, Obligation, ProofKind,
-    Severity, Standing, StepRequest,
+    AdvanceRequest, FilingRequest, IncidentState, MomentView, Obligation, ProofKind, Severity,
+    Standing, StepRequest,
 };
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
@@ -24,6 +24,7 @@ pub mod clock;
 mod guard;
 pub mod playbook;
 pub mod standing;
+mod view;
 
 use clock::{Clock, Warned};
 use playbook::{Playbook, Step};
@@ -83,6 +84,9 @@ pub struct Incident {
     pub warned: Vec<Warned>,
     /// Rollouts that cure it.
     pub rollouts: Vec<RolloutId>,
+    /// Containments of its devices.
+    #[serde(default)]
+    pub quarantines: Vec<ActId>,
     /// Notes made.
     pub notes: u64,
     /// The event log's last number when it was opened: the timeline begins behind it.
@@ -228,6 +232,7 @@ pub fn open(
         filings: Vec::new(),
         warned: Vec::new(),
         rollouts: Vec::new(),
+        quarantines: Vec::new(),
         notes: 0,
         behind_event: opening.behind_event,
     };
@@ -328,6 +333,19 @@ pub fn link(
     Ok(changed(found, next, Event { at: now, fact }))
 }
 
+/// Notes a containment of its devices. Past the most it is still in the timeline.
+///
+/// # Errors
+/// No such incident, or it is closed.
+pub fn contain(found: &Found<Incident>, act: &ActId) -> Result<Decision<Incident>, Refused> {
+    let mut next = open_one(found)?;
+    if next.quarantines.contains(act) || next.quarantines.len() >= LINKS_MAX {
+        return Ok(Decision::reply(next));
+    }
+    next.quarantines.push(act.clone());
+    Ok(Decision::reply(next.clone()).replace(found, &next))
+}
+
 /// Ends a step of the playbook: done, with what shows it, or waived.
 ///
 /// # Errors
@@ -408,32 +426,6 @@ impl Incident {
     pub fn declared(&self) -> Option<Timestamp> {
         let declared = |moment: &&MomentView| moment.state == IncidentState::Declared;
         self.moments.iter().find(declared).map(|moment| moment.at)
-    }
-
-    /// As responders see it.
-    #[must_use]
-    pub fn view(&self, now: Timestamp) -> IncidentView {
-        let clocks = Clock::ALL.into_iter();
-        IncidentView {
-            id: self.id.clone(),
-            title: self.title.clone(),
-            severity: self.severity,
-            state: self.state(),
-            commander: self.commander.clone(),
-            filter: self.filter.clone(),
-            devices: self.devices,
-            members: self.members,
-            obligation: self.obligation,
-            began: self.began,
-            aware: self.aware,
-            corrective: self.corrective,
-            moments: self.moments.clone(),
-            clocks: clocks.filter_map(|clock| clock.view(self, now)).collect(),
-            playbook: self.playbook.clone(),
-            steps: self.steps.iter().map(|step| step.view(self.declared(), now)).collect(),
-            rollouts: self.rollouts.clone(),
-            notes: self.notes,
-        }
     }
 }
 

@@ -5,8 +5,9 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::RolloutId;
+use lazaret_protocol::id::{BundleId, RolloutId};
 use lazaret_protocol::limits::ORDERS_PER_POLL_MAX;
+use lazaret_protocol::operator::BundleState;
 use lazaret_protocol::order::{Order, OrderKind, Outcome};
 use lazaret_protocol::poll::PollRequest;
 use lazaret_protocol::refusal::RefusalCode;
@@ -14,7 +15,7 @@ use lazaret_protocol::signed::{FromDevice, Verified};
 use lazaret_protocol::time::Timestamp;
 
 use crate::clone::{Sign, suspect};
-use crate::device::{Device, ORDER_VALID_MS, OpenOrder, order_in_words};
+use crate::device::{Device, ORDER_VALID_MS, order_in_words};
 use crate::event::{Event, Fact};
 use crate::number::{self, Bindings, Holder, Said};
 use crate::record::{Decision, Found};
@@ -22,12 +23,10 @@ use crate::refused::Refused;
 use crate::rollout::cord::Cord;
 use crate::rollout::hold::{Candidate, Hold, hold};
 use crate::rollout::pace::READY_POLL_MS;
-use crate::rollout::state::{
-    Assigned, Assignment, AssignmentState, Direction, Rollout, SILENCE_MS,
-};
+use crate::rollout::state::{Assigned, Assignment, AssignmentState, Direction, Rollout};
 use crate::witness::{Witnessed, Witnessing, Word, enter_heads, witness};
 
-use part::{current_part, is_part_of, is_stopped};
+use part::{current_part, is_part_of};
 
 /// All that a poll rests on.
 #[derive(Debug, Clone)]
@@ -44,6 +43,9 @@ pub struct PollView {
     pub witnessed: Found<Witnessed>,
     /// Numbers of its modem and SIM that it says.
     pub numbers: Vec<Said>,
+    /// The evidence that the incident which its rollout cures wants of it. It goes one way only, so
+    /// no decision rests on its version.
+    pub evidence: Option<(BundleId, BundleState)>,
 }
 
 /// A rollout and a device's part in it.
@@ -145,6 +147,7 @@ pub fn decide(
             &request.logs,
         ),
         bound: Vec::new(),
+        preserving: None,
     };
     turn.look_for_copies(request, context);
     turn.take_in(request, context.now);
@@ -193,6 +196,8 @@ struct Turn {
     witnessing: Witnessing,
     /// Numbers that it is bound to from here on.
     bound: Vec<Holder>,
+    /// A rollout that begins to wait for its evidence.
+    preserving: Option<RolloutId>,
 }
 
 impl Turn {
@@ -262,43 +267,6 @@ impl Turn {
         });
     }
 
-    /// Ends orders that the device has not taken and shall not take any more, and takes back
-    /// installs that it has taken but that are no longer wanted.
-    fn settle_orders(&mut self, view: &PollView, accepted: u64, now: Timestamp) {
-        for open in self.device.open_orders.clone() {
-            let sequence = open.order.sequence;
-            if sequence > accepted {
-                // The device says durably that it has not taken it, so it can still be taken back
-                // silently.
-                if let Some(outcome) = self.why_not(&open, view, now) {
-                    self.end(sequence, outcome, now);
-                }
-            } else if open.order.expires.plus_ms(SILENCE_MS) <= now {
-                self.end(sequence, Outcome::Expired, now);
-            } else if open.order.kind.installs()
-                && is_stopped(&open, view)
-                && !open.halted
-                && self.order(OrderKind::Halt { install: sequence }, None, now).is_some()
-            {
-                self.device.mark_halted(sequence);
-            }
-        }
-    }
-
-    fn why_not(&self, open: &OpenOrder, view: &PollView, now: Timestamp) -> Option<Outcome> {
-        if open.order.expires <= now {
-            return Some(Outcome::Expired);
-        }
-        if !open.order.kind.installs() {
-            return None;
-        }
-        if self.device.is_held() {
-            return Some(refused_by_server("quarantined", "the device is in quarantine"));
-        }
-        is_stopped(open, view)
-            .then(|| refused_by_server("halted", "the offer was taken back before it was taken"))
-    }
-
     /// Offers the release of the device's rollout, where everything allows it.
     fn offer(&mut self, view: &PollView, now: Timestamp) {
         let Some(part) = current_part(view) else { return };
@@ -308,7 +276,8 @@ impl Turn {
         };
         let both = (rollout, assignment);
         let cord = view.cord.value.as_ref();
-        let held = hold(Candidate::from(&self.device), both, cord, now);
+        let candidate = Candidate::from(&self.device).with_evidence(view.evidence.as_ref());
+        let held = hold(candidate, both, cord, now);
         match held {
             Hold::AlreadyRunning { .. } => {
                 let ended = AssignmentState::Ended { outcome: Outcome::Done, at: now };
@@ -328,6 +297,11 @@ impl Turn {
             // The device would say the same: what its signers ruled out stays out.
             Hold::Floor { of, .. } => {
                 self.leave_out(rollout, (of.refusal(), &held.in_words()), now);
+            }
+            Hold::Evidence { since: None, incident, .. } => {
+                self.preserving = Some(rollout.id.clone());
+                let (device, rollout) = (self.device.id.clone(), rollout.id.clone());
+                self.facts.push(Fact::EvidenceAwaited { device, rollout, incident });
             }
             Hold::Turn { since: None } => {
                 self.moved.push((rollout.id.clone(), AssignmentState::Ready { since: now }));
@@ -364,9 +338,14 @@ impl Turn {
         let release = rollout.next_for(counter);
         let (id, model, version) =
             (rollout.id.clone(), release.model.clone(), release.version.clone());
-        let kind = match rollout.direction {
-            Direction::Newer => OrderKind::Install { rollout: id.clone(), model, version },
-            Direction::Back { .. } => OrderKind::Revert { rollout: id.clone(), model, version },
+        let kind = match (&rollout.direction, rollout.cures.clone()) {
+            (Direction::Newer, Some(incident)) => {
+                OrderKind::Cure { rollout: id.clone(), model, version, incident }
+            }
+            (Direction::Newer, None) => OrderKind::Install { rollout: id.clone(), model, version },
+            (Direction::Back { .. }, _) => {
+                OrderKind::Revert { rollout: id.clone(), model, version }
+            }
         };
         let lapses = now.plus_ms(ORDER_VALID_MS);
         if let Some(order) = self.order(kind, Some(id.clone()), now) {
@@ -448,7 +427,7 @@ impl Turn {
             tuf_timestamp_version: context.tuf_timestamp_version,
             orders: fresh.into_iter().take(ORDERS_PER_POLL_MAX).collect(),
             next_poll_ms: self.next_poll_ms(view, more_wait, context),
-            bearing: if self.moved.is_empty() && !self.is_suspected() {
+            bearing: if self.moved.is_empty() && self.preserving.is_none() && !self.is_suspected() {
                 Bearing::Quiet
             } else {
                 Bearing::Moves
@@ -479,9 +458,16 @@ impl Turn {
         }
         for part in &view.parts {
             decision = decision.resting_on(&part.rollout).resting_on(&part.assignment);
-            let moved = self.moved.iter().rfind(|(id, _)| is_part_of(part, id));
-            if let (Some((_, state)), Some(assignment)) = (moved, &part.assignment.value) {
-                decision = decision.put(&Assignment { state: state.clone(), ..assignment.clone() });
+            let Some(assignment) = &part.assignment.value else { continue };
+            let mut next = assignment.clone();
+            if let Some((_, state)) = self.moved.iter().rfind(|(id, _)| is_part_of(part, id)) {
+                next.state.clone_from(state);
+            }
+            if self.preserving.as_ref().is_some_and(|id| is_part_of(part, id)) {
+                next.preserving_since = Some(context.now);
+            }
+            if next != *assignment {
+                decision = decision.put(&next);
             }
         }
         for fact in self.facts {
@@ -498,5 +484,6 @@ fn refused_by_server(code: &str, reason: &str) -> Outcome {
 mod containment;
 mod copies;
 mod part;
+mod settle;
 #[cfg(test)]
 mod tests;

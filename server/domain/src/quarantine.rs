@@ -7,7 +7,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::containment::{Level, Terms};
-use lazaret_protocol::id::{DeviceId, OperatorName};
+use lazaret_protocol::id::{DeviceId, IncidentId, OperatorName};
 use lazaret_protocol::order::OrderKind;
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::{HOUR_MS, Timestamp};
@@ -211,6 +211,9 @@ pub struct Act {
     pub devices: Vec<DeviceId>,
     /// When it was asked for.
     pub at: Timestamp,
+    /// The incident whose devices they are, where they were named so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
     /// Where it stands.
     pub state: ActState,
 }

@@ -184,7 +184,9 @@ fn believed(open: &OpenOrder, report: &Report, view: &ReportView) -> Outcome {
 
 /// The release of a rollout that an order names.
 fn ordered<'a>(open: &OpenOrder, rollout: &'a Rollout) -> Option<&'a RolloutRelease> {
-    let (OrderKind::Install { version, .. } | OrderKind::Revert { version, .. }) = &open.order.kind
+    let (OrderKind::Install { version, .. }
+    | OrderKind::Cure { version, .. }
+    | OrderKind::Revert { version, .. }) = &open.order.kind
     else {
         return None;
     };

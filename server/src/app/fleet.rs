@@ -17,6 +17,7 @@ use lazaret_server_store::Committed;
 
 use super::context::App;
 use super::error::AppError;
+use super::incident::preserve;
 use super::rollout;
 
 /// Halts the whole fleet: one person, no approval. It holds from the commit on.
@@ -156,7 +157,17 @@ pub(crate) async fn why(app: &App, id: &DeviceId) -> Result<WhyView, AppError> {
     let part = part_of(app, id).await?;
     let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
     let both = part.as_ref().map(|(rollout, part)| (rollout, part));
-    let held = hold::why(&device, both, cord.value.as_ref(), (app.now(), app.poll_interval_ms));
+    let evidence = match &part {
+        Some((rollout, _)) => preserve::wanted(app, rollout, id).await?,
+        None => None,
+    };
+    let device_and_evidence = (&device, evidence.as_ref());
+    let held = hold::why(
+        device_and_evidence,
+        both,
+        cord.value.as_ref(),
+        (app.now(), app.poll_interval_ms),
+    );
     Ok(WhyView {
         device: id.clone(),
         rollout: part.as_ref().map(|(rollout, _)| rollout.id.clone()),

@@ -1,7 +1,7 @@
 //! Incidents: opened over the devices that match, led on, noted, linked with their cure, filed,
 //! and looked at with how their devices stand. What may follow what is the domain's to say.
 
-use lazaret_protocol::id::{IncidentId, OperatorName, RolloutId};
+use lazaret_protocol::id::{DeviceId, IncidentId, OperatorName, RolloutId};
 use lazaret_protocol::operator::{
     AdvanceRequest, CollectionCount, FilingRequest, IncidentRequest, IncidentState, IncidentStatus,
     IncidentView, LinkRequest, NoteRequest, Page, PlaybookChoice, RolloutState, Standing,
@@ -22,6 +22,7 @@ use super::listing::{self, PageRequest};
 
 mod collect;
 mod members;
+pub(super) mod preserve;
 mod timeline;
 
 pub(crate) use timeline::timeline;
@@ -112,12 +113,51 @@ pub(crate) async fn link(
     id: &IncidentId,
     request: &LinkRequest,
 ) -> Result<Committed<IncidentView>, AppError> {
-    let rollout = &request.rollout;
-    let begun = begun(app, rollout).await?;
-    changed(app, id, |found, now| {
-        incident::link(found, (rollout, begun), &request.reason, (by, now))
-    })
-    .await
+    let name = &request.rollout;
+    let found: Found<Rollout> = app.store.find(name.as_str()).await?;
+    let rollout = found.value.ok_or_else(|| unknown_rollout(name))?;
+    if matches!(rollout.state, RolloutState::Running | RolloutState::Paused) {
+        preserve::ask_first(app, by, &rollout, id).await?;
+    }
+    let committed = app
+        .decide(|| async {
+            let found: Found<Incident> = app.store.find(id.as_str()).await?;
+            let cure: Found<Rollout> = app.store.find(name.as_str()).await?;
+            let begun = cure.value.as_ref().and_then(begun);
+            let now = app.now();
+            let linked = incident::link(&found, (name, begun), &request.reason, (by, now))?;
+            Ok(match &cure.value {
+                Some(rollout) if rollout.cures.is_none() => {
+                    let cures = Some(id.clone());
+                    linked.replace(&cure, &Rollout { cures, ..rollout.clone() })
+                }
+                _ => linked,
+            })
+        })
+        .await?;
+    app.wake();
+    let now = app.now();
+    Ok(committed.map(|incident| incident.view(now)))
+}
+
+/// The devices of an incident, for whom something is to be done while it is open.
+///
+/// # Errors
+/// No such incident, or it is closed; or the store.
+pub(super) async fn devices(app: &App, id: &IncidentId) -> Result<Vec<DeviceId>, AppError> {
+    members::of(app, &open_one(app, id).await?).await
+}
+
+/// An incident that is not closed.
+///
+/// # Errors
+/// No such incident, or it is closed; or the store.
+pub(super) async fn open_one(app: &App, id: &IncidentId) -> Result<Incident, AppError> {
+    let incident = existing(app, id).await?;
+    if incident.state() == IncidentState::Closed {
+        return Err(Refused::because(RefusalCode::Conflict, format!("{id} is closed")).into());
+    }
+    Ok(incident)
 }
 
 /// Ends a step of the playbook.
@@ -158,11 +198,7 @@ pub(crate) async fn collect(
     id: &IncidentId,
     reason: &str,
 ) -> Result<Committed<CollectionCount>, AppError> {
-    let incident = existing(app, id).await?;
-    if incident.state() == IncidentState::Closed {
-        let detail = format!("{id} is closed");
-        return Err(Refused::because(RefusalCode::Conflict, detail).into());
-    }
+    let incident = open_one(app, id).await?;
     let count = collect::all(app, by, &incident, reason).await?;
     app.wake();
     app.decide(|| async { Ok(Decision::reply(count.clone())) }).await
@@ -197,7 +233,13 @@ pub(crate) async fn watch(app: &App) -> Result<(), AppError> {
     for incident in all.iter().filter(|one| one.state() != IncidentState::Closed) {
         let mut corrective = None;
         for rollout in incident.rollouts.iter().filter(|_| incident.corrective.is_none()) {
-            corrective = [corrective, begun(app, rollout).await?].into_iter().flatten().min();
+            corrective = [
+                corrective,
+                app.store.find::<Rollout>(rollout.as_str()).await?.value.as_ref().and_then(begun),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
         }
         let warned = app
             .decide(|| async {
@@ -246,12 +288,13 @@ async fn standing(app: &App, id: &IncidentId) -> Result<Standing, AppError> {
 }
 
 /// When a rollout began; none where it is only planned.
-async fn begun(app: &App, rollout: &RolloutId) -> Result<Option<Timestamp>, AppError> {
-    let found: Found<Rollout> = app.store.find(rollout.as_str()).await?;
-    let unknown = || Refused::because(RefusalCode::NotFound, format!("no rollout {rollout}"));
-    let rollout = found.value.ok_or_else(unknown)?;
+fn begun(rollout: &Rollout) -> Option<Timestamp> {
     let planned = matches!(rollout.state, RolloutState::Planned | RolloutState::Withdrawn);
-    Ok((!planned).then_some(rollout.started))
+    (!planned).then_some(rollout.started)
+}
+
+fn unknown_rollout(rollout: &RolloutId) -> Refused {
+    Refused::because(RefusalCode::NotFound, format!("no rollout {rollout}"))
 }
 
 fn playbook(choice: &PlaybookChoice) -> Result<Playbook, AppError> {

@@ -13,6 +13,7 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::event::{Event, Fact};
 use lazaret_server_domain::filter::Filter;
+use lazaret_server_domain::incident::{Incident, link};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
 use lazaret_server_domain::release::{Release, release_name};
@@ -35,6 +36,7 @@ use lazaret_server_store::Committed;
 
 use super::context::{App, random};
 use super::error::AppError;
+use super::incident::{self, preserve};
 use super::{publish, rollout};
 
 /// Records in one commit, well below the 4096 of a batch.
@@ -69,7 +71,11 @@ pub(crate) async fn plan(
     }
     let wanted = Wanted { version: &request.version, steps, direction: Direction::Newer };
     let draft = releases.draft(app, wanted, policy, &request.reason).await?;
-    keep(app, by, Draft { filter, devices, ..draft }, request.dry_run).await
+    if let Some(id) = &request.incident {
+        incident::open_one(app, id).await?;
+    }
+    let cures = request.incident.clone();
+    keep(app, by, Draft { filter, devices, cures, ..draft }, request.dry_run).await
 }
 
 /// Makes a plan that takes a rollout back on the devices that it reached.
@@ -124,6 +130,9 @@ pub(crate) async fn apply(
     let found: Found<Rollout> = app.store.find(id.as_str()).await?;
     let begun = advance::start(&found, by.as_str(), app.now())?;
     if !begun.changes_nothing() {
+        if let Some(incident) = &new.cures {
+            preserve::ask_first(app, by, &new, incident).await?;
+        }
         let parts: Vec<Assignment> = app.store.list_all(&format!("{id}/")).await?;
         for chunk in parts.chunks(RECORDS_PER_COMMIT) {
             take(app, &new, chunk).await?;
@@ -294,6 +303,7 @@ impl Releases {
             devices: None,
             floors: self.images.iter().map(|image| (image.sha256, image.custom.floor)).collect(),
             reason: reason.to_owned(),
+            cures: None,
         })
     }
 }
@@ -340,8 +350,14 @@ async fn keep(
     };
     let planned = Planned { rollout: rollout.id.clone(), preview };
     app.decide(|| async {
-        let decision = Decision::reply(view.clone()).put(&rollout).put(&planned);
-        Ok(decision.event(Event { at: now, fact: fact.clone() }))
+        let event = Event { at: now, fact: fact.clone() };
+        let Some(id) = &rollout.cures else {
+            return Ok(Decision::reply(view.clone()).put(&rollout).put(&planned).event(event));
+        };
+        let found: Found<Incident> = app.store.find(id.as_str()).await?;
+        let cure = (&rollout.id, None);
+        let linked = link(&found, cure, &rollout.reason, (by, now))?.with_reply(view.clone());
+        Ok(linked.put(&rollout).put(&planned).event(event))
     })
     .await
 }

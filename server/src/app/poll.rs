@@ -28,6 +28,7 @@ use lazaret_server_store::Committed;
 
 use super::context::{App, random};
 use super::error::AppError;
+use super::incident::preserve;
 use super::inventory::keyed;
 
 /// Longest time that a poll is held back, in milliseconds: below the 60 s after which many
@@ -157,7 +158,13 @@ async fn decide(
     let cord: Found<Cord> = app.store.find(Cord::NAME).await?;
     let witnessed: Found<Witnessed> = app.store.find(id.as_str()).await?;
     let numbers = said(app, &request.message().message).await?;
-    let view = PollView { device, assigned, parts, cord, witnessed, numbers };
+    let latest = assigned.value.as_ref().map(|assigned| &assigned.rollout);
+    let current = parts.iter().filter_map(|part| part.rollout.value.as_ref());
+    let evidence = match current.into_iter().find(|rollout| Some(&rollout.id) == latest) {
+        Some(rollout) => preserve::wanted(app, rollout, id).await?,
+        None => None,
+    };
+    let view = PollView { device, assigned, parts, cord, witnessed, numbers, evidence };
     Ok((poll::decide(&view, request, context)?, rollouts))
 }
 

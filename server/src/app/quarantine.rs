@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lazaret_protocol::containment::{Level, Terms, UnitName};
-use lazaret_protocol::id::{DeviceId, OperatorName};
+use lazaret_protocol::id::{DeviceId, IncidentId, OperatorName};
 use lazaret_protocol::operator::{
     ContainRequest, ContainView, DeviceView, MemberView, QuarantineRequest, Scope,
 };
@@ -13,6 +13,7 @@ use lazaret_protocol::refusal::RefusalCode;
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::event::{Event, Fact};
 use lazaret_server_domain::filter::Filter;
+use lazaret_server_domain::incident::{self as domain_incident, Incident};
 use lazaret_server_domain::quarantine::{self, Act, ActState, Allowance, Spent};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
@@ -22,7 +23,7 @@ use lazaret_server_store::Committed;
 
 use super::context::{App, random};
 use super::error::AppError;
-use super::within;
+use super::{incident, within};
 
 /// Devices of one containment.
 const DEVICES_MAX: usize = 50_000;
@@ -71,7 +72,7 @@ pub(crate) async fn quarantine(
     let needs = found.value.as_ref().is_some_and(|device| costs(device, request.level));
     if needs && left(app, by, 1).await? == 0 {
         let devices = vec![device.clone()];
-        return Err(wait(app, by, (&request.reason, &terms), devices).await);
+        return Err(wait(app, by, (&request.reason, &terms, None), devices).await);
     }
     let committed = app
         .decide(|| async {
@@ -114,10 +115,10 @@ async fn left(app: &App, by: &OperatorName, wanted: u64) -> Result<u64, AppError
 async fn wait(
     app: &App,
     by: &OperatorName,
-    (reason, terms): (&str, &Terms),
+    (reason, terms, incident): (&str, &Terms, Option<&IncidentId>),
     devices: Vec<DeviceId>,
 ) -> AppError {
-    let act = match act(app, by, (reason, terms), devices, ActState::Waiting) {
+    let act = match act(app, by, (reason, terms, incident), devices, ActState::Waiting) {
         Ok(act) => act,
         Err(err) => return err,
     };
@@ -132,7 +133,7 @@ async fn wait(
     let kept = app
         .decide(|| async {
             let event = Event { at: app.now(), fact: fact.clone() };
-            Ok(Decision::reply(()).put(&act).event(event))
+            Ok(begin(app, &act).await?.event(event))
         })
         .await;
     if let Err(err) = kept {
@@ -150,10 +151,18 @@ async fn wait(
     )
 }
 
+/// The act as a record, and in the incident whose devices it contains.
+async fn begin(app: &App, act: &Act) -> Result<Decision<()>, AppError> {
+    let Some(incident) = &act.incident else { return Ok(Decision::reply(()).put(act)) };
+    let found: Found<Incident> = app.store.find(incident.as_str()).await?;
+    let id = act.id.parse().map_err(|_| AppError::CutShort { what: "naming a containment" })?;
+    Ok(domain_incident::contain(&found, &id)?.with_reply(()).put(act))
+}
+
 fn act(
     app: &App,
     by: &OperatorName,
-    (reason, terms): (&str, &Terms),
+    (reason, terms, incident): (&str, &Terms, Option<&IncidentId>),
     devices: Vec<DeviceId>,
     state: ActState,
 ) -> Result<Act, AppError> {
@@ -164,6 +173,7 @@ fn act(
         terms: terms.clone(),
         devices,
         at: app.now(),
+        incident: incident.cloned(),
         state,
     })
 }
@@ -180,25 +190,46 @@ pub(crate) async fn contain(
     let terms = app.containment.terms(request.level, &request.stop)?;
     terms.check().map_err(|err| AppError::bad_request(err.to_string()))?;
     let filter = request.filter.as_deref();
-    let (devices, unknown) = resolve(app, (&request.devices, filter), scopes).await?;
+    let mut unknown = Vec::new();
+    let devices = match &request.incident {
+        Some(_) if filter.is_some() || !request.devices.is_empty() => {
+            let detail = "expected one of devices, a filter and an incident, got several";
+            return Err(AppError::bad_request(detail));
+        }
+        // Who has gone since it was opened can be contained no more.
+        Some(incident) => {
+            let members = incident::devices(app, incident).await?;
+            if members.is_empty() {
+                let detail = format!("no device is in {incident}");
+                return Err(AppError::refused(RefusalCode::Conflict, detail));
+            }
+            resolve(app, (&members, None), scopes).await?.0
+        }
+        None => {
+            let devices;
+            (devices, unknown) = resolve(app, (&request.devices, filter), scopes).await?;
+            devices
+        }
+    };
     let costing = devices.iter().filter(|device| costs(device, request.level)).count();
     let costing = u64::try_from(costing).unwrap_or(u64::MAX);
     let needs = costing > 0 && left(app, by, costing).await? == 0;
     if request.dry_run {
-        let act = act(app, by, (&request.reason, &terms), Vec::new(), ActState::Waiting)?;
+        let act = act(app, by, (&request.reason, &terms, None), Vec::new(), ActState::Waiting)?;
         return Ok(preview(&act, &devices, unknown, needs));
     }
     if let Some(first) = unknown.first() {
         return Err(AppError::refused(RefusalCode::NotFound, format!("no device {first}")));
     }
+    let what = (request.reason.as_str(), &terms, request.incident.as_ref());
     let names: Vec<DeviceId> = devices.into_iter().map(|device| device.id).collect();
     if needs {
-        return Err(wait(app, by, (&request.reason, &terms), names).await);
+        return Err(wait(app, by, what, names).await);
     }
     let begun = ActState::Begun { confirmed_by: None };
-    let act = act(app, by, (&request.reason, &terms), names, begun)?;
+    let act = act(app, by, what, names, begun)?;
     let kept = app.decide(|| async {
-        let decided = Decision::reply(()).put(&act);
+        let decided = begin(app, &act).await?;
         if costing == 0 {
             return Ok(decided);
         }

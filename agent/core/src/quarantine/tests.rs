@@ -140,3 +140,36 @@ fn a_mild_level_lets_updates_go_on() {
         assert_eq!(refused(&begun(level), 6), "quarantined", "{level}");
     }
 }
+
+fn cure() -> OrderKind {
+    OrderKind::Cure {
+        rollout: "r-1".parse().unwrap(),
+        model: "gw2".parse().unwrap(),
+        version: "v2".parse().unwrap(),
+        incident: "i-1".parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_cure_comes_in_at_every_level_but_the_one_that_revokes() {
+    for level in Level::ALL {
+        let after = told(&held(level), &Event::Ordered(order(6, cure())));
+        match level {
+            Level::Revoke => assert_eq!(refused(&after, 6), "quarantined"),
+            _ => assert_eq!(after.update.name(), "accepted", "{level}"),
+        }
+        assert_eq!(after.quarantine.level(), Some(level), "a cure lets nobody out");
+    }
+}
+
+#[test]
+fn a_cure_under_way_outlives_quarantine_and_not_revocation() {
+    let begun = told(&Journal::fresh(), &Event::Ordered(order(5, cure())));
+    for level in Level::ALL {
+        let after = told(&begun, &Event::Ordered(order(6, quarantine(level))));
+        match level {
+            Level::Revoke => assert_eq!(refused(&after, 5), "quarantined"),
+            _ => assert_eq!(after.update.name(), "accepted", "{level}"),
+        }
+    }
+}

@@ -39,6 +39,7 @@ fn largest() -> Journal {
         rollout: long.parse().unwrap(),
         version: long.parse().unwrap(),
         direction: Direction::Back,
+        cure: true,
         by_hand: Some(ByHand { overrules: Overrule::ALL.to_vec() }),
     };
     let target = Target {

@@ -81,6 +81,7 @@ fn install() -> Install {
         rollout: "r-1".parse().unwrap(),
         version: "v2".parse().unwrap(),
         direction: Direction::Onwards,
+        cure: false,
         by_hand: None,
     }
 }

@@ -2,7 +2,7 @@
 //! second person, and see where each of them stands.
 
 use lazaret_protocol::containment::{Level, UnitName};
-use lazaret_protocol::id::{ActId, DeviceId};
+use lazaret_protocol::id::{ActId, DeviceId, IncidentId};
 use lazaret_protocol::operator::{
     ContainRequest, ContainView, DeviceView, QuarantineRequest, ReasonRequest,
 };
@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// Those that match, as in `device list --filter`
     #[arg(long, value_name = "FILTER", conflicts_with_all = ["confirm", "status"])]
     filter: Option<String>,
+    /// Those of an incident
+    #[arg(long, value_name = "INCIDENT")]
+    #[arg(conflicts_with_all = ["devices", "filter", "confirm", "status"])]
+    incident: Option<IncidentId>,
     /// How far: observe, hold, restrict, isolate or revoke
     #[arg(long, value_name = "LEVEL", default_value_t = Level::Restrict)]
     level: Level,
@@ -76,7 +80,7 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     let (level, stop) = (args.level, args.stop);
     match args.devices.as_slice() {
-        [] if args.filter.is_none() => Err(Misuse::NobodyNamed.into()),
+        [] if args.filter.is_none() && args.incident.is_none() => Err(Misuse::NobodyNamed.into()),
         [device] if !args.dry_run => {
             let path = format!("/v1/devices/{device}/quarantine");
             let body = QuarantineRequest { reason, level, stop };
@@ -90,6 +94,7 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
                 stop,
                 devices: args.devices,
                 filter: args.filter,
+                incident: args.incident,
                 dry_run: args.dry_run,
             };
             let view: ContainView = client.post("/v1/quarantines", &request)?;
@@ -98,7 +103,7 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
 }
 
-fn set_in_words(view: &ContainView) -> String {
+pub(crate) fn set_in_words(view: &ContainView) -> String {
     let counts: Vec<String> =
         view.counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let rows = view.members.iter().map(|member| {

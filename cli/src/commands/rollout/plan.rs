@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lazaret_protocol::id::{ModelName, VersionName};
+use lazaret_protocol::id::{IncidentId, ModelName, VersionName};
 use lazaret_protocol::operator::{PlanRequest, PlanView, PolicyChoice};
 use lazaret_server_domain::rollout::preview::Preview;
 
@@ -22,7 +22,9 @@ too.
 Example:
   lazaret rollout plan --model gw2 --version 2.0 --reason \"CVE-2026-1234 in openssl\"
   lazaret rollout plan --model gw2 --version 2.0 --filter 'label.site==lyon;last_seen=lt=7d' \\
-      --policy slow --dry-run --reason \"how many would it be?\"")]
+      --policy slow --dry-run --reason \"how many would it be?\"
+  lazaret rollout plan --model gw2 --version 2.1 --policy emergency --incident i-1 \\
+      --reason \"closes the way in\"")]
 pub(crate) struct Args {
     /// The hardware model
     #[arg(long, value_name = "MODEL")]
@@ -41,6 +43,10 @@ pub(crate) struct Args {
     devices_file: Option<PathBuf>,
     #[command(flatten)]
     how: How,
+    /// The incident that it cures: devices in quarantine are cured too, and those of the incident
+    /// send their evidence first
+    #[arg(long, value_name = "INCIDENT")]
+    incident: Option<IncidentId>,
     /// A version that devices below it must run first
     #[arg(long, value_name = "VERSION")]
     via: Vec<VersionName>,
@@ -78,6 +84,7 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         filter: args.filter,
         devices: devices(args.devices, args.devices_file)?,
         policy,
+        incident: args.incident,
         via: args.via,
         reason: args.how.reason.into(),
         dry_run: args.how.dry_run,

@@ -41,6 +41,9 @@ fn in_words(plan: &Plan, dry_run: bool) -> String {
         ("policy", plan.policy.clone()),
         ("plan", hash),
     ];
+    if let Some(incident) = &rollout.cures {
+        facts.push(("cures", format!("{incident}; quarantine lets it in, evidence comes first")));
+    }
     let approvals = format!("{} of {}", plan.approvals.len(), plan.approvals_needed);
     let names: Vec<String> =
         plan.approvals.iter().map(|one| format!("{} ({})", one.by, one.key)).collect();

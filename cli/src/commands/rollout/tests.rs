@@ -39,6 +39,7 @@ fn rollout() -> RolloutView {
         ],
         emergency: None,
         progress: vec![],
+        cures: None,
         halts_unacknowledged: 1,
         halts_acknowledged: 0,
         started_by: "alice".parse().unwrap(),

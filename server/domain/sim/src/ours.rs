@@ -159,6 +159,7 @@ pub(crate) fn run(fleet: &Fleet, scenario: &Scenario, policy: &Policy) -> Result
             group: 0,
             state: AssignmentState::Waiting,
             cohort: String::new(),
+            preserving_since: None,
         },
         tally,
         old: release("1.0", 1).map_err(SimError::Refused)?,
@@ -253,7 +254,8 @@ impl Run<'_> {
         let Some(id) = self.ids.get(index(device)) else { return };
         let candidate = Candidate {
             id,
-            quarantined: false,
+            level: None,
+            evidence: None,
             held: false,
             running: Some(&self.old),
             utc_offset_min: Some(self.fleet.machine(device).utc_offset_min),

@@ -42,6 +42,7 @@ pub(crate) fn records(
         group: 0,
         state: AssignmentState::Waiting,
         cohort: hardware(0),
+        preserving_since: None,
     };
     Ok((Device { id: first, ..device()? }, rollout, part))
 }
@@ -81,6 +82,7 @@ pub(crate) fn plan(
         filter: None,
         devices: None,
         floors: BTreeMap::new(),
+        cures: None,
         reason: "a simulation".into(),
     };
     let mut survey = Survey::new(draft, now)?;

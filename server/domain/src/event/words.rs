@@ -113,6 +113,9 @@ impl Fact {
             Self::TurnAwaited { device, rollout } => {
                 write!(f, "{device} waits for its turn in {rollout}")
             }
+            Self::EvidenceAwaited { device, rollout, incident } => {
+                write!(f, "{device} waits in {rollout} for the evidence that {incident} wants")
+            }
             Self::TurnGiven { device, rollout } => {
                 write!(f, "{device} has its turn in {rollout}")
             }

@@ -3,7 +3,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use alloc::vec;
-use lazaret_protocol::containment::Terms;
+use lazaret_protocol::containment::{Level, Terms};
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::id::DeviceId;
 use lazaret_protocol::key::PublicKey;
@@ -15,6 +15,8 @@ use lazaret_protocol::target::Schedule;
 
 use crate::device::Quarantine;
 use crate::rollout::fixture;
+use crate::rollout::policy::AfterWait;
+use crate::rollout::state::Preserve;
 
 const NOW: Timestamp = Timestamp::from_ms(1_000_000);
 
@@ -64,9 +66,14 @@ fn view(device: Device, rollout: Rollout, state: AssignmentState) -> PollView {
     let id = rollout.id.clone();
     let assigned = Assigned { device: device.id.clone(), rollout: id.clone() };
     let device_id = device.id.clone();
-    let assignment =
-        Assignment { rollout: id, device: device_id, group: 0, state, cohort: String::new() };
+    let assignment = Assignment {
+        rollout: id,
+        device: device_id,
+        state,
+        ..fixture::part(0, AssignmentState::Waiting)
+    };
     PollView {
+        evidence: None,
         device: found("device/d-1", device),
         assigned: found("assigned/d-1", assigned),
         parts: vec![RolloutPart {
@@ -339,4 +346,104 @@ fn a_certificate_that_is_used_ends_the_one_before_it() {
     // The answer to the renewal may have been lost, as long as nobody shows what was in it.
     assert_eq!(kept(old), [new, old]);
     assert_eq!(kept(new), [new]);
+}
+
+fn shut_in(level: Level) -> Device {
+    let quarantine = Quarantine {
+        by: "ana".parse().unwrap(),
+        reason: "x".into(),
+        since: NOW,
+        confirmed: true,
+        terms: Terms::of(level),
+        word: None,
+        ended: None,
+    };
+    Device { quarantine: Some(quarantine), ..device() }
+}
+
+fn cure(preserve: bool) -> Rollout {
+    let mut cure = rollout(RolloutState::Running, GroupState::Open);
+    cure.cures = Some("i-1".parse().unwrap());
+    let preserve = preserve.then_some(Preserve { wait_ms: 1000, then: AfterWait::Patch });
+    cure.conduct.preserve = preserve;
+    cure
+}
+
+#[test]
+fn a_cure_reaches_quarantine_at_every_level_but_the_one_that_revokes() {
+    for level in Level::ALL {
+        let view = view(shut_in(level), cure(false), AssignmentState::Waiting);
+        let mut polls = request(5, 0).into_message();
+        polls.message.quarantined = true;
+        let polls = DevicePeer::from_checked_certificate(polls.device).vouch(polls.message);
+        let orders = answered(&view, &polls).preview().orders.clone();
+        let cured = orders.iter().any(|order| matches!(order.kind, OrderKind::Cure { .. }));
+        assert_eq!(cured, level.lets_cures_in(), "{level}: {orders:?}");
+        assert!(!orders.iter().any(|order| matches!(order.kind, OrderKind::Install { .. })));
+    }
+}
+
+#[test]
+fn an_offered_cure_is_not_taken_back_by_quarantine_and_an_install_is() {
+    let kept = |rollout: &Rollout, level| {
+        let mut device = shut_in(level);
+        let release = &rollout.release;
+        let (id, model) = (rollout.id.clone(), release.model.clone());
+        let version = release.version.clone();
+        let kind = match rollout.cures.clone() {
+            Some(incident) => OrderKind::Cure { rollout: id, model, version, incident },
+            None => OrderKind::Install { rollout: id, model, version },
+        };
+        let order = device.give_order(kind, Some(rollout.id.clone()), NOW).unwrap();
+        let state = AssignmentState::Offered { order, lapses: NOW.plus_ms(1), at: NOW };
+        let view = view(device, rollout.clone(), state);
+        let orders = answered(&view, &request(5, 0)).preview().orders.clone();
+        orders.iter().any(|order| order.kind.installs())
+    };
+    let usual = rollout(RolloutState::Running, GroupState::Open);
+    assert!(kept(&cure(false), Level::Isolate) && !kept(&cure(false), Level::Revoke));
+    assert!(kept(&usual, Level::Observe) && !kept(&usual, Level::Hold));
+}
+
+#[test]
+fn evidence_that_an_incident_wants_is_here_before_the_cure_is_offered() {
+    let bundle = |state| Some(("b-1".parse().unwrap(), state));
+    let waits = PollView {
+        evidence: bundle(BundleState::Ordered),
+        ..view(device(), cure(true), AssignmentState::Waiting)
+    };
+    let first = answered(&waits, &request(5, 0));
+    assert_eq!(first.preview().orders, []);
+    let parts = first.into_parts().unwrap();
+    let begun = parts.events.iter().any(|it| matches!(it.fact, Fact::EvidenceAwaited { .. }));
+    assert!(begun, "{:?}", parts.events);
+    assert!(parts.put.iter().any(|(key, _)| key == "assignment/r-1/d-1"), "its wait is kept");
+
+    let since = |ms: u64| {
+        let mut later = waits.clone();
+        if let Some(part) = &mut later.parts[0].assignment.value {
+            part.preserving_since = Some(Timestamp::from_ms(NOW.as_ms() - ms));
+        }
+        later
+    };
+    let offers = |view: &PollView| {
+        let orders = answered(view, &request(5, 0)).preview().orders.clone();
+        orders.iter().any(|order| matches!(order.kind, OrderKind::Cure { .. }))
+    };
+    assert!(!offers(&since(999)) && offers(&since(1000)), "the policy's time");
+    for (state, offered) in [
+        (BundleState::Ordered, false),
+        (BundleState::Failed, false),
+        (BundleState::Received, true),
+        (BundleState::Deleted, true),
+    ] {
+        let view = PollView { evidence: bundle(state), ..since(10) };
+        assert_eq!(offers(&view), offered, "{state:?}");
+    }
+    let mut firm = since(1_000_000);
+    if let Some(rollout) = &mut firm.parts[0].rollout.value {
+        rollout.conduct.preserve = Some(Preserve { wait_ms: 1000, then: AfterWait::Hold });
+    }
+    assert!(!offers(&firm), "a policy that holds waits for ever");
+    assert!(offers(&PollView { evidence: None, ..waits.clone() }), "nothing is wanted of it");
 }

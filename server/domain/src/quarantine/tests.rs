@@ -98,6 +98,7 @@ fn an_allowance_is_per_person_and_hour_and_comes_back() {
 #[test]
 fn the_second_person_is_another_and_in_time() {
     let act = Act {
+        incident: None,
         id: "q-1".into(),
         by: person("ana"),
         reason: "x".into(),

@@ -50,6 +50,7 @@ pub(crate) fn rollout(states: &[GroupState]) -> Rollout {
         plan: None,
         approvals: vec![],
         accepted: Vec::new(),
+        cures: None,
     }
 }
 
@@ -61,5 +62,6 @@ pub(crate) fn part(group: u64, state: AssignmentState) -> Assignment {
         group,
         state,
         cohort: String::new(),
+        preserving_since: None,
     }
 }

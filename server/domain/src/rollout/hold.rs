@@ -6,14 +6,15 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 
-use lazaret_protocol::id::{DeviceId, RolloutId, VersionName};
-use lazaret_protocol::operator::{GroupState, RolloutState};
+use lazaret_protocol::containment::Level;
+use lazaret_protocol::id::{BundleId, DeviceId, IncidentId, RolloutId, VersionName};
+use lazaret_protocol::operator::{BundleState, GroupState, RolloutState};
 use lazaret_protocol::poll::RunningRelease;
 use lazaret_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cord::Cord;
-use super::policy::GroupRules;
+use super::policy::{AfterWait, GroupRules};
 use super::state::{Assignment, AssignmentState, Rollout, RolloutRelease};
 use super::window::{Opening, opening};
 use crate::device::Device;
@@ -23,8 +24,8 @@ use crate::device::Device;
 pub struct Candidate<'a> {
     /// Who it is.
     pub id: &'a DeviceId,
-    /// It is in quarantine.
-    pub quarantined: bool,
+    /// How far it is shut in; none where it is free.
+    pub level: Option<Level>,
     /// It is held until an operator accepts that a number of its modem or SIM changed.
     pub held: bool,
     /// What runs.
@@ -39,6 +40,16 @@ pub struct Candidate<'a> {
     pub release_floor: Option<u64>,
     /// An install order that is open.
     pub installing: Option<u64>,
+    /// The evidence that the incident which the rollout cures wants of it.
+    pub evidence: Option<(&'a BundleId, BundleState)>,
+}
+
+impl<'a> Candidate<'a> {
+    /// The same device, of which an incident wants this.
+    #[must_use]
+    pub fn with_evidence(self, wanted: Option<&'a (BundleId, BundleState)>) -> Self {
+        Self { evidence: wanted.map(|(bundle, state)| (bundle, *state)), ..self }
+    }
 }
 
 impl<'a> From<&'a Device> for Candidate<'a> {
@@ -46,7 +57,7 @@ impl<'a> From<&'a Device> for Candidate<'a> {
         let open = device.open_orders.iter().find(|open| open.order.kind.installs());
         Self {
             id: &device.id,
-            quarantined: device.is_held(),
+            level: device.level(),
             held: device.awaits_acceptance(),
             running: device.running.as_ref(),
             utc_offset_min: device.utc_offset_min,
@@ -54,6 +65,7 @@ impl<'a> From<&'a Device> for Candidate<'a> {
             probes: &device.probes,
             release_floor: device.release_floor,
             installing: open.map(|open| open.order.sequence),
+            evidence: None,
         }
     }
 }
@@ -104,6 +116,14 @@ pub enum Hold {
         #[serde(default)]
         of: FloorOf,
     },
+    /// The incident that the rollout cures wants its evidence first.
+    Evidence {
+        incident: IncidentId,
+        bundle: BundleId,
+        state: Awaited,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    },
     /// It is busy with another install.
     Busy { order: u64 },
     /// No maintenance window is open where it stands.
@@ -118,6 +138,16 @@ pub enum Hold {
     Turn { since: Option<Timestamp> },
     /// It was not heard of for long.
     Offline { since: Option<Timestamp>, then: String },
+}
+
+/// How evidence stands that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Awaited {
+    /// It is ordered, or being sent.
+    OnItsWay,
+    /// The device could not make it.
+    Failed,
 }
 
 /// Whose floor holds a device.
@@ -167,7 +197,7 @@ pub fn hold(
             open: u64::try_from(open).unwrap_or(u64::MAX),
         };
     }
-    if candidate.quarantined {
+    if rollout.leaves_out(candidate.level) {
         return Hold::Quarantined;
     }
     if candidate.held {
@@ -181,6 +211,9 @@ pub fn hold(
     }
     if let Some(order) = candidate.installing {
         return Hold::Busy { order };
+    }
+    if let Some(hold) = evidence_gate(candidate, (rollout, part), now) {
+        return hold;
     }
     if let Some(hold) = own_gate(candidate, &group.rules, now) {
         return hold;
@@ -199,7 +232,7 @@ pub fn hold(
 /// As people ask it: the same, and that the device has to call first.
 #[must_use]
 pub fn why(
-    device: &Device,
+    (device, evidence): (&Device, Option<&(BundleId, BundleState)>),
     part: Option<(&Rollout, &Assignment)>,
     cord: Option<&Cord>,
     (now, poll_interval_ms): (Timestamp, u64),
@@ -207,7 +240,7 @@ pub fn why(
     let Some(both) = part else {
         return if device.is_held() { Hold::Quarantined } else { Hold::NotInPlan };
     };
-    let held = hold(Candidate::from(device), both, cord, now);
+    let held = hold(Candidate::from(device).with_evidence(evidence), both, cord, now);
     let waits_for_it = matches!(
         held,
         Hold::Nothing { .. }
@@ -291,6 +324,30 @@ fn schedule_gate(device: &DeviceId, release: &RolloutRelease, now: Timestamp) ->
     }
 }
 
+/// What a cure would overwrite is preserved first, for as long as the policy waits for it.
+fn evidence_gate(
+    candidate: Candidate<'_>,
+    (rollout, part): (&Rollout, &Assignment),
+    now: Timestamp,
+) -> Option<Hold> {
+    let (incident, preserve) = (rollout.cures.as_ref()?, rollout.conduct.preserve?);
+    let (bundle, state) = candidate.evidence?;
+    if matches!(state, BundleState::Received | BundleState::Deleted) {
+        return None;
+    }
+    let since = part.preserving_since;
+    let until = match preserve.then {
+        AfterWait::Patch => since.map(|since| since.plus_ms(preserve.wait_ms)),
+        AfterWait::Hold => None,
+    };
+    if until.is_some_and(|until| until <= now) {
+        return None;
+    }
+    let (incident, bundle) = (incident.clone(), bundle.clone());
+    let state = if state == BundleState::Failed { Awaited::Failed } else { Awaited::OnItsWay };
+    Some(Hold::Evidence { incident, bundle, state, since, until })
+}
+
 fn own_gate(candidate: Candidate<'_>, rules: &GroupRules, now: Timestamp) -> Option<Hold> {
     if !rules.windows.is_empty() {
         // Whoever set hours meant the device's own: guessing them would be an update at noon.
@@ -309,149 +366,6 @@ fn own_gate(candidate: Candidate<'_>, rules: &GroupRules, now: Timestamp) -> Opt
     Some(Hold::Probe { name: missing.clone(), reported })
 }
 
-impl Hold {
-    /// A stable word for it.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Nothing { .. } => "nothing",
-            Self::NotInPlan => "not-in-plan",
-            Self::NotApproved { .. } => "not-approved",
-            Self::NotStarted { .. } => "not-started",
-            Self::Cord { .. } => "cord",
-            Self::Paused { .. } => "paused",
-            Self::Halted { .. } => "halted",
-            Self::Over { .. } => "over",
-            Self::AlreadyRunning { .. } => "already-running",
-            Self::Ended { .. } => "ended",
-            Self::Offered { .. } => "offered",
-            Self::GroupClosed { .. } => "group-closed",
-            Self::Quarantined => "quarantined",
-            Self::NumberChanged => "number-changed",
-            Self::ScheduleNever { .. } => "schedule-never",
-            Self::Schedule { .. } => "schedule",
-            Self::Floor { .. } => "floor",
-            Self::Busy { .. } => "busy",
-            Self::Window { .. } => "window",
-            Self::WindowUnknown => "window-unknown",
-            Self::Battery { .. } => "battery",
-            Self::Probe { .. } => "probe",
-            Self::Turn { .. } => "turn",
-            Self::Offline { .. } => "offline",
-        }
-    }
-
-    /// What holds it.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        match self {
-            Self::Nothing { version } => {
-                format!("nothing holds it: its next poll offers {version}")
-            }
-            Self::NotInPlan => "it is in no rollout".to_string(),
-            Self::NotApproved { rollout, have, need } => {
-                format!("{rollout} has {have} of {need} approvals")
-            }
-            Self::NotStarted { rollout } => format!("{rollout} is approved and was not started"),
-            Self::Cord { number, by, reason } => {
-                format!("the whole fleet is halted (halt {number}) by {by}: {reason}")
-            }
-            Self::Paused { rollout } => format!("{rollout} is paused"),
-            Self::Halted { rollout, reason } => format!("{rollout} is halted: {reason}"),
-            Self::Over { rollout } => format!("{rollout} is over"),
-            Self::AlreadyRunning { version } => format!("it runs {version} already"),
-            Self::Ended { rollout, how, at } => {
-                format!("its part in {rollout} ended at {at}: {how}")
-            }
-            Self::Offered { rollout, order, at, .. } => {
-                format!("it was offered {rollout} with order {order} at {at} and has not reported")
-            }
-            Self::GroupClosed { rollout, group, name, open } => format!(
-                "its group {} ({name}) of {rollout} is not open, {open} groups are",
-                group.saturating_add(1)
-            ),
-            Self::Quarantined => "it is in quarantine".to_string(),
-            Self::NumberChanged => {
-                "a number of its modem or SIM changed, and nobody has accepted it".to_string()
-            }
-            Self::ScheduleNever { place } => {
-                format!("the signed schedule never reaches its place {place}")
-            }
-            Self::Schedule { place, .. } => {
-                format!("the signed schedule does not let place {place} in yet")
-            }
-            Self::Floor { version, counter, floor, of: FloorOf::Release } => format!(
-                "{version} lets in only what runs a counter of {floor} or above, it runs \
-                 {counter}, and the rollout has no step in between"
-            ),
-            Self::Floor { version, counter, floor, of: FloorOf::Device } => format!(
-                "its floor {floor} does not let it go back to {version}, whose counter is {counter}"
-            ),
-            Self::Busy { order } => format!("it is busy with order {order}"),
-            Self::Window { .. } => "no maintenance window is open where it stands".to_string(),
-            Self::WindowUnknown => {
-                "it has maintenance windows and has not reported its local time".to_string()
-            }
-            Self::Battery { percent, needs } => {
-                format!("its battery has {percent} %, {needs} % are needed")
-            }
-            Self::Probe { name, reported: true } => format!("its probe {name} does not pass"),
-            Self::Probe { name, reported: false } => format!("its probe {name} is not reported"),
-            Self::Turn { since: Some(since) } => format!("it waits for its turn since {since}"),
-            Self::Turn { since: None } => "it has to wait for its turn".to_string(),
-            Self::Offline { since: Some(since), .. } => {
-                format!("it was not heard of since {since}")
-            }
-            Self::Offline { since: None, .. } => "it never polled".to_string(),
-        }
-    }
-
-    /// What would open it.
-    #[must_use]
-    pub fn opens(&self) -> String {
-        match self {
-            Self::Nothing { .. } => "its next poll".to_string(),
-            Self::NotInPlan => "a rollout whose plan has it".to_string(),
-            Self::NotApproved { rollout, have, need } => format!(
-                "{} more approvals: lazaret rollout approve {rollout}",
-                need.saturating_sub(*have)
-            ),
-            Self::NotStarted { rollout } => format!("lazaret rollout apply {rollout}"),
-            Self::Cord { number, .. } => format!("lazaret resume --all {number} --reason ..."),
-            Self::Paused { rollout } => format!("lazaret rollout resume {rollout} --reason ..."),
-            Self::Halted { rollout, .. } => {
-                format!("lazaret rollout resume {rollout}, naming the failures that are accepted")
-            }
-            Self::Over { .. } | Self::Ended { .. } => "another rollout".to_string(),
-            Self::AlreadyRunning { .. } => "nothing is left to do".to_string(),
-            Self::Offered { lapses, .. } => {
-                format!("its report; without one the offer lapses at {lapses}")
-            }
-            Self::GroupClosed { .. } => "the group before it, when it passes".to_string(),
-            Self::Quarantined => "its release from quarantine".to_string(),
-            Self::NumberChanged => "`lazaret device accept-swap`".to_string(),
-            Self::ScheduleNever { .. } => {
-                "a schedule that release signers or the emergency role sign".to_string()
-            }
-            Self::Schedule { opens, .. } | Self::Window { opens } => format!("time: {opens}"),
-            Self::Floor { floor, of: FloorOf::Release, .. } => format!(
-                "a release in between, of counter {floor} or above: publish it and plan again"
-            ),
-            Self::Floor { floor, of: FloorOf::Device, .. } => {
-                format!(
-                    "a release whose counter is at least {floor}: its signers rule older ones out"
-                )
-            }
-            Self::Busy { order } => format!("its report on order {order}"),
-            Self::WindowUnknown => "a poll that says its offset from UTC".to_string(),
-            Self::Battery { needs, .. } => format!("a charge of {needs} %"),
-            Self::Probe { name, .. } => format!("a poll that says that {name} passes"),
-            Self::Turn { .. } => "a turn, as others finish or the rate allows".to_string(),
-            Self::Offline { then, .. } => format!("a poll; then: {then}"),
-        }
-    }
-}
-
 impl RolloutRelease {
     /// When `device` may install it, by its own schedule or, while that stands, the emergency's.
     #[must_use]
@@ -465,6 +379,8 @@ impl RolloutRelease {
         }
     }
 }
+
+mod words;
 
 #[cfg(test)]
 mod tests;

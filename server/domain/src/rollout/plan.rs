@@ -67,6 +67,7 @@ pub fn plan(
             group,
             state: AssignmentState::Waiting,
             cohort: String::new(),
+            preserving_since: None,
         })
         .collect();
     let rollout = Rollout {
@@ -88,6 +89,7 @@ pub fn plan(
         plan: None,
         approvals: Vec::new(),
         accepted: Vec::new(),
+        cures: None,
     };
     Ok(Plan { rollout, assignments })
 }

@@ -51,6 +51,9 @@ pub struct Policy {
     /// The sequential test. None leaves the thresholds alone to halt.
     #[serde(default)]
     pub statistics: Option<StatisticsPolicy>,
+    /// How a rollout that cures an incident waits for evidence.
+    #[serde(default)]
+    pub preserve: PreservePolicy,
     /// The groups in order. A device is in the first that has it.
     #[serde(rename = "group", default)]
     pub groups: Vec<GroupPolicy>,
@@ -65,6 +68,36 @@ pub enum Urgency {
     Normal,
     /// It overtakes, with the schedule of the `emergency` role.
     Emergency,
+}
+
+/// What is overwritten cannot be looked at any more: a rollout that cures an incident asks each
+/// device of it for its evidence first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreservePolicy {
+    /// How long a device waits for its evidence to be here, from when it could have had its offer.
+    #[serde(default = "a_day")]
+    pub wait: Span,
+    /// What comes of it then.
+    #[serde(default)]
+    pub then: AfterWait,
+}
+
+impl Default for PreservePolicy {
+    fn default() -> Self {
+        Self { wait: a_day(), then: AfterWait::default() }
+    }
+}
+
+/// What comes of a device whose evidence did not come in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterWait {
+    /// It is cured without it.
+    #[default]
+    Patch,
+    /// It goes on waiting.
+    Hold,
 }
 
 /// The sequential test's parameters; what they mean is in

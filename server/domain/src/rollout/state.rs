@@ -6,15 +6,16 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use lazaret_protocol::containment::Level;
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::{DeviceId, ModelName, OperatorName, RolloutId, VersionName};
+use lazaret_protocol::id::{DeviceId, IncidentId, ModelName, OperatorName, RolloutId, VersionName};
 use lazaret_protocol::operator::{EmergencyView, GroupState, GroupView, RolloutState, RolloutView};
 use lazaret_protocol::order::Outcome;
 use lazaret_protocol::target::{EmergencyCustom, Schedule};
 use lazaret_protocol::time::{DAY_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::policy::{GroupRules, Policy, StatisticsPolicy, Urgency};
+use super::policy::{AfterWait, GroupRules, Policy, StatisticsPolicy, Urgency};
 use super::tally::Tally;
 use crate::record::Record;
 
@@ -61,6 +62,9 @@ pub struct Rollout {
     /// Failures that a person accepted when it was resumed, cohort by cohort.
     #[serde(default)]
     pub accepted: Vec<Accepted>,
+    /// The incident that it cures: quarantine lets it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cures: Option<IncidentId>,
 }
 
 /// What a rollout installs, as release signers signed it.
@@ -120,6 +124,19 @@ pub struct Conduct {
     pub lost_ms: u64,
     /// The sequential test.
     pub statistics: Option<StatisticsPolicy>,
+    /// How long a device waits for its evidence where this cures an incident; not at all in
+    /// rollouts from before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preserve: Option<Preserve>,
+}
+
+/// How a rollout that cures an incident waits for the evidence of each device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preserve {
+    /// How long, in milliseconds from when the device could have had its offer.
+    pub wait_ms: u64,
+    /// What comes of a device whose evidence is not here by then.
+    pub then: AfterWait,
 }
 
 const fn for_ever() -> u64 {
@@ -137,6 +154,7 @@ impl Default for Conduct {
             give_up_ms: u64::MAX,
             lost_ms: u64::MAX,
             statistics: None,
+            preserve: None,
         }
     }
 }
@@ -152,6 +170,10 @@ impl From<&Policy> for Conduct {
             give_up_ms: policy.give_up_after.as_ms(),
             lost_ms: policy.lost_after.unwrap_or(policy.give_up_after).as_ms(),
             statistics: policy.statistics,
+            preserve: Some(Preserve {
+                wait_ms: policy.preserve.wait.as_ms(),
+                then: policy.preserve.then,
+            }),
         }
     }
 }
@@ -240,6 +262,9 @@ pub struct Assignment {
     /// Its hardware revision when the rollout was planned: devices of one are like each other.
     #[serde(default)]
     pub cohort: String,
+    /// Since when its evidence is waited for before it is offered what cures it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preserving_since: Option<Timestamp>,
 }
 
 /// How one device stands in one rollout: always in exactly one of these.
@@ -366,7 +391,17 @@ impl Rollout {
         }
     }
 
-    /// The same in words.
+    /// Whether a device in quarantine at this level is left out.
+    #[must_use]
+    pub fn leaves_out(&self, level: Option<Level>) -> bool {
+        let cures = self.cures.is_some() && self.direction == Direction::Newer;
+        level.is_some_and(|level| match cures {
+            true => !level.lets_cures_in(),
+            false => level.holds_rollouts(),
+        })
+    }
+
+    /// What a device is to be offered, in words.
     #[must_use]
     pub fn brings(&self, counter: Option<u64>) -> String {
         let (next, last) = (self.next_for(counter), &self.release);
@@ -409,6 +444,7 @@ impl Rollout {
             success_percent: self.thresholds.success_percent,
             emergency: self.emergency(),
             progress: Vec::new(),
+            cures: self.cures.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use lazaret_protocol::digest::Sha256Digest;
-use lazaret_protocol::id::{DeviceId, OperatorName, RolloutId};
+use lazaret_protocol::id::{DeviceId, IncidentId, OperatorName, RolloutId};
 use lazaret_protocol::operator::{GroupState, RolloutState};
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
@@ -48,9 +48,20 @@ pub struct Draft {
     pub floors: BTreeMap<Sha256Digest, u64>,
     /// Why.
     pub reason: String,
+    /// The incident that it cures.
+    pub cures: Option<IncidentId>,
 }
 
 impl Draft {
+    /// As [`Rollout::leaves_out`], of a rollout that is still being planned.
+    fn leaves_out(&self, device: &Device) -> bool {
+        let cures = self.cures.is_some() && self.direction == Direction::Newer;
+        device.level().is_some_and(|level| match cures {
+            true => !level.lets_cures_in(),
+            false => level.holds_rollouts(),
+        })
+    }
+
     /// As [`Rollout::next_for`], of a rollout that is still being planned.
     fn next_for(&self, counter: u64) -> &RolloutRelease {
         let below = |step: &&RolloutRelease| counter < step.counter;
@@ -196,7 +207,7 @@ impl Survey {
         if device.retired.is_some() {
             return Some(LeftOut::Retired);
         }
-        if device.is_held() {
+        if self.draft.leaves_out(device) {
             return Some(LeftOut::Quarantined);
         }
         if let Some(running) = running {
@@ -305,6 +316,7 @@ fn planned(
         plan: None,
         approvals: Vec::new(),
         accepted: Vec::new(),
+        cures: draft.cures.clone(),
     }
 }
 
@@ -319,6 +331,7 @@ fn assignments(rollout: &RolloutId, grouped: &[Vec<Member>]) -> Vec<Assignment> 
             group,
             state: AssignmentState::Waiting,
             cohort: member.cohort.clone(),
+            preserving_since: None,
         })
         .collect()
 }

@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
             }],
             cord: Found { key: "cord/fleet".to_owned(), version: None, value: None },
             witnessed: Found { key: "log-witness/d-1".to_owned(), version: None, value: None },
+            evidence: None,
             numbers: vec![],
         };
         match decide(&view, &request, context) {

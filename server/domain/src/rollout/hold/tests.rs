@@ -40,7 +40,8 @@ impl Case {
         let (quarantined, utc_offset_min, battery_percent, installing) = self.candidate;
         let candidate = Candidate {
             id: &self.part.device,
-            quarantined,
+            level: quarantined.then_some(Level::Hold),
+            evidence: None,
             held: false,
             running: Some(&self.running),
             utc_offset_min,
@@ -134,7 +135,8 @@ proptest! {
         let case = case();
         let candidate = Candidate {
             id: &case.part.device,
-            quarantined: false,
+            level: None,
+            evidence: None,
             held: false,
             running: Some(&case.running),
             utc_offset_min: None,

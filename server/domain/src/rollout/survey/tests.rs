@@ -16,6 +16,7 @@ fn policy(groups: serde_json::Value) -> Policy {
 
 fn draft() -> Draft {
     Draft {
+        cures: None,
         release: fixture::release("2.0", 2),
         image_bytes: 1000,
         deltas: vec![(Sha256Digest::of(b"1.0"), 10)],

@@ -30,6 +30,7 @@ fn report(title: &str) -> Report {
         playbook: None,
         steps: Vec::new(),
         rollouts: Vec::new(),
+        quarantines: vec![],
         notes: 0,
     };
     let standing = Standing { devices: 4, contained: 3, free: 1, ..Standing::default() };
@@ -78,6 +79,7 @@ fn the_curve_rises_from_left_to_right_and_stays_in_its_frame() {
         success_percent: 95,
         emergency: None,
         progress: vec![point(0, 0), point(500, 2), point(1000, 9)],
+        cures: None,
     };
     report.rollouts = vec![rollout];
     let (points, ..) = curve(&report);
