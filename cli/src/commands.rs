@@ -22,6 +22,7 @@ mod repo;
 mod rollout;
 mod signing;
 mod sim;
+mod sweep;
 mod token;
 mod webhook;
 mod why;
@@ -100,6 +101,11 @@ enum Command {
     /// What got in: who is in it, what was done and proved, what is due
     #[command(subcommand)]
     Incident(Box<incident::Command>),
+    /// Who is affected: by a component, a vulnerability, a file
+    Sweep(Box<sweep::Args>),
+    /// What is known to be vulnerable: advisories, taken in
+    #[command(subcommand)]
+    Advisory(sweep::AdvisoryCommand),
     /// Bundles of forensic evidence: fetch, check, read
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -149,6 +155,8 @@ impl Cli {
             Command::Token(command) => command.run(&session),
             Command::Webhook(command) => command.run(&session),
             Command::Incident(command) => command.run(&session),
+            Command::Sweep(args) => sweep::run(*args, &session),
+            Command::Advisory(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
             Command::Delta(command) => command.run(&session),
             Command::Events(args) => events::run(args, &session),

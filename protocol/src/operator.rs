@@ -25,6 +25,7 @@ mod inventory;
 mod known;
 mod plan;
 mod role;
+mod sweep;
 mod webhook;
 
 pub use access::{
@@ -62,6 +63,10 @@ pub use plan::{
     RevertRequest, WhyView, approval_text,
 };
 pub use role::Role;
+pub use sweep::{
+    AdvisoryView, BillView, Radius, RadiusRow, SWEEP_FILE_BYTES_MAX, SweepQuery, SweepRequest,
+    SweepView, SweptRelease,
+};
 pub use webhook::{
     Delivery, GivenUp, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, URL_BYTES_MAX,
     WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,

@@ -15,6 +15,7 @@ pub(crate) mod advance_rollouts;
 pub(crate) mod carry_out_containment;
 pub(crate) mod deliver_webhooks;
 pub(crate) mod keep_evidence;
+pub(crate) mod keep_fleet_table;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 pub(crate) mod sequence_audit;
@@ -54,6 +55,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     deliver_webhooks::RECONCILER,
     sequence_audit::RECONCILER,
     keep_evidence::RECONCILER,
+    keep_fleet_table::RECONCILER,
     watch_incidents::RECONCILER,
     carry_out_containment::RECONCILER,
 ];

@@ -224,6 +224,19 @@ fn receipt_stands_alone(site: &Site, receipt: &Path) -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_benchmark_of_containment_counts_every_connected_agent_once() -> anyhow::Result<()> {
+    let mut fleet = Command::new(env!("CARGO_BIN_EXE_contained-fleet"));
+    fleet.args(["--devices", "4", "--rounds", "1", "--rest-ms", "4000"]);
+    let said = programs::json(&mut fleet)?;
+    let proved = said.pointer("/rounds/0/proved_ms").and_then(Value::as_array);
+    let proved = proved.with_context(|| format!("no round in {said}"))?;
+    ensure!(proved.len() == 4, "{said}");
+    let soon = |ms: &Value| ms.as_u64().is_some_and(|ms| ms < 30_000);
+    ensure!(proved.iter().all(soon), "a connected agent was told by its next poll only: {said}");
+    Ok(())
+}
+
+#[test]
 fn so_many_at_once_take_a_second_person_and_every_device_is_counted_once() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let net = Net::new(2)?;

@@ -39,21 +39,33 @@ pub(crate) fn run(tree: &Tree, bench: &Bench) -> anyhow::Result<()> {
     let target = target_folder(tree)?;
     let mut command = Command::new(target.join("release").join("lazaret-bench"));
     command.args(&bench.arguments);
+    let names = |wanted: &[&str]| bench.arguments.iter().any(|it| wanted.contains(&it.as_str()));
     // The ones that watch an agent at a real server need both.
-    if bench.arguments.iter().any(|name| name == "agent" || name == "tuf") {
+    if names(&["agent", "tuf"]) {
         eprintln!("building the programs of a site, and the agent as devices get it");
-        let mut site = Command::new("cargo");
-        site.args(["build", "--locked", "--bins"]);
-        for package in SITE {
-            site.args(["--package", package]);
-        }
-        let built = site.current_dir(tree.root()).stdout(Stdio::null()).status()?;
-        ensure!(built.success(), "the programs of a site do not build");
+        site(tree, &[])?;
         command.arg("--programs").arg(target.join("debug"));
         command.arg("--agent").arg(small_agent(tree)?);
     }
+    // What the server takes for each device counts here.
+    if names(&["contain"]) {
+        eprintln!("building the programs of a site (release)");
+        site(tree, &["--release"])?;
+        command.arg("--programs").arg(target.join("release"));
+    }
     let status = command.status()?;
     ensure!(status.success(), "the benchmark ended with {status}");
+    Ok(())
+}
+
+fn site(tree: &Tree, profile: &[&str]) -> anyhow::Result<()> {
+    let mut build = Command::new("cargo");
+    build.args(["build", "--locked", "--bins"]).args(profile);
+    for package in SITE {
+        build.args(["--package", package]);
+    }
+    let built = build.current_dir(tree.root()).stdout(Stdio::null()).status()?;
+    ensure!(built.success(), "the programs of a site do not build");
     Ok(())
 }
 

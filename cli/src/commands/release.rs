@@ -12,6 +12,7 @@ mod export;
 mod fetch_metadata;
 mod list;
 mod publish;
+mod sbom;
 mod show;
 mod upload;
 
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     List(list::Args),
     /// Show one release
     Show(show::Args),
+    /// Say what is in a release: its bill of materials
+    Sbom(sbom::Args),
     /// Fetch the signed metadata that release signers build on
     FetchMetadata(fetch_metadata::Args),
     /// Hand in metadata that the signers have signed, and activate it
@@ -38,6 +41,7 @@ impl Command {
             Self::Export(args) => export::run(&args, session),
             Self::List(args) => list::run(args, session),
             Self::Show(args) => show::run(&args, session),
+            Self::Sbom(args) => sbom::run(&args, session),
             Self::FetchMetadata(args) => fetch_metadata::run(&args, session),
             Self::Publish(args) => publish::run(&args, session),
         }

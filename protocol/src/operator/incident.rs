@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::ReasonCount;
+use super::SweepQuery;
 use crate::digest::Sha256Digest;
 use crate::id::{ActId, BundleId, DeviceId, IncidentId, OperatorName, RolloutId};
 use crate::time::Timestamp;
@@ -112,6 +113,9 @@ pub struct IncidentRequest {
     /// Who is in it: these devices. Together with a filter, who is in either.
     #[serde(default)]
     pub devices: Vec<DeviceId>,
+    /// Who is in it: whom this sweep finds affected now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepQuery>,
     /// What has to be filed.
     #[serde(default)]
     pub obligation: Obligation,

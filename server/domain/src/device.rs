@@ -22,6 +22,7 @@ use crate::number::{self, Bound};
 use crate::record::Record;
 use crate::refused::Refused;
 use crate::retire::Retired;
+use crate::sweep::table::Seen;
 
 /// Orders that one device may have open at once. The operator is refused the next one: an order
 /// nobody answers should be looked at, not buried under others.
@@ -147,6 +148,9 @@ impl Record for Device {
     const KIND: &'static str = "device";
     fn name(&self) -> String {
         self.id.to_string()
+    }
+    fn seen(&self) -> Option<Seen> {
+        Some(Seen::Device(self.into()))
     }
 }
 

@@ -84,6 +84,16 @@ pub enum Fact {
     ReleaseUploaded { model: ModelName, version: VersionName },
     /// A delta is made.
     DeltaMade { model: ModelName, version: VersionName, base: VersionName, length: u64 },
+    /// What is in a release was said.
+    BillImported {
+        model: ModelName,
+        version: VersionName,
+        components: u64,
+        file: Sha256Digest,
+        by: OperatorName,
+    },
+    /// An advisory was taken in.
+    AdvisoryImported { advisory: String, affected: u64, by: OperatorName },
     /// Signed metadata is active.
     Published { files: Vec<String>, by: OperatorName },
     /// A role of the repository has to be signed again soon, or is late.

@@ -36,6 +36,7 @@ pub mod report;
 pub mod repository;
 pub mod retire;
 pub mod rollout;
+pub mod sweep;
 pub mod upload;
 pub mod webhook;
 pub mod witness;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
+use crate::sweep::table::Seen;
 
 /// Something the store keeps under `KIND/name`.
 pub trait Record: Serialize + DeserializeOwned {
@@ -18,6 +19,10 @@ pub trait Record: Serialize + DeserializeOwned {
     const FORMAT: u32 = 1;
     /// Second part of its key, made of identifiers and slashes.
     fn name(&self) -> String;
+    /// What sweeps want to know of it; nothing of most records.
+    fn seen(&self) -> Option<Seen> {
+        None
+    }
 }
 
 /// The key of the record of kind `T` that is called `name`.
@@ -88,14 +93,16 @@ pub fn decode<T: Record>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
     struct FormatOnly {
         format: u32,
     }
-    let malformed =
-        |err: serde_json::Error| RecordError::Malformed { key: key.into(), why: format!("{err}") };
-    let FormatOnly { format: got } = serde_json::from_slice(bytes).map_err(malformed)?;
-    if got > T::FORMAT {
-        return Err(RecordError::NewerFormat { key: key.into(), known: T::FORMAT, got });
+    let newer = |got| RecordError::NewerFormat { key: key.into(), known: T::FORMAT, got };
+    match serde_json::from_slice::<Framed<T>>(bytes) {
+        Ok(framed) if framed.format > T::FORMAT => Err(newer(framed.format)),
+        Ok(framed) => Ok(framed.record),
+        // Only what cannot be read is read twice: whether it is of a newer format, or none at all.
+        Err(err) => match serde_json::from_slice(bytes) {
+            Ok(FormatOnly { format }) if format > T::FORMAT => Err(newer(format)),
+            _ => Err(RecordError::Malformed { key: key.into(), why: format!("{err}") }),
+        },
     }
-    let framed: Framed<T> = serde_json::from_slice(bytes).map_err(malformed)?;
-    Ok(framed.record)
 }
 
 /// What is to be done about one request: nothing of `reply` may leave before the store has
@@ -107,6 +114,7 @@ pub struct Decision<R> {
     put: Vec<(String, Vec<u8>)>,
     removed: Vec<String>,
     events: Vec<Event>,
+    seen: Vec<Seen>,
     unwritable: Option<RecordError>,
     reply: R,
 }
@@ -134,6 +142,7 @@ impl<R> Decision<R> {
             put: Vec::new(),
             removed: Vec::new(),
             events: Vec::new(),
+            seen: Vec::new(),
             unwritable: None,
             reply,
         }
@@ -151,7 +160,10 @@ impl<R> Decision<R> {
     pub fn put<T: Record>(mut self, record: &T) -> Self {
         let key = key_of::<T>(&record.name());
         match encode(&key, record) {
-            Ok(bytes) => self.put.push((key, bytes)),
+            Ok(bytes) => {
+                self.put.push((key, bytes));
+                self.seen.extend(record.seen());
+            }
             Err(err) => self.unwritable = Some(err),
         }
         self
@@ -189,10 +201,15 @@ impl<R> Decision<R> {
         &self.reply
     }
 
+    /// What sweeps want to know of it, once it is committed.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        core::mem::take(&mut self.seen)
+    }
+
     /// Another reply to the same changes.
     pub fn with_reply<S>(self, reply: S) -> Decision<S> {
-        let Self { expect, put, removed, events, unwritable, .. } = self;
-        Decision { expect, put, removed, events, unwritable, reply }
+        let Self { expect, put, removed, events, seen, unwritable, .. } = self;
+        Decision { expect, put, removed, events, seen, unwritable, reply }
     }
 
     /// Takes it apart. Only the store has a use for this.
@@ -200,7 +217,7 @@ impl<R> Decision<R> {
     /// # Errors
     /// A record that is to be written has no bytes.
     pub fn into_parts(self) -> Result<DecisionParts<R>, RecordError> {
-        let Self { expect, put, removed, events, unwritable, reply } = self;
+        let Self { expect, put, removed, events, unwritable, reply, .. } = self;
         match unwritable {
             Some(err) => Err(err),
             None => Ok(DecisionParts { expect, put, removed, events, reply }),

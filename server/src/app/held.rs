@@ -28,6 +28,8 @@ pub(crate) fn concerned(fact: &Fact) -> Option<Wake> {
         Fact::Quarantined { device, .. }
         | Fact::ReleaseOrdered { device, .. }
         | Fact::EvidenceOrdered { device, .. }
+        // What cures it may have waited for that.
+        | Fact::EvidenceReceived { device, .. }
         | Fact::TurnGiven { device, .. }
         | Fact::Overtaken { device, .. } => Some(Wake::Device(device.clone())),
         // Devices of a rollout that begins rest on no part in it yet.

@@ -19,12 +19,14 @@ use lazaret_server_store::Committed;
 use super::context::{App, random};
 use super::error::AppError;
 use super::listing::{self, PageRequest};
+use super::sweep;
 
 mod collect;
 mod members;
 pub(super) mod preserve;
 mod timeline;
 
+pub(super) use members::matching;
 pub(crate) use timeline::timeline;
 
 /// Opens an incident over the devices that match now. Its members are on disk before it is: a crash
@@ -39,7 +41,14 @@ pub(crate) async fn open(
     request: &IncidentRequest,
 ) -> Result<Committed<IncidentStatus>, AppError> {
     let now = app.now();
-    let devices = members::matching(app, request.filter.as_deref(), &request.devices).await?;
+    let devices = match &request.sweep {
+        Some(_) if request.filter.is_some() || !request.devices.is_empty() => {
+            let detail = "expected devices, a filter or a sweep; a filter of a sweep stands in it";
+            return Err(AppError::bad_request(detail));
+        }
+        Some(query) => sweep::affected(app, query).await?,
+        None => members::matching(app, request.filter.as_deref(), &request.devices).await?,
+    };
     let id: IncidentId = format!("i-{}-{}", now.as_ms(), hex::encode(random::<3>()?))
         .parse()
         .map_err(|_| AppError::CutShort { what: "naming an incident" })?;

@@ -37,6 +37,7 @@ pub(crate) mod report;
 pub(crate) mod repository;
 pub(crate) mod retire;
 pub(crate) mod rollout;
+pub(crate) mod sweep;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod webhooks;

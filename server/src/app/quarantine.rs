@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
 use lazaret_protocol::containment::{Level, Terms, UnitName};
 use lazaret_protocol::id::{DeviceId, IncidentId, OperatorName};
 use lazaret_protocol::operator::{
@@ -24,6 +25,9 @@ use lazaret_server_store::Committed;
 use super::context::{App, random};
 use super::error::AppError;
 use super::{incident, within};
+
+/// Orders that are committed side by side: they share one sync.
+const AT_ONCE: usize = 64;
 
 /// Devices of one containment.
 const DEVICES_MAX: usize = 50_000;
@@ -280,18 +284,11 @@ pub(crate) async fn take_up(app: &App) -> Result<(), AppError> {
 /// Every device of an act gets its order. Doing it twice changes nothing.
 async fn carry_out(app: &App, act: &Act) -> Result<(), AppError> {
     let ActState::Begun { confirmed_by } = &act.state else { return Ok(()) };
-    for device in &act.devices {
-        let ordered = app.decide(|| async {
-            let found: Found<Device> = app.store.find(device.as_str()).await?;
-            let what = (act.reason.as_str(), &act.terms);
-            Ok(quarantine::quarantine(&found, what, (&act.by, app.now()))?)
-        });
-        match ordered.await {
-            Ok(_) => {}
-            // Held further in by now, or gone: it is shown so.
-            Err(AppError::Refused(refused)) => tracing::warn!(%device, "{}", refused.detail),
-            Err(err) => return Err(err),
-        }
+    let devices = act.devices.clone();
+    let ordering = devices.into_iter().map(|device| async move { order(app, act, &device).await });
+    let mut ordered = futures_util::stream::iter(ordering).buffer_unordered(AT_ONCE);
+    while let Some(ordered) = ordered.next().await {
+        ordered?;
     }
     app.wake();
     let state = ActState::Ordered { confirmed_by: confirmed_by.clone() };
@@ -307,6 +304,23 @@ async fn carry_out(app: &App, act: &Act) -> Result<(), AppError> {
     });
     done.await?.into_reply();
     Ok(())
+}
+
+async fn order(app: &App, act: &Act, device: &DeviceId) -> Result<(), AppError> {
+    let ordered = app.decide(|| async {
+        let found: Found<Device> = app.store.find(device.as_str()).await?;
+        let what = (act.reason.as_str(), &act.terms);
+        Ok(quarantine::quarantine(&found, what, (&act.by, app.now()))?)
+    });
+    match ordered.await {
+        Ok(_) => Ok(()),
+        // Held further in by now, or gone: it is shown so.
+        Err(AppError::Refused(refused)) => {
+            tracing::warn!(%device, "{}", refused.detail);
+            Ok(())
+        }
+        Err(err) => Err(err),
+    }
 }
 
 /// The devices that are meant, in order, and names that are nobody's.

@@ -27,6 +27,7 @@ mod people;
 mod releases;
 mod repository;
 mod rollouts;
+mod sweeps;
 mod webhooks;
 
 /// Largest piece of an image in one request, in bytes.
@@ -67,6 +68,7 @@ pub(crate) const ROUTES: Table = &[
     rollouts::ROUTES,
     EVIDENCE,
     incidents::ROUTES,
+    sweeps::ROUTES,
     EVENTS,
     webhooks::ROUTES,
     audit::ROUTES,

@@ -4,11 +4,13 @@
 #![allow(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 mod agent;
+mod contain;
 mod delta;
 mod evidence;
 mod program;
 mod report;
 mod rollout;
+mod sweep;
 mod tuf;
 
 use std::path::PathBuf;
@@ -63,6 +65,11 @@ const BENCHES: &[Bench] = &[
         run: agent::run,
     },
     Bench {
+        name: "contain",
+        about: "from `lazaret device quarantine` to the proof of 1,000 connected agents",
+        run: contain::run,
+    },
+    Bench {
         name: "delta",
         about: "size, time and memory of deltas beside bsdiff, zstd, xdelta3 and HDiffPatch",
         run: delta::run,
@@ -76,6 +83,11 @@ const BENCHES: &[Bench] = &[
         name: "rollout",
         about: "devices harmed, time to 99 %, false halts, and what deciding one poll costs",
         run: rollout::run,
+    },
+    Bench {
+        name: "sweep",
+        about: "who is affected, over a million devices and their bills of materials",
+        run: sweep::run,
     },
     Bench {
         name: "tuf",

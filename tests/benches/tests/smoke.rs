@@ -36,3 +36,18 @@ fn a_poll_without_news_costs_a_device_two_requests_and_no_more_than_the_timestam
     ensure!(asked.is_some_and(|asked| asked > 2.0), "a cold start asked for {asked:?}");
     Ok(())
 }
+
+#[test]
+fn who_is_affected_is_asked_of_every_device_once() -> anyhow::Result<()> {
+    let bench = Command::new(env!("CARGO_BIN_EXE_lazaret-bench"))
+        .args(["sweep", "--quick", "--json"])
+        .output()?;
+    let errors = String::from_utf8_lossy(&bench.stderr);
+    ensure!(bench.status.success(), "{}: {errors}", bench.status);
+    let said: Value = serde_json::from_slice(&bench.stdout)?;
+    let rows = said.get("rows").and_then(Value::as_array).context("no rows")?;
+    let everybody = |row: &&Value| row.to_string().contains("everybody");
+    let row = rows.iter().find(everybody).context("no row of everybody")?;
+    ensure!(row.to_string().contains("20000 affected"), "{row}");
+    Ok(())
+}

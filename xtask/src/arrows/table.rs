@@ -153,6 +153,9 @@ pub(crate) const ROOMS: &[Room] = &[
         outside: Outside::Pure(&[
             "base64",
             "libm",
+            // Package URLs and Semantic Versioning, for sweeps.
+            "percent-encoding",
+            "semver",
             "serde",
             "serde_json",
             "sha2",

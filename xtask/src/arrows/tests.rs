@@ -83,7 +83,7 @@ fn warp_in_a_pure_room_is_forbidden() {
         add_dependency(tree, "server/domain/Cargo.toml", "[dependencies]", "warp.workspace = true");
     });
     let why = "lazaret-server-domain is pure and may not use warp; it may use \
-               base64, libm, serde, serde_json, sha2, thiserror, utoipa";
+               base64, libm, percent-encoding, semver, serde, serde_json, sha2, thiserror, utoipa";
     assert_eq!(found, [Finding::at("server/domain/Cargo.toml", "crate", why)]);
 }
 

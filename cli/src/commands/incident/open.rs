@@ -9,11 +9,12 @@ use lazaret_server_domain::incident::playbook::SHIPPED;
 
 use super::playbook;
 use super::show::in_words;
-use crate::commands::Session;
+use crate::commands::{Session, sweep};
 use crate::words::Reason;
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("who").required(true).multiple(true)))]
+#[command(group(clap::ArgGroup::new("who").required(true).multiple(true)
+    .args(["filter", "devices", "component", "advisory", "file"])))]
 #[command(after_help = "\
 Who is in it is resolved once and kept, with a digest over the names: a device that changes later
 stays in. --dry-run shows who it would be, and keeps nothing.
@@ -25,7 +26,9 @@ notification, the shortest month (severe-incident).
 Example:
   lazaret incident open --title \"cameras call strangers\" --severity high --declare \\
       --filter \"model==cam1;label.site==lyon\" --playbook compromised-device \\
-      --obligation severe-incident --reason \"seen by the firewall\"")]
+      --obligation severe-incident --reason \"seen by the firewall\"
+  lazaret incident open --title \"CVE-2026-1234\" --severity high --declare \\
+      --advisory CVE-2026-1234 --reason \"is being used\"")]
 pub(crate) struct Args {
     /// What it is, in one line
     #[arg(long, value_name = "TEXT")]
@@ -40,11 +43,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     commander: Option<OperatorName>,
     /// Devices that match
-    #[arg(long, value_name = "FILTER", group = "who")]
+    #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
     /// These devices, too
-    #[arg(long, value_name = "ID,...", value_delimiter = ',', group = "who")]
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
     devices: Vec<DeviceId>,
+    #[command(flatten)]
+    query: sweep::Query,
     /// What has to be filed with authorities
     #[arg(long, value_name = "none|exploited-vulnerability|severe-incident")]
     #[arg(default_value = "none", value_parser = obligation)]
@@ -90,12 +95,14 @@ pub(super) fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         playbook::usable(&name)?;
         Ok(PlaybookChoice::Text(playbook::text(&name)?))
     });
+    let sweep = args.query.into_query(args.filter.clone());
     let body = IncidentRequest {
         title: args.title,
         severity: args.severity,
         declared: args.declare,
         commander: args.commander,
-        filter: args.filter,
+        filter: if sweep.is_some() { None } else { args.filter },
+        sweep,
         devices: args.devices,
         obligation: args.obligation,
         began: args.began,

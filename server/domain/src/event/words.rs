@@ -110,6 +110,12 @@ impl Fact {
                 if accepted.is_empty() { f.write_str(" no failures") } else { Ok(()) }
             }
             Self::GroupPassed { rollout, group } => write!(f, "{rollout}: group {group} passed"),
+            Self::BillImported { model, version, components, by, .. } => {
+                write!(f, "{by} said what is in {model} {version}: {components} components")
+            }
+            Self::AdvisoryImported { advisory, affected, by } => {
+                write!(f, "{by} took in {advisory}, which names {affected} packages")
+            }
             Self::TurnAwaited { device, rollout } => {
                 write!(f, "{device} waits for its turn in {rollout}")
             }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{AfterWait, GroupRules, Policy, StatisticsPolicy, Urgency};
 use super::tally::Tally;
 use crate::record::Record;
+use crate::sweep::table::Seen;
 
 /// After its order lapsed a device has this long to say how it ended, in milliseconds: it may have
 /// begun in the last minute, and be without a link.
@@ -358,6 +359,9 @@ impl Record for Assigned {
     const KIND: &'static str = "assigned";
     fn name(&self) -> String {
         self.device.to_string()
+    }
+    fn seen(&self) -> Option<Seen> {
+        Some(Seen::Rollout(self.device.clone(), self.rollout.clone()))
     }
 }
 

@@ -26,7 +26,7 @@ const DEVICES_AT_ONCE: usize = 500;
 ///
 /// # Errors
 /// The filter is none, a device is unknown, or nothing says who; or the store.
-pub(super) async fn matching(
+pub(in super::super) async fn matching(
     app: &App,
     filter: Option<&str>,
     named: &[DeviceId],
