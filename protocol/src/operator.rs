@@ -68,8 +68,8 @@ pub use sweep::{
     SweepView, SweptRelease,
 };
 pub use webhook::{
-    Delivery, GivenUp, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, URL_BYTES_MAX,
-    WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
+    Delivery, GivenUp, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, NoticeFormat,
+    URL_BYTES_MAX, WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
 };
 
 /// `POST /v1/claims`: a one-time claim for a machine that is to enrol.

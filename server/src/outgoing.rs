@@ -1,4 +1,5 @@
-//! Calls that the server makes to others, which are deliveries to webhooks and nothing else. An
+//! Calls that the server makes to others, which are deliveries to webhooks and to collectors of
+//! syslog, and nothing else. An
 //! operator says where to, so the server must not become their hand inside the network that it
 //! stands in: a name is resolved once, and what it resolves to must be public, or allowed in the
 //! settings. Nothing here knows what is delivered.
@@ -17,6 +18,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use url::{Host, Url};
 
 mod address;
+mod syslog;
 
 pub(crate) use address::Network;
 use address::is_public;
@@ -100,12 +102,24 @@ impl Courier {
             None => return refused("an address with a host"),
             Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
             Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
-            Some(Host::Domain(_)) => None,
+            // Of schemes that it does not know, the parser takes every host for a name.
+            Some(Host::Domain(name)) => name.parse().ok(),
         };
         if ip.is_some_and(|ip| !self.permits(ip)) {
             return refused("an address of a public network, or one that webhooks.allow lists");
         }
         let in_clear = ip.is_some_and(|ip| self.is_allowed(ip));
+        if let Some((transport, _)) = syslog::Transport::of(url.scheme()) {
+            // A name is looked at when it is resolved.
+            let clear = transport.is_in_clear() && ip.is_some_and(|ip| !self.is_allowed(ip));
+            return match clear || !matches!(url.path(), "" | "/") || url.query().is_some() {
+                true => refused(
+                    "syslog+tls://HOST, or syslog:// and syslog+tcp:// to a network that \
+                     webhooks.allow lists",
+                ),
+                false => Ok(()),
+            };
+        }
         match url.scheme() {
             "https" => Ok(()),
             "http" if in_clear => Ok(()),
@@ -229,6 +243,13 @@ mod tests {
             "file:///etc/passwd",
             "ftp://example.org/",
             "gopher://example.org/",
+            "syslog://93.184.216.34",
+            "syslog+tcp://[fd00::1]:601",
+            "syslog+tls://10.0.0.1",
+            "syslog+tls://169.254.169.254:6514",
+            "syslog+tls://user@example.org",
+            "syslog+tls://example.org/path",
+            "syslog+tls://",
             "https:///",
             "example.org",
             "",
@@ -249,6 +270,12 @@ mod tests {
 
     #[test]
     fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
+        for odd in
+            ["syslog+tls://localhost:9", "syslog+tls://2130706433:9", "syslog+tcp://localhost"]
+        {
+            let refused = courier(&[]).syslog(odd, &[]).unwrap_err();
+            assert!(refused.to_string().contains("may not be called"), "{odd}: {refused}");
+        }
         let refused = courier(&[]).post("https://localhost:9/", &[], b"{}").unwrap_err();
         let OutgoingError::Unreachable { why } = refused else { panic!("{refused}") };
         assert!(why.contains("no public network"), "{why}");

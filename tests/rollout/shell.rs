@@ -217,6 +217,76 @@ fn a_held_poll_learns_of_quarantine_in_about_a_second_beside_two_hundred_others(
     assert!(*worst < Duration::from_secs(2), "{took:?}");
 }
 
+/// The messages of a stream with counted octets (RFC 6587, 3.4.1).
+fn counted(mut stream: impl std::io::Read) -> Vec<String> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut messages = Vec::new();
+    while let Some(space) = rest.iter().position(|byte| *byte == b' ') {
+        let length: usize = std::str::from_utf8(&rest[..space]).unwrap().parse().unwrap();
+        let message = rest[space + 1..].get(..length).expect("a message that is cut");
+        messages.push(String::from_utf8(message.to_vec()).unwrap());
+        rest = &rest[space + 1 + length..];
+    }
+    messages
+}
+
+/// The event in the body of a message, whose head is checked (RFC 5424, 6).
+fn parsed(message: &str) -> Value {
+    let (head, body) = message.split_once("] ").expect("no structured data");
+    let fields: Vec<&str> = head.splitn(7, ' ').collect();
+    assert_eq!(fields[0], "<110>1", "facility 13, informational: {message}");
+    assert!(fields[1].ends_with('Z') && fields[3] == "lazaret-server", "{message}");
+    assert_eq!((fields[4], fields[5]), ("-", "claim-made"), "{message}");
+    assert!(fields[6].starts_with("[lazaret@32473 sequence=\""), "{message}");
+    serde_json::from_str(body).unwrap()
+}
+
+#[test]
+fn a_collector_of_syslog_that_was_away_gets_every_event_in_order() {
+    // If this failed, a halt at night would stand in no SIEM.
+    let (_folder, site) = site();
+    let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for bad in ["syslog+tcp://10.0.0.1", "syslog://93.184.216.34", "syslog+tls://10.0.0.1/x"] {
+        let why = refused(&site, "ana", &["webhook", "add", "--url", bad, "--reason", "test"]);
+        assert!(why.contains("bad-request"), "{bad}: {why}");
+    }
+    let cef = ["webhook", "add", "--url", "https://example.org/", "--format", "cef"];
+    let why = refused(&site, "ana", &[&cef[..], &["--reason", "test"]].concat());
+    assert!(why.contains("syslog"), "{why}");
+    let add = |url: &str, format: &str| {
+        let args = ["webhook", "add", "--url", url, "--kinds", "claim-made", "--format", format];
+        site.lazaret(&[&args[..], &["--reason", "test"]].concat()).unwrap();
+    };
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(PATIENCE)).unwrap();
+    add(&format!("syslog+tcp://{place}"), "json");
+    add(&format!("syslog://{}", udp.local_addr().unwrap()), "cef");
+    for device in ["d-1", "d-2", "d-3"] {
+        lazaret_tests::peer::claim(&site, &format!("sn-{device}"), device).unwrap();
+    }
+    wait::until("a delivery to fail", PATIENCE, || {
+        let list = site.lazaret(&["webhook", "list"])?;
+        let items = list["items"].as_array().unwrap();
+        Ok(items.iter().any(|one| one["failures"].as_u64() > Some(0)).then_some(()))
+    })
+    .unwrap();
+    let collector = TcpListener::bind(place).unwrap();
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        told.extend(counted(collector.accept().unwrap().0));
+    }
+    let events: Vec<Value> = told.iter().map(|message| parsed(message)).collect();
+    let devices: Vec<&str> = events.iter().map(|event| text(event, "/event/device")).collect();
+    assert_eq!(devices, ["d-1", "d-2", "d-3"], "{told:?}");
+
+    let mut datagram = vec![0; 65_536];
+    let length = udp.recv(&mut datagram).unwrap();
+    let message = String::from_utf8(datagram[..length].to_vec()).unwrap();
+    assert!(message.starts_with("<110>1 ") && message.contains("] CEF:0|Lazaret|"), "{message}");
+}
+
 #[test]
 fn events_are_followed_and_delivered_with_a_signature() {
     // If this failed, people would learn of a halt by chance, or believe anybody who says there is

@@ -1,7 +1,9 @@
 //! `lazaret webhook ...`: whom the server tells of events.
 
 use clap::Subcommand;
-use lazaret_protocol::operator::{Page, ReasonRequest, WebhookMade, WebhookRequest, WebhookView};
+use lazaret_protocol::operator::{
+    NoticeFormat, Page, ReasonRequest, WebhookMade, WebhookRequest, WebhookView,
+};
 
 use super::Session;
 use crate::output;
@@ -24,11 +26,18 @@ addresses is called, or what the server's settings allow.
 
 Example:
   lazaret webhook add --url https://example.org/lazaret --kinds rollout-halted,quarantined \\
-      --reason \"page the people on call\"")]
+      --reason \"page the people on call\"
+  lazaret webhook add --url syslog+tls://siem.example.org --format cef --reason \"to the SIEM\"
+
+Collectors of syslog are syslog://HOST (UDP, 514), syslog+tcp://HOST (601) and syslog+tls://HOST
+(6514); the first two only within networks that the server's settings allow.")]
 pub(crate) struct AddArgs {
     /// Where to
     #[arg(long, value_name = "URL")]
     url: String,
+    /// What events are written as: json, ocsf, or cef (to syslog)
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = format)]
+    format: NoticeFormat,
     /// Only events of these kinds [default: all]
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     kinds: Vec<String>,
@@ -66,6 +75,7 @@ impl Command {
             Self::Add(args) => {
                 let body = WebhookRequest {
                     url: args.url,
+                    format: args.format,
                     kinds: args.kinds,
                     after: args.after,
                     reason: args.reason.into(),
@@ -87,6 +97,11 @@ impl Command {
             }
         }
     }
+}
+
+fn format(text: &str) -> Result<NoticeFormat, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| format!("expected json, ocsf or cef, got {text:?}"))
 }
 
 fn in_words(page: &Page<WebhookView>) -> String {

@@ -27,12 +27,39 @@ pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
 /// The header with `v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
 pub const HEADER_SIGNATURE: &str = "webhook-signature";
 
+/// What an event is written as.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NoticeFormat {
+    /// As `GET /v1/events` has it.
+    #[default]
+    Json,
+    /// Common Event Format, version 0; only to syslog.
+    Cef,
+    /// Open Cybersecurity Schema Framework, 1.3.
+    Ocsf,
+}
+
+impl NoticeFormat {
+    /// Whether it is the usual one.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// `POST /v1/webhooks`.
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookRequest {
-    /// Where to: `https://...`.
+    /// Where to: `https://...`, or a collector of syslog: `syslog://`, `syslog+tcp://`,
+    /// `syslog+tls://`.
     pub url: String,
+    /// What events are written as.
+    #[serde(default, skip_serializing_if = "NoticeFormat::is_usual")]
+    pub format: NoticeFormat,
     /// Only events of these kinds, such as `rollout-halted`; all where it is empty.
     #[serde(default)]
     pub kinds: Vec<String>,
@@ -61,6 +88,9 @@ pub struct WebhookView {
     pub id: String,
     /// Where to.
     pub url: String,
+    /// What events are written as.
+    #[serde(default, skip_serializing_if = "NoticeFormat::is_usual")]
+    pub format: NoticeFormat,
     /// Which kinds of events; all where it is empty.
     pub kinds: Vec<String>,
     /// Who made it.

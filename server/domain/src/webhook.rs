@@ -5,12 +5,14 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use lazaret_protocol::id::OperatorName;
-use lazaret_protocol::operator::{GivenUp, WebhookView};
+use lazaret_protocol::operator::{GivenUp, NoticeFormat, WebhookView};
 use lazaret_protocol::time::{HOUR_MS, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
 use crate::record::{Decision, Found, Record};
+
+pub mod format;
 
 /// First wait after a failure, in milliseconds; it doubles with each.
 const WAIT_MS_MIN: u64 = 1000;
@@ -35,6 +37,9 @@ pub struct Webhook {
     pub id: String,
     /// Where to.
     pub url: String,
+    /// What events are written as.
+    #[serde(default, skip_serializing_if = "NoticeFormat::is_usual")]
+    pub format: NoticeFormat,
     /// Which kinds; all where it is empty.
     pub kinds: Vec<String>,
     /// The key of its signatures.
@@ -83,6 +88,7 @@ impl Webhook {
         WebhookView {
             id: self.id.clone(),
             url: self.url.clone(),
+            format: self.format,
             kinds: self.kinds.clone(),
             by: self.by.clone(),
             stopped: self.stopped,
@@ -174,6 +180,7 @@ mod tests {
         let webhook = Webhook {
             id: "w-1".into(),
             url: "https://example.org/".into(),
+            format: NoticeFormat::Json,
             kinds: Vec::new(),
             secret: Vec::new(),
             by: "ana".parse().unwrap(),

@@ -9,14 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lazaret_protocol::id::{ID_BYTES_MAX, OperatorName};
 use lazaret_protocol::operator::{
-    Delivery, EventView, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, Page,
-    WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
+    Delivery, EventView, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, KINDS_MAX, NoticeFormat,
+    Page, WEBHOOKS_MAX, WebhookMade, WebhookRequest, WebhookView,
 };
 use lazaret_protocol::refusal::RefusalCode;
 use lazaret_protocol::time::Timestamp;
 use lazaret_server_domain::event::{Event, Fact};
 use lazaret_server_domain::record::{Decision, Found};
 use lazaret_server_domain::refused::Refused;
+use lazaret_server_domain::webhook::format::{self, kind};
 use lazaret_server_domain::webhook::{self, Delivered, Webhook};
 use lazaret_server_store::Committed;
 use sha2::Sha256;
@@ -24,6 +25,7 @@ use sha2::Sha256;
 use super::context::{App, random};
 use super::error::AppError;
 use super::listing;
+use crate::outgoing::OutgoingError;
 use crate::telemetry;
 
 /// Events in one delivery, and events that are looked at for one.
@@ -40,6 +42,10 @@ pub(crate) async fn make(
 ) -> Result<Committed<WebhookMade>, AppError> {
     app.courier.check(&request.url).map_err(|err| AppError::bad_request(err.to_string()))?;
     check_kinds(&request.kinds)?;
+    if request.format == NoticeFormat::Cef && !is_syslog(&request.url) {
+        let detail = "expected an address of syslog for the format cef, such as syslog+tls://HOST";
+        return Err(AppError::bad_request(detail));
+    }
     let all: Vec<Webhook> = app.store.list_all("").await?;
     if all.iter().filter(|webhook| !webhook.stopped).count() >= WEBHOOKS_MAX {
         let detail = format!("expected at most {WEBHOOKS_MAX} webhooks: stop one first");
@@ -50,6 +56,7 @@ pub(crate) async fn make(
     let webhook = Webhook {
         id: format!("w-{}", hex::encode(random::<4>()?)),
         url: request.url.clone(),
+        format: request.format,
         kinds: request.kinds.clone(),
         secret: secret.to_vec(),
         by: by.clone(),
@@ -187,15 +194,24 @@ async fn deliver_one(app: &App, id: &str) -> Result<bool, AppError> {
     Ok(delivered == Delivered::Taken && full)
 }
 
-fn kind(event: &EventView) -> &str {
-    event.event.get("event").and_then(serde_json::Value::as_str).unwrap_or_default()
+fn is_syslog(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("syslog"))
 }
 
 async fn send(app: &App, webhook: &Webhook, events: Vec<EventView>, last: u64) -> Delivered {
+    if is_syslog(&webhook.url) {
+        return send_syslog(app, webhook, &events).await;
+    }
     let failed = |why: String| Delivered::Failed { why };
     let first = events.first().map_or(last, |event| event.sequence);
-    let delivery = Delivery { webhook: webhook.id.clone(), events };
-    let Ok(body) = serde_json::to_vec(&delivery) else {
+    let body = match webhook.format {
+        NoticeFormat::Ocsf => {
+            let events: Vec<serde_json::Value> = events.iter().map(format::ocsf).collect();
+            serde_json::to_vec(&events)
+        }
+        _ => serde_json::to_vec(&Delivery { webhook: webhook.id.clone(), events }),
+    };
+    let Ok(body) = body else {
         return failed("the events cannot be written".to_owned());
     };
     let id = format!("{}_{first}_{last}", webhook.id);
@@ -206,7 +222,30 @@ async fn send(app: &App, webhook: &Webhook, events: Vec<EventView>, last: u64) -
         let headers = [(HEADER_ID, id), (HEADER_TIMESTAMP, seconds), (HEADER_SIGNATURE, signature)];
         courier.post(&url, &headers, &body)
     });
-    match posted.await {
+    settled(webhook, posted.await)
+}
+
+async fn send_syslog(app: &App, webhook: &Webhook, events: &[EventView]) -> Delivered {
+    let host = host_name();
+    let messages: Vec<String> =
+        events.iter().map(|event| format::syslog(event, &host, webhook.format)).collect();
+    let (courier, url) = (app.courier.clone(), webhook.url.clone());
+    let sent = tokio::task::spawn_blocking(move || courier.syslog(&url, &messages));
+    settled(webhook, sent.await)
+}
+
+/// What the machine is called, for whoever collects from many.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+fn settled(
+    webhook: &Webhook,
+    sent: Result<Result<(), OutgoingError>, tokio::task::JoinError>,
+) -> Delivered {
+    let failed = |why: String| Delivered::Failed { why };
+    match sent {
         Ok(Ok(())) => Delivered::Taken,
         Ok(Err(err)) => {
             let why = telemetry::chain(&err);
