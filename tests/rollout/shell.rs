@@ -175,7 +175,7 @@ fn site() -> (TempDir, Site) {
     let mut site = Site::found(programs, &folder.path().join("site")).unwrap();
     let settings = site.folder.join("server.toml");
     let mut text = std::fs::read_to_string(&settings).unwrap();
-    text.push_str("[webhooks]\nallow = [\"127.0.0.0/8\"]\n");
+    text.push_str("[webhooks]\nallow = [\"127.0.0.0/8\"]\nca = \"keys/ca/server-ca.pem\"\n");
     std::fs::write(&settings, text).unwrap();
     site.init().unwrap();
     site.start_server().unwrap();
@@ -232,6 +232,33 @@ fn counted(mut stream: impl std::io::Read) -> Vec<String> {
     messages
 }
 
+/// The first message that comes over TLS, under the certificate of the site's server.
+fn over_tls(site: &Site, listener: &TcpListener) -> String {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let file = |name: &str| site.folder.join("tls").join(name);
+    let chain = CertificateDer::pem_file_iter(file("server.pem")).unwrap();
+    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    loop {
+        let session = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, listener.accept().unwrap().0);
+        let mut bytes = Vec::new();
+        // One that was given up while nobody was here yet is made again.
+        if std::io::Read::read_to_end(&mut stream, &mut bytes).is_ok() {
+            return counted(bytes.as_slice()).first().expect("no message").clone();
+        }
+    }
+}
+
 /// The event in the body of a message, whose head is checked (RFC 5424, 6).
 fn parsed(message: &str) -> Value {
     let (head, body) = message.split_once("] ").expect("no structured data");
@@ -259,6 +286,8 @@ fn a_collector_of_syslog_that_was_away_gets_every_event_in_order() {
         let args = ["webhook", "add", "--url", url, "--kinds", "claim-made", "--format", format];
         site.lazaret(&[&args[..], &["--reason", "test"]].concat()).unwrap();
     };
+    let tls = TcpListener::bind("127.0.0.1:0").unwrap();
+    add(&format!("syslog+tls://localhost:{}", tls.local_addr().unwrap().port()), "ocsf");
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.set_read_timeout(Some(PATIENCE)).unwrap();
     add(&format!("syslog+tcp://{place}"), "json");
@@ -280,6 +309,9 @@ fn a_collector_of_syslog_that_was_away_gets_every_event_in_order() {
     let events: Vec<Value> = told.iter().map(|message| parsed(message)).collect();
     let devices: Vec<&str> = events.iter().map(|event| text(event, "/event/device")).collect();
     assert_eq!(devices, ["d-1", "d-2", "d-3"], "{told:?}");
+
+    let message = over_tls(&site, &tls);
+    assert!(message.starts_with("<110>1 ") && message.contains("\"class_uid\":6003"), "{message}");
 
     let mut datagram = vec![0; 65_536];
     let length = udp.recv(&mut datagram).unwrap();
