@@ -37,6 +37,9 @@ const DEVICES_AT_ONCE: usize = 1000;
 /// The most affected devices that one answer names.
 const NAMED_MAX: u64 = 100_000;
 
+/// Largest bill or advisory as it is kept, in bytes: what a store takes, and room for its frame.
+const RECORD_BYTES_MAX: usize = 7 * 1024 * 1024;
+
 /// How often a question looks whether the table is made.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -167,6 +170,7 @@ pub(crate) async fn import_bill(
             at: app.now(),
             components: components.clone(),
         };
+        fits(&bill)?;
         let fact = Fact::BillImported {
             model: model.clone(),
             version: version.clone(),
@@ -240,6 +244,7 @@ pub(crate) async fn import_advisory(
         by: by.clone(),
         at: app.now(),
     };
+    fits(&advisory)?;
     app.decide(|| async {
         let fact = Fact::AdvisoryImported {
             advisory: advisory.id.clone(),
@@ -267,6 +272,16 @@ pub(crate) async fn advisories(
 fn parsed<T: serde::de::DeserializeOwned>(file: &Bytes, expected: &str) -> Result<T, AppError> {
     serde_json::from_slice(file)
         .map_err(|err| AppError::bad_request(format!("expected {expected}: {err}")))
+}
+
+/// Whether a record of it can be kept.
+fn fits(record: &impl serde::Serialize) -> Result<(), AppError> {
+    let got = serde_json::to_vec(record).map_or(usize::MAX, |bytes| bytes.len());
+    if got <= RECORD_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("expected at most {RECORD_BYTES_MAX} bytes of what is kept, got {got}");
+    Err(AppError::refused(RefusalCode::TooLarge, detail))
 }
 
 fn refused(err: ImportError) -> AppError {
