@@ -34,9 +34,10 @@ const SEVERITIES: &[(Severity, &[&str])] = &[
         Severity::Alert,
         &[
             "clone-suspected",
-            "log-disputed",
             "log-forked",
             "log-regressed",
+            "measurement-unexpected",
+            "evidence-damaged",
             "not-contained",
             "rollout-halted",
             "incident-due",
@@ -46,7 +47,10 @@ const SEVERITIES: &[(Severity, &[&str])] = &[
     (
         Severity::Warning,
         &[
+            "claim-reused",
+            "factory-reused",
             "number-changed",
+            "number-shared",
             "poll-replayed",
             "regressed",
             "role-expires",
