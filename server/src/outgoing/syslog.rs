@@ -123,8 +123,8 @@ fn datagrams(to: &SocketAddr, messages: &[String]) -> std::io::Result<()> {
     let socket = UdpSocket::bind(from)?;
     socket.connect(to)?;
     for message in messages {
-        let bytes = message.as_bytes();
-        socket.send(bytes.get(..DATAGRAM_BYTES_MAX).unwrap_or(bytes))?;
+        let end = message.floor_char_boundary(DATAGRAM_BYTES_MAX);
+        socket.send(message.get(..end).unwrap_or(message).as_bytes())?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ const SEVERITIES: &[(Severity, &[&str])] = &[
     (
         Severity::Alert,
         &[
+            "anomaly-suspected",
             "clone-suspected",
             "log-forked",
             "log-regressed",
@@ -111,11 +112,16 @@ fn parameter_value(text: &str) -> String {
     for c in text.chars().take(FIELD_CHARS_MAX) {
         match c {
             '"' | '\\' | ']' => value.extend(['\\', c]),
-            c if c.is_control() => value.push(' '),
+            c if ends_a_line(c) => value.push(' '),
             c => value.push(c),
         }
     }
     value
+}
+
+/// Whether somebody may take a character for the end of a line, or it is none that is shown.
+fn ends_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// One event in one line.
@@ -123,9 +129,23 @@ fn parameter_value(text: &str) -> String {
 pub fn body(event: &EventView, format: NoticeFormat) -> String {
     match format {
         NoticeFormat::Cef => cef(event),
-        NoticeFormat::Ocsf => ocsf(event).to_string(),
-        _ => serde_json::to_string(event).unwrap_or_default(),
+        NoticeFormat::Ocsf => one_line(&ocsf(event).to_string()),
+        _ => one_line(&serde_json::to_string(event).unwrap_or_default()),
     }
+}
+
+/// JSON in which nothing ends a line for anybody: its own escapes leave these out.
+fn one_line(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// One event in CEF.
@@ -165,7 +185,7 @@ fn header(text: &str) -> String {
     for c in text.chars().take(FIELD_CHARS_MAX) {
         match c {
             '|' | '\\' => value.extend(['\\', c]),
-            c if c.is_control() => value.push(' '),
+            c if ends_a_line(c) => value.push(' '),
             c => value.push(c),
         }
     }
@@ -180,7 +200,7 @@ fn extension(text: &str) -> String {
             '=' | '\\' => value.extend(['\\', c]),
             '\n' => value.push_str("\\n"),
             '\r' => value.push_str("\\r"),
-            c if c.is_control() => value.push(' '),
+            c if ends_a_line(c) => value.push(' '),
             c => value.push(c),
         }
     }
@@ -220,6 +240,9 @@ pub fn ocsf(event: &EventView) -> Value {
         "finding_info": { "uid": id, "title": kind, "created_time": at },
         "finding_info_list": [{ "uid": id, "title": kind, "created_time": at }],
         "api": { "operation": kind },
+        "src_endpoint": { "name": "lazaret-server" },
+        "status_id": if kind == "incident-advanced" { 2u32 } else { 1 },
+        "assignee": { "name": by },
         "actor": { "user": { "name": by } },
         "device": { "hostname": event.event.get("device"), "type_id": 7 },
         "unmapped": event.event,
@@ -243,7 +266,7 @@ mod tests {
     }
 
     /// What an attacker who chooses a text would like to write.
-    const HOSTILE: &str = "x\"] <11>1 - forged\n<11>1 forged|9|a=b \\ \r\u{7}";
+    const HOSTILE: &str = "x\"] <11>1 - forged\n<11>1 forged|9|a=b \\ \r\u{7}\u{85}\u{2028}";
 
     #[test]
     fn a_message_of_syslog_has_its_parts_and_is_one_line() {
@@ -253,7 +276,8 @@ mod tests {
         assert!(text.starts_with(head), "{text}");
         for format in [NoticeFormat::Json, NoticeFormat::Cef, NoticeFormat::Ocsf] {
             let text = syslog(&event(HOSTILE), "bad host\n", format);
-            assert!(!text.contains(['\n', '\r', '\u{7}']), "{text:?}");
+            let ends = ['\n', '\r', '\u{7}', '\u{85}', '\u{2028}'];
+            assert!(!text.contains(ends), "{text:?}");
             assert!(text.contains(" badhost lazaret-server "), "{text}");
         }
         assert_eq!(parameter_value("a\"b]c\\d\n"), "a\\\"b\\]c\\\\d ");
@@ -267,7 +291,7 @@ mod tests {
         let bare = head.replace("\\\\", "").replace("\\|", "");
         assert_eq!(bare.matches('|').count(), 7, "{text}");
         assert!(
-            text.contains("reason=x\"] <11>1 - forged\\n<11>1 forged|9|a\\=b \\\\ \\r "),
+            text.contains("reason=x\"] <11>1 - forged\\n<11>1 forged|9|a\\=b \\\\ \\r   "),
             "{text}"
         );
         assert!(
