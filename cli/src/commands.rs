@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::output::{Form, Output};
 use crate::settings::Options;
 
+mod anomaly;
 mod approver;
 mod audit;
 mod delta;
@@ -103,6 +104,9 @@ enum Command {
     Incident(Box<incident::Command>),
     /// Who is affected: by a component, a vulnerability, a file
     Sweep(Box<sweep::Args>),
+    /// What speaks against devices: clones, logs that were cut, changed SIMs
+    #[command(subcommand)]
+    Anomaly(anomaly::Command),
     /// What is known to be vulnerable: advisories, taken in
     #[command(subcommand)]
     Advisory(sweep::AdvisoryCommand),
@@ -156,6 +160,7 @@ impl Cli {
             Command::Webhook(command) => command.run(&session),
             Command::Incident(command) => command.run(&session),
             Command::Sweep(args) => sweep::run(*args, &session),
+            Command::Anomaly(command) => command.run(&session),
             Command::Advisory(command) => command.run(&session),
             Command::Evidence(command) => command.run(&session),
             Command::Delta(command) => command.run(&session),

@@ -17,6 +17,7 @@ use crate::poll::RunningRelease;
 use crate::time::Timestamp;
 
 mod access;
+mod anomaly;
 mod audit;
 mod containment;
 mod evidence;
@@ -34,6 +35,7 @@ pub use access::{
     SCOPE_NAME_BYTES_MAX, SCOPE_NAMES_MAX, Scope, SignInRequest, TOKEN_PREFIX, TOKEN_VALID_MS_MAX,
     TokenMade, TokenRequest, TokenView,
 };
+pub use anomaly::{AnomalyReasonView, AnomalyView};
 pub use audit::{
     AUDIT_DONE, AUDIT_TEXT_BYTES_MAX, AuditAct, AuditCheckpointView, AuditEntry, AuditKeysView,
     AuditWho, AuditWhoKind,

@@ -64,6 +64,9 @@ pub(crate) struct Config {
     /// What stays open to contained devices, and how many one person may contain.
     #[serde(default)]
     pub(crate) containment: ContainmentConfig,
+    /// What speaks against devices.
+    #[serde(default)]
+    pub(crate) anomalies: AnomalyConfig,
     /// Logs.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -249,6 +252,22 @@ pub(crate) struct ContainmentConfig {
 impl Default for ContainmentConfig {
     fn default() -> Self {
         Self { open: Vec::new(), leases: Vec::new(), devices_per_hour: 20, permille_per_hour: 10 }
+    }
+}
+
+/// Anomalies.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AnomalyConfig {
+    /// Suspicions that people are told of in a day: 0 to 1,000,000. All are listed.
+    pub(crate) told_per_day: u64,
+    /// Whether a device's evidence is collected when people are told of it.
+    pub(crate) collect: bool,
+}
+
+impl Default for AnomalyConfig {
+    fn default() -> Self {
+        Self { told_per_day: 100, collect: false }
     }
 }
 

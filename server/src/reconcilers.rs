@@ -19,6 +19,7 @@ pub(crate) mod keep_fleet_table;
 pub(crate) mod make_deltas;
 pub(crate) mod refresh_timestamp;
 pub(crate) mod sequence_audit;
+pub(crate) mod watch_anomalies;
 pub(crate) mod watch_expiry;
 pub(crate) mod watch_incidents;
 
@@ -57,6 +58,7 @@ pub(crate) const RECONCILERS: &[Reconciler] = &[
     keep_evidence::RECONCILER,
     keep_fleet_table::RECONCILER,
     watch_incidents::RECONCILER,
+    watch_anomalies::RECONCILER,
     carry_out_containment::RECONCILER,
 ];
 

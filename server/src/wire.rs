@@ -21,6 +21,7 @@ use lazaret_server_publish::{self as signing, KeyError, OnlineKeys, PublishError
 use lazaret_server_store::{Store, backends};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
+use crate::app::anomaly::Anomalies;
 use crate::app::context::{App, Claims};
 use crate::app::endorsement::{Makers, MakersError};
 use crate::app::error::AppError;
@@ -198,6 +199,10 @@ pub(crate) async fn wire(
         live: Live::default(),
         clock,
         containment: containment(config),
+        anomalies: Anomalies {
+            told_per_day: config.anomalies.told_per_day,
+            collect: config.anomalies.collect,
+        },
         poll_interval_ms: config.polls.interval_ms,
         evidence_days: config.evidence.kept_days,
         scratch,

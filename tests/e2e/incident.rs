@@ -310,3 +310,39 @@ fn devices_in_quarantine_send_their_evidence_and_are_cured_where_they_are() {
     assert_eq!(case.act("advance", &cured).unwrap()["state"], "eradicated");
     assert_eq!(case.act("status", &[]).unwrap()["incident"]["rollouts"], json!([rollout]));
 }
+
+#[test]
+fn what_speaks_against_a_device_is_listed_told_once_and_dismissed() {
+    // If this failed, a copied device would be found by whoever happens to read the event log.
+    let (_folder, site) = lazaret_tests::site::Site::running().unwrap();
+    let peer = lazaret_tests::peer::Peer::enrol(&site, "d-1").unwrap();
+    let mut device = peer.connect(&site).unwrap();
+    let poll = |number| lazaret_tests::peer::poll(number);
+    assert_eq!(device.tell("POST", "/v1/poll", &poll(5)).unwrap().status, 200);
+    for _ in 0..3 {
+        assert_eq!(device.tell("POST", "/v1/poll", &poll(5)).unwrap().code(), "replay");
+    }
+    let listed = || site.lazaret(&["anomaly", "list"]);
+    let view = wait::until("the suspicion", PATIENCE, || {
+        let item = listed()?["items"][0].clone();
+        Ok((item["reasons"][0]["count"].as_u64() >= Some(1)).then_some(item))
+    })
+    .unwrap();
+    assert_eq!(view["device"], "d-1", "{view}");
+    let rules: Vec<&str> =
+        view["reasons"].as_array().unwrap().iter().map(|it| it["rule"].as_str().unwrap()).collect();
+    assert!(rules.contains(&"replay"), "{view}");
+    let suspected = |event: &Value| event["event"]["event"] == "anomaly-suspected";
+    let told = site.events().unwrap().iter().filter(|event| suspected(event)).count();
+    assert_eq!(told, 1, "people are told once");
+    let shown = site.lazaret(&["device", "show", "d-1"]).unwrap();
+    assert_eq!(shown["quarantine"], Value::Null, "nobody is contained by a score");
+
+    let dismiss = ["anomaly", "dismiss", "d-1", "--reason", "a test of ours"];
+    let view = site.lazaret(&dismiss).unwrap();
+    assert!(view["dismissed"].as_str().unwrap().contains("a test of ours"), "{view}");
+    assert_eq!(listed().unwrap()["items"], json!([]));
+    let all = site.lazaret(&["anomaly", "list", "--all"]).unwrap();
+    assert_eq!(all["items"].as_array().unwrap().len(), 1);
+    assert!(site.lazaret(&["anomaly", "dismiss", "d-2", "--reason", "x"]).is_err());
+}

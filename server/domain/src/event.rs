@@ -73,6 +73,10 @@ pub enum Fact {
     PollReplayed { device: DeviceId, expected_above: u64, got: u64 },
     /// A sign that two machines share one identity: an indicator.
     CloneSuspected { device: DeviceId, sign: String, evidence: String },
+    /// Something speaks against a device, and people are told: an indicator.
+    AnomalySuspected { device: DeviceId, rule: String, score: u32, why: String },
+    /// Somebody looked at that.
+    AnomalyDismissed { device: DeviceId, by: OperatorName, reason: String },
     /// An image is announced.
     ReleaseCreated {
         model: ModelName,

@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod access;
+pub mod anomaly;
 pub mod approver;
 pub mod attestation;
 pub mod attribute;

@@ -13,6 +13,7 @@ use lazaret_server_publish::OnlineKeys;
 use lazaret_server_store::{Committed, StoreError};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
+use super::anomaly::Anomalies;
 use super::audit::Refusals;
 use super::endorsement::Makers;
 use super::error::AppError;
@@ -71,6 +72,8 @@ pub(crate) struct App {
     pub(crate) clock: fn() -> Timestamp,
     /// What containment goes by.
     pub(crate) containment: Containment,
+    /// What is done about anomalies.
+    pub(crate) anomalies: Anomalies,
     /// Milliseconds between polls.
     pub(crate) poll_interval_ms: u64,
     /// Days that evidence is kept where nobody holds it; none for ever.

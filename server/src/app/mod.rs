@@ -2,6 +2,7 @@
 //! the domain and no word of HTTP lives here.
 
 pub(crate) mod anchors;
+pub(crate) mod anomaly;
 pub(crate) mod approver;
 pub(crate) mod attestation;
 pub(crate) mod audit;

@@ -137,6 +137,7 @@ impl Config {
         );
         range("containment.devices_per_hour", self.containment.devices_per_hour, 1, 1_000_000);
         range("containment.permille_per_hour", self.containment.permille_per_hour, 0, 1000);
+        range("anomalies.told_per_day", self.anomalies.told_per_day, 0, 1_000_000);
         if let Some(days) = self.evidence.kept_days {
             range("evidence.kept_days", days, 0, 36_500);
         }

@@ -17,6 +17,7 @@ use super::router::Table;
 use super::{device, files, reply};
 use crate::app::error::AppError;
 
+mod anomalies;
 mod audit;
 mod containment;
 mod devices;
@@ -69,6 +70,7 @@ pub(crate) const ROUTES: Table = &[
     EVIDENCE,
     incidents::ROUTES,
     sweeps::ROUTES,
+    anomalies::ROUTES,
     EVENTS,
     webhooks::ROUTES,
     audit::ROUTES,

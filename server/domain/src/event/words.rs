@@ -110,6 +110,12 @@ impl Fact {
                 if accepted.is_empty() { f.write_str(" no failures") } else { Ok(()) }
             }
             Self::GroupPassed { rollout, group } => write!(f, "{rollout}: group {group} passed"),
+            Self::AnomalySuspected { device, rule, score, why } => {
+                write!(f, "SUSPICION of {device}, score {score} ({rule}): {why}")
+            }
+            Self::AnomalyDismissed { device, by, reason } => {
+                write!(f, "{by} dismissed what was suspected of {device}: {reason}")
+            }
             Self::BillImported { model, version, components, by, .. } => {
                 write!(f, "{by} said what is in {model} {version}: {components} components")
             }
