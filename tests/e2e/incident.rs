@@ -9,6 +9,7 @@
     reason = "all of this program is a test"
 )]
 
+use std::path::Path;
 use std::time::Duration;
 
 use lazaret_tests::fleet::{Fleet, Release};
@@ -182,6 +183,12 @@ fn reported(case: &Case) {
     let report = case.act("report", &[]).unwrap();
     assert_eq!(report["bundles"].as_array().unwrap().len(), 2);
     assert!(report["figures"]["time_to_contain_ms"].as_u64().is_some());
+    let html = page(case, &["calls strangers", "d-1", "d-2", "&lt;b&gt;the vendor"]);
+    assert!(!html.contains("<b>the vendor"), "{html}");
+}
+
+/// The report as a page, opened by a browser, which shows all of this; its elements.
+fn page(case: &Case, shows: &[&str]) -> String {
     let out = case.fleet.folder().join("report.html");
     let args = ["incident", "report", case.id.as_str(), "--out", &arg(&out)];
     let command = case.fleet.site.cli("ana", &args);
@@ -198,8 +205,34 @@ fn reported(case: &Case) {
     let written = programs::output(&mut page).unwrap();
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
     let html = std::fs::read_to_string(&out).unwrap();
-    assert!(html.starts_with("<!doctype html>") && html.contains("calls strangers"), "{html}");
-    assert!(!html.contains("<b>the vendor") && html.contains("the vendor"));
+    assert!(html.starts_with("<!doctype html>"), "{html}");
+
+    let dom = browse(&out, "--dump-dom");
+    for held in shows {
+        assert!(dom.contains(held), "{held} is not shown: {dom}");
+    }
+    for strange in ["<script", "<link", "src=\"http"] {
+        assert!(!dom.contains(strange), "{strange} is in a page that must stand alone: {dom}");
+    }
+    let pdf = out.with_file_name("report.pdf");
+    browse(&out, &format!("--print-to-pdf={}", pdf.display()));
+    let printed = std::fs::read(&pdf).unwrap();
+    assert!(printed.starts_with(b"%PDF-") && printed.len() > 10_000, "{} bytes", printed.len());
+    dom
+}
+
+/// What a browser says when it opens a page and does one thing with it.
+fn browse(page: &Path, what: &str) -> String {
+    let mut browser = std::process::Command::new("timeout");
+    // Without a sandbox of its own, which root cannot have; the page is one of ours.
+    browser.args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu"]);
+    browser.args(["--disable-dev-shm-usage", "--no-first-run", what]);
+    let profile = page.with_file_name("browser");
+    browser.arg(format!("--user-data-dir={}", profile.display()));
+    browser.arg(format!("file://{}", page.display()));
+    let shown = programs::output(&mut browser).unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    String::from_utf8_lossy(&shown.stdout).into_owned()
 }
 
 #[test]
@@ -309,6 +342,7 @@ fn devices_in_quarantine_send_their_evidence_and_are_cured_where_they_are() {
     let cured = ["--to", "eradicated", "--reason", "both run 2.0"];
     assert_eq!(case.act("advance", &cured).unwrap()["state"], "eradicated");
     assert_eq!(case.act("status", &[]).unwrap()["incident"]["rollouts"], json!([rollout]));
+    page(&case, &["worm", rollout, "<svg id=\"curve\"", "<polyline"]);
 }
 
 #[test]

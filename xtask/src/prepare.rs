@@ -68,6 +68,11 @@ const NEEDS: &[Need] = &[
         why: "a client of the listeners that is not ours",
     },
     Need {
+        found_by: FoundBy::Command("chromium"),
+        package: "chromium",
+        why: "opens the report of an incident as people do",
+    },
+    Need {
         found_by: FoundBy::Command("slowhttptest"),
         package: "slowhttptest",
         why: "hundreds of slow clients at the front door",
