@@ -380,3 +380,29 @@ fn what_speaks_against_a_device_is_listed_told_once_and_dismissed() {
     assert_eq!(all["items"].as_array().unwrap().len(), 1);
     assert!(site.lazaret(&["anomaly", "dismiss", "d-2", "--reason", "x"]).is_err());
 }
+
+#[test]
+fn the_evidence_of_a_device_that_people_are_told_of_is_ordered_with_the_telling() {
+    // If this failed, what an intruder left would be gone by the time that somebody looks.
+    let folder = tempfile::tempdir().unwrap();
+    let programs = programs::Programs::beside_this_one().unwrap();
+    let mut site = lazaret_tests::site::Site::found(programs, &folder.path().join("site")).unwrap();
+    let settings = site.folder.join("server.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{text}\n[anomalies]\ncollect = true\n")).unwrap();
+    site.init().unwrap();
+    site.start_server().unwrap();
+    let peer = lazaret_tests::peer::Peer::enrol(&site, "d-1").unwrap();
+    let mut device = peer.connect(&site).unwrap();
+    let poll = lazaret_tests::peer::poll(5);
+    assert_eq!(device.tell("POST", "/v1/poll", &poll).unwrap().status, 200);
+    assert_eq!(device.tell("POST", "/v1/poll", &poll).unwrap().code(), "replay");
+    let events = wait::until("the suspicion", PATIENCE, || {
+        let events = site.events()?;
+        Ok(first(&events, "anomaly-suspected", "d-1", "replay").is_some().then_some(events))
+    })
+    .unwrap();
+    let told = first(&events, "anomaly-suspected", "d-1", "replay").unwrap();
+    let asked = first(&events, "evidence-ordered", "d-1", "anomaly replay");
+    assert_eq!(asked, Some(told + 1), "the commit that tells is the one that collects");
+}

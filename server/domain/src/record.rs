@@ -187,6 +187,21 @@ impl<R> Decision<R> {
         self
     }
 
+    /// Does what `other` does as well, in the same commit, and says nothing of it.
+    pub fn and<S>(mut self, other: Decision<S>) -> Self {
+        for (key, version) in other.expect {
+            if !self.expect.iter().any(|(known, _)| *known == key) {
+                self.expect.push((key, version));
+            }
+        }
+        self.put.extend(other.put);
+        self.removed.extend(other.removed);
+        self.events.extend(other.events);
+        self.seen.extend(other.seen);
+        self.unwritable = self.unwritable.or(other.unwritable);
+        self
+    }
+
     /// Whether committing it would change anything.
     #[must_use]
     pub const fn changes_nothing(&self) -> bool {

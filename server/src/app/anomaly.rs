@@ -5,7 +5,7 @@ use lazaret_protocol::id::{DeviceId, OperatorName};
 use lazaret_protocol::operator::{AnomalyView, Page};
 use lazaret_protocol::order::Wanted;
 use lazaret_server_domain::anomaly::{self, Suspicion, Watch, concerned};
-use lazaret_server_domain::bundle;
+use lazaret_server_domain::bundle::{self, Bundle};
 use lazaret_server_domain::device::Device;
 use lazaret_server_domain::event::Event;
 use lazaret_server_domain::record::{Decision, Found};
@@ -65,31 +65,42 @@ async fn hear(app: &App, number: u64, event: &Event) -> Result<(), AppError> {
             let watch: Found<Watch> = app.store.find(Watch::NAME).await?;
             let per_day = app.anomalies.told_per_day;
             let said = (rule, &device, word.as_str());
-            Ok(anomaly::take((&found, &watch), said, (number, event), per_day))
+            let decision = anomaly::take((&found, &watch), said, (number, event), per_day);
+            if !app.anomalies.collect || decision.preview().is_none() {
+                return Ok(decision);
+            }
+            // In one commit: once the cursor has moved on, nobody looks at this event again, and a
+            // power cut in between would leave the device uncollected.
+            Ok(match collection(app, &device, rule.name).await? {
+                Some(ordered) => decision.and(ordered),
+                None => decision,
+            })
         })
         .await?
         .into_reply();
-    match told {
-        Some(device) if app.anomalies.collect => collect(app, &device, rule.name).await,
-        _ => Ok(()),
-    }
-}
-
-/// A small collection, and nothing else, may follow by itself.
-async fn collect(app: &App, device: &DeviceId, rule: &str) -> Result<(), AppError> {
-    let Ok(by) = "anomaly-rules".parse::<OperatorName>() else { return Ok(()) };
-    let (reason, wanted) = (format!("anomaly {rule}"), Wanted::default());
-    let ordered = app.decide(|| async {
-        let found: Found<Device> = app.store.find(device.as_str()).await?;
-        Ok(bundle::order(&found, (&reason, &wanted), (&by, app.now()), &sealing(app))?)
-    });
-    match ordered.await {
-        Ok(_) => app.wake(),
-        // Gone, or busy: what is suspected stays.
-        Err(AppError::Refused(refused)) => tracing::info!(%device, "{}", refused.detail),
-        Err(err) => return Err(err),
+    if told.is_some() && app.anomalies.collect {
+        app.wake();
     }
     Ok(())
+}
+
+/// A small collection, and nothing else, may follow by itself; none where the device is gone, or
+/// busy, and what is suspected stays.
+async fn collection(
+    app: &App,
+    device: &DeviceId,
+    rule: &str,
+) -> Result<Option<Decision<Bundle>>, AppError> {
+    let Ok(by) = "anomaly-rules".parse::<OperatorName>() else { return Ok(None) };
+    let (reason, wanted) = (format!("anomaly {rule}"), Wanted::default());
+    let found: Found<Device> = app.store.find(device.as_str()).await?;
+    match bundle::order(&found, (&reason, &wanted), (&by, app.now()), &sealing(app)) {
+        Ok(ordered) => Ok(Some(ordered)),
+        Err(refused) => {
+            tracing::info!(%device, "{}", refused.detail);
+            Ok(None)
+        }
+    }
 }
 
 /// A page of suspicions.
