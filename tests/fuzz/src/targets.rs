@@ -13,6 +13,7 @@ mod messages;
 mod offline;
 mod orders;
 mod settings;
+mod sweeps;
 mod tpm;
 mod tuf_refresh;
 mod tuf_role;
@@ -37,12 +38,36 @@ const DELTA_HEADER: Memory = Memory { base: 4 << 20, per_byte: 64 };
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
     Target {
+        name: "advisory-csaf",
+        about: "an advisory in CSAF 2.0",
+        run: sweeps::csaf_file,
+        seeds: sweeps::csaf_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
+        name: "advisory-osv",
+        about: "an advisory in the format of OSV",
+        run: sweeps::osv_file,
+        seeds: sweeps::osv_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
+    },
+    Target {
         name: "anchors",
         about: "the TUF target trust/anchors",
         run: anchors::run,
         seeds: anchors::seeds,
         input_bytes_max: 64 << 10,
         memory: TYPED,
+    },
+    Target {
+        name: "bill-of-materials",
+        about: "a bill of materials in CycloneDX",
+        run: sweeps::bill,
+        seeds: sweeps::bill_seeds,
+        input_bytes_max: 16 << 10,
+        memory: PARSED,
     },
     Target {
         name: "boot-grub",
@@ -75,6 +100,14 @@ pub const TARGETS: &[Target] = &[
         seeds: canonical::seeds,
         input_bytes_max: 64 << 10,
         memory: TREE,
+    },
+    Target {
+        name: "component",
+        about: "a component as people type it",
+        run: sweeps::component,
+        seeds: sweeps::component_seeds,
+        input_bytes_max: 4 << 10,
+        memory: PARSED,
     },
     Target {
         name: "delta-header",
