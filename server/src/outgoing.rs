@@ -1,8 +1,7 @@
 //! Calls that the server makes to others, which are deliveries to webhooks and to collectors of
-//! syslog, and nothing else. An
-//! operator says where to, so the server must not become their hand inside the network that it
-//! stands in: a name is resolved once, and what it resolves to must be public, or allowed in the
-//! settings. Nothing here knows what is delivered.
+//! syslog, and nothing else. An operator says where to, so the server must not become their hand
+//! inside the network that it stands in: a name is resolved once, and what it resolves to must be
+//! public, or allowed in the settings. Nothing here knows what is delivered.
 
 use std::io;
 use std::net::IpAddr;

@@ -69,9 +69,26 @@ pub fn kind(event: &EventView) -> &str {
     event.event.get("event").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// How bad an event of a kind is.
+/// Score at which a suspicion is more than suspicious (`anomaly::Rule::score`).
+const SCORE_ALERTS_MIN: u64 = 50;
+
+/// How bad an event is: by its kind, and by what it says where one kind can be both.
 #[must_use]
-pub fn severity(kind: &str) -> Severity {
+pub fn severity(event: &EventView) -> Severity {
+    let kind = kind(event);
+    let said = |name: &str| event.event.get(name);
+    match kind {
+        // A quarter of the time is left, and no more.
+        "incident-due" if said("state").and_then(Value::as_str) != Some("late") => {
+            return Severity::Warning;
+        }
+        "anomaly-suspected"
+            if said("score").and_then(Value::as_u64).is_some_and(|it| it < SCORE_ALERTS_MIN) =>
+        {
+            return Severity::Warning;
+        }
+        _ => {}
+    }
     let listed = SEVERITIES.iter().find(|(_, kinds)| kinds.contains(&kind));
     match listed {
         Some((severity, _)) => *severity,
@@ -85,7 +102,7 @@ pub fn severity(kind: &str) -> Severity {
 #[must_use]
 pub fn syslog(event: &EventView, host: &str, format: NoticeFormat) -> String {
     let kind = kind(event);
-    let severity = severity(kind) as u8;
+    let severity = severity(event) as u8;
     let priority = FACILITY.saturating_mul(8).saturating_add(severity);
     // Names of at most so many printable characters of ASCII (RFC 5424, 6).
     let name = |text: &str, max: usize| {
@@ -152,7 +169,7 @@ fn one_line(json: &str) -> String {
 #[must_use]
 pub fn cef(event: &EventView) -> String {
     let kind = kind(event);
-    let grade = match severity(kind) {
+    let grade = match severity(event) {
         Severity::Alert => 9,
         Severity::Warning => 6,
         Severity::Notice => 4,
@@ -212,7 +229,7 @@ fn extension(text: &str) -> String {
 #[must_use]
 pub fn ocsf(event: &EventView) -> Value {
     let kind = kind(event);
-    let grade = severity(kind);
+    let grade = severity(event);
     let (class, class_name, category) = match grade {
         _ if kind.starts_with("incident-") => (2005u32, "Incident Finding", 2u32),
         Severity::Alert | Severity::Warning => (2004, "Detection Finding", 2),
@@ -312,9 +329,14 @@ mod tests {
 
     #[test]
     fn what_matters_is_above_what_only_happened() {
-        assert_eq!(severity("clone-suspected"), Severity::Alert);
-        assert_eq!(severity("incident-opened"), Severity::Notice);
-        assert_eq!(severity("ordered"), Severity::Informational);
+        let of = |fact: Value| severity(&EventView { event: fact, ..event("x") });
+        assert_eq!(of(json!({ "event": "clone-suspected" })), Severity::Alert);
+        assert_eq!(of(json!({ "event": "incident-opened" })), Severity::Notice);
+        assert_eq!(of(json!({ "event": "ordered" })), Severity::Informational);
+        let due = |state: &str| of(json!({ "event": "incident-due", "state": state }));
+        assert_eq!((due("late"), due("soon")), (Severity::Alert, Severity::Warning));
+        let suspected = |score: u64| of(json!({ "event": "anomaly-suspected", "score": score }));
+        assert_eq!((suspected(50), suspected(49)), (Severity::Alert, Severity::Warning));
         assert!(Severity::Alert < Severity::Informational, "as syslog counts");
     }
 }
