@@ -205,6 +205,7 @@ pub fn apply(config: &Config, durable: &Durable, journal: &Journal) -> Verdict {
     if folder.exists() {
         let path = folder.join("verdict.json");
         // Nothing rests on this file over a restart: the verdict is made anew.
+        #[allow(clippy::disallowed_methods, reason = "nothing that has to last")]
         if let Err(err) = std::fs::write(&path, bytes) {
             tracing::warn!("{} cannot be written: {err}", path.display());
         }

@@ -133,6 +133,7 @@ fn half_in_ms(usec: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "files of a test")]
 mod tests {
     use super::*;
 

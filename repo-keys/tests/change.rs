@@ -2,6 +2,8 @@
 //! and what is never assembled.
 #![allow(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::panic,
     reason = "a failed unwrap in a test is a failed test; clippy sees helpers as no test"
 )]
 

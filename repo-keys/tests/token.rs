@@ -1,6 +1,8 @@
 //! Keys in a PKCS#11 token, with SoftHSM2 as the token, through the program as people run it.
 #![allow(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::expect_used,
     reason = "a failed unwrap in a test is a failed test; clippy sees helpers as no test"
 )]
 

@@ -1,6 +1,8 @@
 //! A device's network: a namespace of its own, joined to this machine by one pair of devices; and
 //! what is sent from within it, as a listener on the outside sees it.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};

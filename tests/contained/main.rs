@@ -1,7 +1,11 @@
 //! A fleet of real agents that are connected to a real server, and how long it takes from `lazaret
 //! device quarantine` until each has proved that it is contained. `contained-fleet` says so as one
 //! JSON object; `cargo xtask bench contain` shows it. Nothing is judged here.
-#![allow(clippy::print_stdout, reason = "what it says is its only product")]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "what it says is its only product"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! A release on a stick: exported from the server, and installed by devices that have no network,
 //! under all the rules that an order is.
 
+#![allow(clippy::disallowed_methods, clippy::indexing_slicing, reason = "all of this is a test")]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};

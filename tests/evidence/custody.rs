@@ -1,6 +1,8 @@
 //! What the server keeps: holds beat retention, deletion is recorded, and bytes that are gone or
 //! rotten are said to be.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::path::PathBuf;
 
 use lazaret_tests::programs;

@@ -1,6 +1,13 @@
 //! Links that drop and a server that is killed while a bundle is on its way: it arrives whole, and
 //! little of it is sent twice.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "all of this is a test"
+)]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;

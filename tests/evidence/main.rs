@@ -1,6 +1,8 @@
 //! Evidence with real programs: what a device collected is opened and checked by tools that are not
 //! ours, every change to it is named, and what the server keeps is kept, or said to be lost.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 mod custody;
 #[path = "../server/disk.rs"]
 mod disk;

@@ -1,6 +1,13 @@
 //! age, tar, zstd, sha256sum, ssh-keygen, openssl, securesystemslib and thirty lines of Python
 //! agree with us on a bundle; and one byte that is changed anywhere is found by us.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "all of this is a test"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,6 +1,8 @@
 //! Ceremonies against a running server: after each, readers that only have the first root install
 //! the same image, and the operator's own tool verifies every role.
 
+#![allow(clippy::disallowed_methods, clippy::indexing_slicing, reason = "all of this is a test")]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};

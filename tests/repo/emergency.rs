@@ -2,6 +2,8 @@
 //! The real key tool, server and agent, with real keys; what a rollout makes of it is tested with
 //! the rollouts.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};

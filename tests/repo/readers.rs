@@ -1,5 +1,7 @@
 //! Readers of others: python-tuf's ngclient and tough's client, each fresh from the first root.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! A disk that is small enough to be filled: a tmpfs, which only root may mount.
 
+#![allow(clippy::expect_used, reason = "all of this is a test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -48,6 +48,7 @@ const KINDS: &[(&str, Class, u32, u32)] = &[
 ];
 
 /// The entry as an event of the schema, none where it has no class for it.
+#[allow(clippy::indexing_slicing, reason = "a JSON object that is made here")]
 pub(super) fn event(record: &Record, message: &str) -> Option<Value> {
     let kind = record.kind.as_str();
     let (_, class, activity, severity) = KINDS.iter().find(|(known, ..)| *known == kind)?;

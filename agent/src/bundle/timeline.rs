@@ -58,7 +58,7 @@ fn line(ring: LogRing, record: &Record) -> Value {
         "detail": detail,
     });
     if let Some(event) = ocsf::event(record, message.trim_end()) {
-        line["ocsf"] = event;
+        line.as_object_mut().and_then(|line| line.insert("ocsf".to_owned(), event));
     }
     line
 }

@@ -116,7 +116,7 @@ fn mirrors_are_addresses_of_http_and_nothing_else() {
         let problems = problems(&with(bad));
         assert!(problems.iter().any(|problem| problem.starts_with("mirrors: ")), "{problems:?}");
     }
-    let many = format!("[{}]", vec![r#""http://a""#; MIRRORS_MAX + 1].join(","));
+    let many = format!("[{}]", [r#""http://a""#; MIRRORS_MAX + 1].join(","));
     assert_eq!(problems(&with(&many)), ["mirrors: expected at most 8, got 9"]);
 }
 

@@ -137,6 +137,7 @@ fn newest(folder: &Path) -> std::io::Result<PathBuf> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "files of a test")]
 mod tests {
     use super::*;
 

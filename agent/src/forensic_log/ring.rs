@@ -131,7 +131,7 @@ impl Ring {
     ) -> Result<(), ForensicLogError> {
         record.seq = self.grown.edge().size();
         let entry = fitted(&mut record, self.place.record_bytes_max())?;
-        if record.seq % WIDTH_64 == 0 {
+        if record.seq.is_multiple_of(WIDTH_64) {
             self.begin_bundle(record.seq / WIDTH_64)?;
         }
         self.write(&entry, sync)?;

@@ -1,6 +1,8 @@
 //! What holds for every measure, tried on a double of systemctl: applied, tried, applied again by
 //! another process, taken back.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 

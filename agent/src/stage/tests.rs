@@ -1,5 +1,7 @@
 //! Images and deltas come in over broken connections, from servers that lie, and across power cuts.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;

@@ -356,7 +356,7 @@ mod tests {
     fn a_machine_has_a_claim_or_a_tpm() {
         let neither = InventoryItem { endorsement: None, ..item(3, "sn-1") };
         assert_eq!(
-            said(&[neither.clone()]),
+            said(core::slice::from_ref(&neither)),
             ["line 3: expected either an endorsement or a claim, or a factory"]
         );
         let claimed = |claim: &str| InventoryItem { claim: Some(claim.into()), ..neither.clone() };

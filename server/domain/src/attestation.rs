@@ -168,7 +168,6 @@ pub fn answered<'a>(
 /// Uses the challenge up and enters the device, or gives one that is there a new certificate: the
 /// same TPM is the same machine, however long it was away. `unexpected` is a measurement that is to
 /// be told.
-#[must_use]
 pub fn enroll(
     item: &Item,
     (challenge, device): (&Found<Challenge>, &Found<Device>),

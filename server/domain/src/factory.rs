@@ -147,7 +147,6 @@ pub fn show<'a>(
 }
 
 /// Uses the certificate up and enters the device, both or neither.
-#[must_use]
 pub fn enroll(
     item: &Item,
     (used, device): (&Found<Used>, &Found<Device>),

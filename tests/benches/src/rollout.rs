@@ -3,6 +3,8 @@
 //! fleets and seeds; what one poll's decision costs as the fleet grows; and how long a simulation
 //! of a million devices takes.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Instant;

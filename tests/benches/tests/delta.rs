@@ -1,6 +1,8 @@
 //! The benchmark of deltas, run once on two small images: that it measures all that it is to
 //! measure. No figure is judged here.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -1,6 +1,8 @@
 //! The disk under a whole update, every state that a crash could leave of it, and the proof that
 //! these states would show a sync that is missing.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "all of this is a test")]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! A machine with each of the bootloaders, on which the stock tools do at power on what the boot
 //! loader does.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::collections::BTreeMap;
 
 use lazaret_agent_core::bootloader::boot_entry::{Counter, EntryName, version_of};

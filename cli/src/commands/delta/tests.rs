@@ -1,5 +1,7 @@
 //! Deltas made, shown and applied by the commands themselves, and what they refuse.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use std::fs;
 use std::path::Path;
 

@@ -155,8 +155,11 @@ pub(super) fn status(args: &StatusArgs, session: &Session) -> anyhow::Result<()>
 pub(super) fn receipt(args: &ReceiptArgs, session: &Session) -> anyhow::Result<()> {
     let path = format!("/v1/devices/{}/release-receipt", args.device);
     let receipt: Envelope = session.client()?.get(&path)?;
-    std::fs::write(&args.out, serde_json::to_vec(&receipt)?)
-        .with_context(|| format!("{} cannot be written", args.out.display()))?;
+    crate::durable::write(
+        &args.out,
+        &serde_json::to_vec(&receipt)?,
+        crate::durable::Existing::Replace,
+    )?;
     session.output.show(&receipt, |_| format!("the receipt is in {}", args.out.display()))
 }
 

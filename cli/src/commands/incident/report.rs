@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use lazaret_protocol::id::IncidentId;
 use lazaret_protocol::operator::{
     BundleView, EventView, IncidentStatus, IncidentView, Page, RolloutView,
@@ -82,7 +81,7 @@ pub(super) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         Form::Human => page::html(&report)?,
     };
     let path = args.out.clone().unwrap_or_else(|| format!("{}.html", args.incident).into());
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    crate::durable::write(&path, text.as_bytes(), crate::durable::Existing::Replace)?;
     let written = Written { report: path, events: report.timeline.len() };
     session.output.show(&written, |written| {
         format!("{} written, {} events\n", written.report.display(), written.events)

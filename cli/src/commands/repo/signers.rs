@@ -66,7 +66,7 @@ pub(super) fn of(
     let lister: Value = serde_json::from_slice(lister)?;
     let (keys, listed) = listed(role, &lister).with_context(|| format!("nothing lists {role}"))?;
     let threshold = listed.get("threshold").and_then(Value::as_u64).context("no threshold")?;
-    let good = document.map(|document| Signatures::read(document)).transpose()?;
+    let good = document.map(Signatures::read).transpose()?;
     let keyids = listed.get("keyids").and_then(Value::as_array).context("no keyids")?;
     let signer = |keyid: &str| {
         let key = keys.get(keyid).and_then(public_key);

@@ -41,7 +41,7 @@ pub fn pack_bytes(codec: Codec, unpacked: u32) -> Option<u64> {
 fn index_bytes(layout: &Layout) -> u64 {
     let entry = size_of::<Placed>() + size_of::<Segment>();
     let index = u64::try_from(layout.len().saturating_mul(entry)).unwrap_or(u64::MAX);
-    index.saturating_add(2 * 16 << 10)
+    index.saturating_add((2 * 16) << 10)
 }
 
 fn base_bytes(layout: &Layout) -> Result<u64, Fault> {

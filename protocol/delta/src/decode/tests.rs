@@ -222,7 +222,7 @@ fn split_outcome(payload: &[u8]) -> Decoded {
 
 #[test]
 fn split_streams_make_the_result() {
-    let mut dense = vec![0; 90];
+    let mut dense = [0; 90];
     (dense[3], dense[9]) = (9, 1);
     // A dense payload is longer than the result here, and so refused; that is the header's rule.
     let sparse = split_payload(SPARSE, &[&[3, 5], &[9, 1], &[7; 10]]);

@@ -1,5 +1,7 @@
 //! What moves is followed, what does not is left alone, and no bytes are too strange.
 
+#![allow(clippy::cast_possible_truncation, reason = "all of this is a test")]
+
 use super::*;
 use crate::address::Shift;
 use crate::control::Op;
@@ -33,11 +35,11 @@ fn word(bytes: &[u8]) -> u32 {
 #[test]
 fn arm64_branches_follow_what_they_call() {
     // BL from 0x40 to 2048, which is at 2112 afterwards.
-    let call = |target: u32| (0x9400_0000u32 | (target - 0x40) / 4).to_le_bytes();
+    let call = |target: u32| (0x9400_0000u32 | ((target - 0x40) / 4)).to_le_bytes();
     let made = rewritten(Code::Arm64, &Addresses::default(), &call(2048), 0x40, 0x40);
     assert_eq!(made, call(2112));
     // From behind what came in, backwards to what did not move: B.EQ at 2048 to 512.
-    let branch = |from: u32| 0x5400_0000u32 | (512u32.wrapping_sub(from) / 4 & 0x7_ffff) << 5;
+    let branch = |from: u32| 0x5400_0000u32 | ((512u32.wrapping_sub(from) / 4) & 0x7_ffff) << 5;
     let old = branch(2048).to_le_bytes();
     let made = rewritten(Code::Arm64, &Addresses::default(), &old, 2048, 2112);
     assert_eq!(word(&made), branch(2112));
@@ -81,7 +83,7 @@ fn thumb_calls_follow() {
 #[test]
 fn xtensa_calls_follow_after_a_short_instruction() {
     let code = |target: u32| {
-        let call = (target - 8) / 4 << 6 | 0x25;
+        let call = ((target - 8) / 4) << 6 | 0x25;
         [&[0x3d, 0xf0][..], &[0; 3], &call.to_le_bytes()[..3], &[0; 4]].concat()
     };
     let made = rewritten(Code::Xtensa, &Addresses::default(), &code(2048), 0, 0);

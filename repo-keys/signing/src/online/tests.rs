@@ -78,10 +78,10 @@ fn the_listed_key_signs_and_the_first_order_key_that_the_anchors_name() {
     assert_eq!(keys.orders_public(), was.orders);
     assert!(keys.choose_orders(&[was.orders.clone(), will.orders.clone()]));
     assert_eq!(keys.orders_public(), was.orders);
-    assert!(keys.choose_orders(&[will.orders.clone()]));
+    assert!(keys.choose_orders(std::slice::from_ref(&will.orders)));
     assert_eq!(keys.orders_public(), will.orders);
     assert_eq!(will.orders.verify(b"order", &keys.sign_order(b"order")), Ok(()));
-    assert!(!keys.choose_orders(&[was.snapshot.clone()]));
+    assert!(!keys.choose_orders(std::slice::from_ref(&was.snapshot)));
     assert_eq!(keys.orders_public(), will.orders);
     // A holder's key is refused wherever it lies.
     assert!(keys.refuse_offline(&[will.deltas.clone()]).is_err());

@@ -199,7 +199,7 @@ fn versions_stand_in_the_order_in_which_people_read_them() {
         "10",
     ];
     for pair in order.windows(2) {
-        assert!(version::compare(&pair[0], &pair[1]).is_lt(), "{pair:?}");
+        assert!(version::compare(pair[0], pair[1]).is_lt(), "{pair:?}");
     }
     assert!(version::compare("v2.4", "2.4.0+build7").is_eq());
 }

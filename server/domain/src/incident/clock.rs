@@ -112,7 +112,6 @@ fn filed(incident: &Incident, clock: Clock) -> Option<&Filing> {
 }
 
 /// Warns of clocks that have little time left or ran out, and of steps that are late: of each once.
-#[must_use]
 pub fn warn(found: &Found<Incident>, now: Timestamp) -> Decision<()> {
     let Some(incident) = &found.value else { return Decision::reply(()) };
     let view = incident.view(now);

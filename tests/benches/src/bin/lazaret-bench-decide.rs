@@ -1,6 +1,8 @@
 //! Decides polls of one device, whose records it reads from a file, so that valgrind can count the
 //! instructions: `lazaret-bench-decide RECORDS POLLS`.
 
+#![allow(clippy::print_stdout, reason = "all of this is a test")]
+
 use anyhow::Context as _;
 use lazaret_protocol::digest::Sha256Digest;
 use lazaret_protocol::poll::{LogHead, PollRequest, SlotHealth};

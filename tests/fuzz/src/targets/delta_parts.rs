@@ -1,6 +1,8 @@
 //! Compressed parts of images and deltas: what the device unpacks and packs again, and what the
 //! server's encoder recognises in images that anybody uploads.
 
+#![allow(clippy::indexing_slicing, reason = "all of this is a test")]
+
 use std::convert::Infallible;
 
 use lazaret_protocol_delta::layout::{Layout, Segment};

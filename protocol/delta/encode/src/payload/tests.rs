@@ -2,6 +2,8 @@
 //! proved, left alone otherwise, and bit for bit the same on the other side, whenever the power
 //! goes.
 
+#![allow(clippy::disallowed_methods, reason = "all of this is a test")]
+
 use super::*;
 use crate::encode;
 use lazaret_protocol_delta::{DecodeLimits, Header};

@@ -1,5 +1,7 @@
 //! Long matches: true, without overlaps, and none missed that is long enough.
 
+#![allow(clippy::cast_possible_truncation, reason = "all of this is a test")]
+
 use super::*;
 use proptest::prelude::*;
 
