@@ -163,6 +163,11 @@ const NEEDS: &[Need] = &[
         why: "a TPM 2.0 for tests of device keys",
     },
     Need {
+        found_by: FoundBy::Command("swtpm_setup"),
+        package: "swtpm-tools",
+        why: "makes a TPM with the certificate of a maker, as a factory does",
+    },
+    Need {
         found_by: FoundBy::Command("softhsm2-util"),
         package: "softhsm2",
         why: "a PKCS#11 token for tests of keys",
